@@ -1,0 +1,56 @@
+"""The only places that read a clock or draw randomness for ids."""
+
+import os
+import time
+from typing import Final
+
+from app.core.instant import SECOND, Instant
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_NANOS: Final = 1000
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+
+
+class SystemClock:
+    """The host's clock, corrected by what the database's clock was found to differ.
+
+    On SQLite the database's clock is the host's; for PostgreSQL ``store`` sets ``offset``.
+    """
+
+    def __init__(self) -> None:
+        """Start without correction."""
+        self.offset = 0
+
+    def now(self) -> Instant:
+        """Return the present instant."""
+        return Instant(time.time_ns() // _NANOS + self.offset)
+
+
+class Ids:
+    """Makes ids: a prefix, 48 bits of milliseconds, 80 random bits, in Crockford's base 32.
+
+    Ids of one kind sort by the time of their making.
+    """
+
+    def __init__(self, clock: SystemClock | None = None) -> None:
+        """Use the given clock for the time part."""
+        self._clock = clock or SystemClock()
+
+    def new(self, prefix: str, at: Instant | None = None) -> str:
+        """Return a new id such as ``req_01kq…``, with the given or the present instant."""
+        instant = self._clock.now() if at is None else at
+        return f"{prefix}_{time_part(instant)}{random_part()}"
+
+
+def time_part(instant: Instant) -> str:
+    """Return the ten digits that ids made at this instant begin with, after their prefix."""
+    millis = instant * 1000 // SECOND
+    return "".join([_PAIRS[millis >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
+
+
+def random_part() -> str:
+    """Return 80 random bits as 16 digits."""
+    bits = int.from_bytes(os.urandom(10))
+    return "".join(
+        [_PAIRS[bits >> shift & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)]
+    )

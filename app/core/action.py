@@ -1,0 +1,185 @@
+"""What an agent wants done, and the canonical envelope that binds all of it (threats T1, T3).
+
+The envelope is the one truth about a request: policy, page, vote and executor read it, and its
+SHA-256 is the digest that a decision and a grant are bound to.
+"""
+
+import base64
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Final, TypeAlias, cast
+
+from app.core.canonical import canonical
+from app.core.json_types import JsonObject, JsonValue
+from app.core.strict_json import parse_json
+
+ENVELOPE_VERSION: Final = 1
+HTTP_REQUEST: Final = "http.request"
+
+
+class Kind(StrEnum):
+    """How an approved action is carried out."""
+
+    HTTP = "http"
+    PLAIN = "plain"
+
+
+class Urgency(StrEnum):
+    """How much the agent presses; it may change who is asked, never what is allowed."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAction:
+    """One HTTP call at a target; ``path`` and ``query`` keep their percent-encoding."""
+
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    kind: ClassVar[Kind] = Kind.HTTP
+    name: ClassVar[str] = HTTP_REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAction:
+    """Something that the agent carries out by itself once it is approved."""
+
+    name: str
+    params: JsonObject
+
+    kind: ClassVar[Kind] = Kind.PLAIN
+
+
+Action: TypeAlias = HttpAction | PlainAction
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTarget:
+    """The target as it was when the request was made; another revision is another binding."""
+
+    id: str
+    name: str
+    base_url: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """All that the agent asks for and says; every field is bound by the digest."""
+
+    agent_id: str
+    action: Action
+    target: BoundTarget | None
+    urgency: Urgency
+    reason: str
+    context: JsonObject
+
+
+def seal(submission: Submission) -> bytes:
+    """Return the canonical envelope (RFC 8785) of a submission."""
+    target = submission.target
+    return canonical(
+        {
+            "v": ENVELOPE_VERSION,
+            "agent": submission.agent_id,
+            "kind": submission.action.kind.value,
+            "action": submission.action.name,
+            "target": None
+            if target is None
+            else {
+                "id": target.id,
+                "name": target.name,
+                "base_url": target.base_url,
+                "revision": target.revision,
+            },
+            "urgency": submission.urgency.value,
+            "reason": submission.reason,
+            "context": submission.context,
+            "params": action_params(submission.action),
+        }
+    )
+
+
+def unseal(envelope: bytes) -> Submission:
+    """Return the submission that an envelope holds.
+
+    :raises ValueError: when it is not an envelope of this version.
+    """
+    document = cast("dict[str, JsonValue]", parse_json(envelope))
+    if document.get("v") != ENVELOPE_VERSION:
+        message = f"unknown envelope version {document.get('v')!r}"
+        raise ValueError(message)
+    try:
+        return Submission(
+            agent_id=cast("str", document["agent"]),
+            action=_action(document),
+            target=_target(document["target"]),
+            urgency=Urgency(cast("str", document["urgency"])),
+            reason=cast("str", document["reason"]),
+            context=cast("JsonObject", document["context"]),
+        )
+    except (KeyError, TypeError) as error:
+        message = f"broken envelope: {error}"
+        raise ValueError(message) from error
+
+
+def action_params(action: Action) -> JsonObject:
+    """Return the parameters of an action as policy, page and envelope show them."""
+    if isinstance(action, PlainAction):
+        return action.params
+    return {
+        "method": action.method,
+        "path": action.path,
+        "query": action.query,
+        "headers": [[name, value] for name, value in action.headers],
+        "body": _body_out(action.body),
+    }
+
+
+def _body_out(body: bytes) -> JsonObject:
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
+
+
+def _body_in(body: JsonObject) -> bytes:
+    if "text" in body:
+        return cast("str", body["text"]).encode()
+    return base64.b64decode(cast("str", body["base64"]), validate=True)
+
+
+def _action(document: dict[str, JsonValue]) -> Action:
+    params = cast("dict[str, JsonValue]", document["params"])
+    if document["kind"] == Kind.PLAIN:
+        return PlainAction(name=cast("str", document["action"]), params=params)
+    if document["kind"] != Kind.HTTP or document["action"] != HTTP_REQUEST:
+        message = f"unknown kind {document['kind']!r}"
+        raise ValueError(message)
+    pairs = cast("list[list[str]]", params["headers"])
+    return HttpAction(
+        method=cast("str", params["method"]),
+        path=cast("str", params["path"]),
+        query=cast("str", params["query"]),
+        headers=tuple((name, value) for name, value in pairs),
+        body=_body_in(cast("JsonObject", params["body"])),
+    )
+
+
+def _target(value: JsonValue) -> BoundTarget | None:
+    if value is None:
+        return None
+    fields = cast("dict[str, JsonValue]", value)
+    return BoundTarget(
+        id=cast("str", fields["id"]),
+        name=cast("str", fields["name"]),
+        base_url=cast("str", fields["base_url"]),
+        revision=cast("int", fields["revision"]),
+    )

@@ -1,0 +1,174 @@
+"""From what an agent sends to an Action, and from a submission to the facts about it."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Final, cast
+from urllib.parse import parse_qsl
+
+from app.core.action import HTTP_REQUEST, Action, HttpAction, PlainAction, Submission, action_params
+from app.core.canonical import canonical
+from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
+from app.core.facts import Facts
+from app.core.instant import Instant
+from app.core.conditions.glob import path_glob
+from app.core.json_types import JsonObject, JsonValue
+from app.core.paths import METHODS, parse_target_path, request_headers
+from app.core.principals import Agent, Permission
+from app.core.strict_json import parse_json
+
+ACTION_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,127}")
+"""Grammar of an action's name."""
+
+RESERVED: Final = ("http.", "ssh.", "mcp.")
+"""Beginnings of names that doors of ours give."""
+
+_HTTP_FIELDS: Final = frozenset({"method", "path", "headers", "json", "text", "base64"})
+_BODIES: Final = ("json", "text", "base64")
+_JSON_TYPE: Final = ("content-type", "application/json")
+
+
+def build_action(name: str, params: JsonObject) -> Action:
+    """Return the action that the name and parameters describe.
+
+    :raises InvalidAction: with a pointer to what must change.
+    """
+    if name == HTTP_REQUEST:
+        return _http_action(params)
+    if not ACTION_NAME.fullmatch(name):
+        raise InvalidAction(
+            "an action's name is a lower-case letter, then up to 127 of a-z 0-9 _ . -",
+            pointer="/action",
+        )
+    if name.startswith(RESERVED):
+        raise InvalidAction(
+            f"names that begin with {', '.join(RESERVED)} are reserved; of these only "
+            f"{HTTP_REQUEST} can be asked for here",
+            pointer="/action",
+        )
+    return PlainAction(name, params)
+
+
+def _http_action(params: JsonObject) -> HttpAction:
+    if unknown := sorted(set(params) - _HTTP_FIELDS):
+        raise InvalidAction(
+            f"{HTTP_REQUEST} has no parameter {unknown[0]!r}", pointer=f"/params/{unknown[0]}"
+        )
+    method = _text(params, "method")
+    if method not in METHODS:
+        raise InvalidAction(f"method must be one of {', '.join(METHODS)}", pointer="/params/method")
+    path, query = parse_target_path(_text(params, "path"), "/params/path")
+    headers = request_headers(_header_lines(params.get("headers", {})), "/params/headers")
+    body = _body(params)
+    if "json" in params and not any(line[0] == "content-type" for line in headers):
+        headers = (*headers, _JSON_TYPE)
+    return HttpAction(method, path, query, headers, body)
+
+
+def _text(params: JsonObject, name: str) -> str:
+    value = params.get(name)
+    if not isinstance(value, str):
+        raise InvalidAction(f"{name} must be given as a string", pointer=f"/params/{name}")
+    return value
+
+
+def _header_lines(value: JsonValue) -> list[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        raise InvalidAction("headers must be an object", pointer="/params/headers")
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise InvalidAction("a header's value is a string", pointer=f"/params/headers/{name}")
+    return list(cast("Mapping[str, str]", value).items())
+
+
+def _body(params: JsonObject) -> bytes:
+    given = [name for name in _BODIES if name in params]
+    if len(given) > 1:
+        raise InvalidAction("give one of json, text and base64", pointer=f"/params/{given[1]}")
+    if not given:
+        return b""
+    if given[0] == "json":
+        return canonical(params["json"])
+    text = _text(params, given[0])
+    if given[0] == "text":
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidAction("base64 is not valid", pointer="/params/base64") from error
+
+
+def permit(permissions: tuple[Permission, ...] | None, target: str, action: HttpAction) -> None:
+    """Refuse a call that the key's permissions do not include (KEY-2).
+
+    :raises TargetNotPermitted: naming the target and the call.
+    """
+    if permissions is None:
+        return
+    for permission in permissions:
+        if permission.target == target and _covers(permission, action):
+            return
+    message = f"this key does not permit {action.method} {action.path} at {target}"
+    raise TargetNotPermitted(message, pointer="/target")
+
+
+def _covers(permission: Permission, action: HttpAction) -> bool:
+    if permission.methods and action.method not in permission.methods:
+        return False
+    return not permission.paths or any(
+        path_glob(pattern)(action.path) is True for pattern in permission.paths
+    )
+
+
+def facts_of(
+    submission: Submission,
+    agent: Agent,
+    now: Instant,
+    remote_ip: str | None,
+    counters: Mapping[str, int],
+) -> Facts:
+    """Return what the policies may look at, computed from the very bytes that would run."""
+    action, target = submission.action, submission.target
+    return Facts(
+        action=action.name,
+        kind=action.kind.value,
+        agent_id=agent.id,
+        agent_name=agent.name,
+        target=None if target is None else target.name,
+        urgency=submission.urgency.value,
+        reason=submission.reason,
+        params=action_params(action),
+        context=submission.context,
+        http=_http_facts(action) if isinstance(action, HttpAction) else None,
+        now=now,
+        remote_ip=remote_ip,
+        counters=counters,
+    )
+
+
+def _http_facts(action: HttpAction) -> Mapping[str, object]:
+    facts: dict[str, object] = {
+        "method": action.method,
+        "path": action.path,
+        "query": _gather(parse_qsl(action.query, keep_blank_values=True)),
+        "headers": _gather(action.headers),
+    }
+    if action.body:
+        try:
+            facts["json"] = parse_json(action.body)
+        except MalformedJson:
+            return facts
+    return facts
+
+
+def _gather(pairs: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            before = found[name]
+            earlier = cast("list[str]", before) if isinstance(before, list) else [before]
+            found[name] = [*earlier, value]
+        else:
+            found[name] = value
+    return found

@@ -1,0 +1,337 @@
+"""The life of a request: one table, and ``step``, the only way to another status.
+
+``step`` decides and does nothing: it returns a Transition, which ``Tx.record`` writes in one
+database transaction. Rows for the same source and event have mutually exclusive guards.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.core import events as ev
+from app.core.action import Kind
+from app.core.audit import Actor, AuditEntry
+from app.core.errors import AlreadyDecided, IllegalTransition, RequestExpired
+from app.core.instant import Instant, plus
+from app.core.jobs import Job, JobKind, backoff
+from app.core.json_types import JsonValue
+from app.core.policy import Effect
+from app.core.request import Request, Status, Vote
+
+Guard = Callable[[Request, ev.Event, Instant], bool]
+
+MAX_ATTEMPTS: Final = 3
+"""Claims of one request, first included, when nothing was sent or a repeat is harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table: an event that leads from ``source`` to ``target`` under a guard."""
+
+    number: int
+    source: Status | None
+    event: type[ev.Event]
+    guard: Guard
+    target: Status
+    jobs: tuple[JobKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A step taken: what is to be written together, in one transaction."""
+
+    row: int
+    before: Request | None
+    after: Request
+    jobs: tuple[Job, ...]
+    audit: AuditEntry
+    vote: Vote | None = None
+
+
+def _always(_request: Request, _event: ev.Event, _now: Instant) -> bool:
+    return True
+
+
+def _effect(effect: Effect) -> Guard:
+    def guard(request: Request, _event: ev.Event, _now: Instant) -> bool:
+        return request.effect is effect
+
+    return guard
+
+
+def _quorum_open(request: Request, _event: ev.Event, now: Instant) -> bool:
+    return now < request.expires_at and request.approvals + 1 < request.quorum
+
+
+def _quorum_met(request: Request, _event: ev.Event, now: Instant) -> bool:
+    return now < request.expires_at and request.approvals + 1 >= request.quorum
+
+
+def _in_time(request: Request, _event: ev.Event, now: Instant) -> bool:
+    return now < request.expires_at
+
+
+def _over(request: Request, _event: ev.Event, now: Instant) -> bool:
+    return now >= request.expires_at
+
+
+def _grant_over(request: Request, _event: ev.Event, now: Instant) -> bool:
+    return request.valid_until is None or now >= request.valid_until
+
+
+def _claimable(request: Request, event: ev.Event, now: Instant) -> bool:
+    return request.kind is not Kind.PLAIN and not _grant_over(request, event, now)
+
+
+def _lost(request: Request, event: ev.Event, now: Instant) -> bool:
+    """The lease is over, or its holder itself gives up."""
+    given_up = isinstance(event, ev.Lose) and event.fence == request.fence
+    return given_up or request.lease_until is None or now >= request.lease_until
+
+
+def _repeatable(request: Request, event: ev.Event) -> bool:
+    harmless = isinstance(event, ev.Lose) and event.idempotent
+    return (harmless or request.sent_at is None) and request.attempt < MAX_ATTEMPTS
+
+
+def _lost_for_good(request: Request, event: ev.Event, now: Instant) -> bool:
+    return _lost(request, event, now) and not _repeatable(request, event)
+
+
+def _lost_repeatable(request: Request, event: ev.Event, now: Instant) -> bool:
+    return _lost(request, event, now) and _repeatable(request, event)
+
+
+def _ran(_request: Request, event: ev.Event, _now: Instant) -> bool:
+    return isinstance(event, ev.Settle) and event.ran
+
+
+def _did_not_run(_request: Request, event: ev.Event, _now: Instant) -> bool:
+    return isinstance(event, ev.Settle) and not event.ran
+
+
+def _held(request: Request, event: ev.Event, _now: Instant) -> bool:
+    """The holder's fencing number is the stored one, so it is not stale."""
+    fence = event.fence if isinstance(event, ev.Release | ev.Succeed | ev.Fail) else None
+    return fence == request.fence
+
+
+_TOLD: Final = (JobKind.REFRESH, JobKind.ANNOUNCE)
+
+TABLE: Final[tuple[Row, ...]] = (
+    Row(1, None, ev.Submit, _effect(Effect.ALLOW), Status.APPROVED,
+        (JobKind.EXECUTE, JobKind.ANNOUNCE)),
+    Row(2, None, ev.Submit, _effect(Effect.DENY), Status.DENIED, (JobKind.ANNOUNCE,)),
+    Row(3, None, ev.Submit, _effect(Effect.REVIEW), Status.PENDING, (JobKind.NOTIFY,)),
+    Row(4, Status.PENDING, ev.Approve, _quorum_open, Status.PENDING, (JobKind.REFRESH,)),
+    Row(5, Status.PENDING, ev.Approve, _quorum_met, Status.APPROVED,
+        (*_TOLD, JobKind.EXECUTE)),
+    Row(6, Status.PENDING, ev.Deny, _in_time, Status.DENIED, _TOLD),
+    Row(7, Status.PENDING, ev.Escalate, _in_time, Status.PENDING, (JobKind.NOTIFY,)),
+    Row(8, Status.PENDING, ev.Expire, _over, Status.EXPIRED, _TOLD),
+    Row(9, Status.PENDING, ev.Cancel, _always, Status.CANCELLED, _TOLD),
+    Row(10, Status.APPROVED, ev.Claim, _claimable, Status.EXECUTING),
+    Row(11, Status.APPROVED, ev.Expire, _grant_over, Status.EXPIRED, _TOLD),
+    Row(12, Status.APPROVED, ev.Cancel, _always, Status.CANCELLED, _TOLD),
+    Row(13, Status.EXECUTING, ev.Release, _held, Status.APPROVED, (JobKind.EXECUTE,)),
+    Row(14, Status.EXECUTING, ev.Succeed, _held, Status.SUCCEEDED, _TOLD),
+    Row(15, Status.EXECUTING, ev.Fail, _held, Status.FAILED, _TOLD),
+    Row(16, Status.EXECUTING, ev.Lose, _lost_for_good, Status.UNKNOWN,
+        (*_TOLD, JobKind.ALARM)),
+    Row(17, Status.EXECUTING, ev.Lose, _lost_repeatable, Status.APPROVED,
+        (JobKind.EXECUTE,)),
+    Row(18, Status.UNKNOWN, ev.Settle, _ran, Status.SUCCEEDED, _TOLD),
+    Row(18, Status.UNKNOWN, ev.Settle, _did_not_run, Status.FAILED, _TOLD),
+)  # fmt: skip
+
+_INDEX: Final[dict[tuple[Status | None, type[ev.Event]], tuple[Row, ...]]] = {
+    (row.source, row.event): tuple(
+        other for other in TABLE if (other.source, other.event) == (row.source, row.event)
+    )
+    for row in TABLE
+}
+
+
+def open_request(request: Request, actor: Actor, now: Instant, *, inline: bool = False) -> Transition:
+    """Return the first transition of a request, rows 1 to 3.
+
+    :param request: the request as submitted; its status field is set here.
+    :param inline: the door executes it by itself at once, so no job is needed.
+    """
+    event = ev.Submit(actor=actor, inline=inline)
+    row = _pick(None, request, event, now)
+    after = _EFFECTS[ev.Submit](replace(request, status=row.target), event, now)
+    return _transition(row, None, after, event, now)
+
+
+def step(request: Request, event: ev.Event, now: Instant) -> Transition:
+    """Return the transition that the event causes.
+
+    :param now: the database's time of the transaction that will record it.
+    :raises AlreadyDecided: a vote on a request that is decided.
+    :raises RequestExpired: a vote after ``expires_at``.
+    :raises IllegalTransition: any other event that has no row here.
+    """
+    row = _pick(request.status, request, event, now)
+    changed = _EFFECTS[type(event)](request, event, now)
+    after = replace(changed, status=row.target, version=request.version + 1)
+    return _transition(row, request, after, event, now)
+
+
+def _pick(source: Status | None, request: Request, event: ev.Event, now: Instant) -> Row:
+    for row in _INDEX.get((source, type(event)), ()):
+        if row.guard(request, event, now):
+            return row
+    raise _refusal(source, request, event)
+
+
+def _refusal(source: Status | None, request: Request, event: ev.Event) -> Exception:
+    extra = {"status": request.status.value, "decided_by": request.decided_by}
+    if isinstance(event, ev.Approve | ev.Deny):
+        if source in (Status.PENDING, Status.EXPIRED):
+            return RequestExpired(extra=extra)
+        return AlreadyDecided(f"The request is already {request.status.value}.", extra=extra)
+    return IllegalTransition(
+        f"A request that is {request.status.value} cannot take "
+        f"'{type(event).__name__.lower()}' now.",
+        extra=extra,
+    )
+
+
+def _transition(
+    row: Row, before: Request | None, after: Request, event: ev.Event, now: Instant
+) -> Transition:
+    return Transition(
+        row=row.number,
+        before=before,
+        after=after,
+        jobs=_jobs(row, after, event, now),
+        audit=AuditEntry(
+            event=f"request.{_audit_name(row, event)}",
+            actor=event.actor,
+            subject=f"request:{after.id}",
+            request_id=after.id,
+            details=_details(row, before, after, event),
+        ),
+        vote=_vote(after, event, now),
+    )
+
+
+def _jobs(row: Row, after: Request, event: ev.Event, now: Instant) -> tuple[Job, ...]:
+    kinds = row.jobs
+    if after.kind is Kind.PLAIN or (isinstance(event, ev.Submit) and event.inline):
+        kinds = tuple(kind for kind in kinds if kind is not JobKind.EXECUTE)
+    later = plus(now, backoff(after.attempt)) if row.source is Status.EXECUTING else now
+    return tuple(Job(kind, after.id, later if kind is JobKind.EXECUTE else now) for kind in kinds)
+
+
+def _audit_name(row: Row, event: ev.Event) -> str:
+    if isinstance(event, ev.Approve) and row.target is Status.PENDING:
+        return "voted"
+    return event.past
+
+
+def _details(
+    row: Row, before: Request | None, after: Request, event: ev.Event
+) -> dict[str, JsonValue]:
+    details: dict[str, JsonValue] = {
+        "row": row.number,
+        "from": before.status.value if before else None,
+        "to": after.status.value,
+        "digest": after.digest,
+    }
+    details.update(event.details())
+    return details
+
+
+def _vote(after: Request, event: ev.Event, now: Instant) -> Vote | None:
+    if not isinstance(event, ev.Approve | ev.Deny):
+        return None
+    return Vote(after.id, event.actor.id, event.ballot, now)
+
+
+# --- what each event changes -------------------------------------------------------------------
+
+
+def _granted(request: Request, by: str, comment: str, now: Instant) -> Request:
+    return replace(
+        request,
+        decided_at=now,
+        decided_by=by,
+        comment=comment,
+        valid_until=plus(now, request.valid_for),
+    )
+
+
+def _submit(request: Request, event: ev.Event, now: Instant) -> Request:
+    by = request.decided_by or "policy:-"
+    if request.effect is Effect.ALLOW:
+        return _granted(request, by, "", now)
+    if request.effect is Effect.DENY:
+        return replace(request, decided_at=now, decided_by=by)
+    return request
+
+
+def _approve(request: Request, event: ev.Event, now: Instant) -> Request:
+    assert isinstance(event, ev.Approve)  # noqa: S101 - narrows for the type checker
+    counted = replace(request, approvals=request.approvals + 1)
+    if counted.approvals < request.quorum:
+        return counted
+    return _granted(counted, event.actor.reference, event.ballot.comment, now)
+
+
+def _deny(request: Request, event: ev.Event, now: Instant) -> Request:
+    assert isinstance(event, ev.Deny)  # noqa: S101 - narrows for the type checker
+    return replace(
+        request, decided_at=now, decided_by=event.actor.reference, comment=event.ballot.comment
+    )
+
+
+def _finish(request: Request, event: ev.Event, now: Instant) -> Request:
+    outcome = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Settle) else None
+    return replace(
+        request, finished_at=now, lease_until=None, worker=None, outcome=outcome or request.outcome
+    )
+
+
+def _close(request: Request, _event: ev.Event, now: Instant) -> Request:
+    return replace(request, finished_at=now)
+
+
+def _claim(request: Request, event: ev.Event, now: Instant) -> Request:
+    assert isinstance(event, ev.Claim)  # noqa: S101 - narrows for the type checker
+    return replace(
+        request,
+        attempt=request.attempt + 1,
+        fence=request.fence + 1,
+        worker=event.worker,
+        lease_until=plus(now, event.lease_seconds),
+        sent_at=None,
+    )
+
+
+def _give_back(request: Request, event: ev.Event, _now: Instant) -> Request:
+    outcome = event.outcome if isinstance(event, ev.Release | ev.Lose) else None
+    return replace(
+        request, worker=None, lease_until=None, outcome=outcome or request.outcome
+    )
+
+
+def _keep(request: Request, _event: ev.Event, _now: Instant) -> Request:
+    return request
+
+
+_EFFECTS: Final[dict[type[ev.Event], Callable[[Request, ev.Event, Instant], Request]]] = {
+    ev.Submit: _submit,
+    ev.Approve: _approve,
+    ev.Deny: _deny,
+    ev.Escalate: _keep,
+    ev.Expire: _close,
+    ev.Cancel: _close,
+    ev.Claim: _claim,
+    ev.Release: _give_back,
+    ev.Succeed: _finish,
+    ev.Fail: _finish,
+    ev.Lose: _give_back,
+    ev.Settle: _finish,
+}

@@ -1,0 +1,100 @@
+"""What came of carrying out an action, and the two ways in which it can stay open."""
+
+from dataclasses import dataclass, field
+
+
+class NotStarted(Exception):  # noqa: N818 - it names a proof, not a fault
+    """The executor proves that no byte of the action left this machine.
+
+    ``code`` is a stable slug, ``retryable`` says whether a later try may go through.
+    """
+
+    def __init__(self, code: str, detail: str, *, retryable: bool = True) -> None:
+        """Keep the slug, the message (never a secret) and whether a retry makes sense."""
+        self.code = code
+        self.detail = detail
+        self.retryable = retryable
+        super().__init__(detail)
+
+
+class Ambiguous(Exception):  # noqa: N818 - it names a doubt, not a fault
+    """Bytes left, and no definite answer came back: nobody knows whether the action took place."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        """Keep the slug and the message (never a secret)."""
+        self.code = code
+        self.detail = detail
+        super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResult:
+    """An upstream's whole answer, already redacted.
+
+    :ivar status: the HTTP status code.
+    :ivar headers: name and value pairs in wire order; several of one name are kept.
+    :ivar body: the (decoded and, where ``truncated``, cut) body bytes.
+    :ivar truncated: the body was longer than the target's limit.
+    :ivar redacted: how many places were replaced.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    truncated: bool = False
+    redacted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an executor reports when a definite answer came back.
+
+    :ivar succeeded: the upstream answered with a status below 400.
+    :ivar code: stable slug: ``ok`` or ``upstream_status``.
+    :ivar duration_ms: from the first byte out to the last byte in.
+    """
+
+    succeeded: bool
+    code: str
+    duration_ms: int
+    result: HttpResult
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPlan:
+    """Everything an HTTP execution needs, frozen from the approved action and its target.
+
+    :ivar base_url: ``scheme://host[:port][/prefix]`` from the target's configuration.
+    :ivar path: the approved path with percent-encoding as approved; starts with ``/``.
+    :ivar query: the approved raw query without ``?``.
+    :ivar headers: approved headers, names in lower case.
+    :ivar networks: CIDRs of private networks that the target opts in to.
+    :ivar connect_seconds: limit for resolve, connect and TLS.
+    :ivar total_seconds: limit for the whole exchange.
+    :ivar response_bytes: cap of the decoded body.
+    """
+
+    method: str
+    base_url: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    networks: tuple[str, ...] = ()
+    connect_seconds: float = 10.0
+    total_seconds: float = 30.0
+    response_bytes: int = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What the vault adds to a call; it lives in memory for the one call only.
+
+    :ivar headers: injected last; they replace the agent's of the same name.
+    :ivar query: injected query parameters.
+    :ivar secrets: every secret value among them, for redaction.
+    """
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -1,0 +1,290 @@
+"""Policies: what they are, and how one is read from its JSON document.
+
+The document is strict: unknown fields are refused everywhere, types are exact, sizes are
+bounded, and every refusal names the place (RFC 6901) and says what to change.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, cast
+
+from app.core.canonical import canonical
+from app.core.conditions.base import Condition
+from app.core.conditions.expression import names_in
+from app.core.conditions.glob import MAX_GLOB, any_of, plain_glob
+from app.core.conditions.reading import (
+    array,
+    below,
+    boolean,
+    integer,
+    json_value,
+    members,
+    refuse,
+    shown,
+    text,
+)
+from app.core.conditions.tree import conjunction, parse_match, parse_when
+from app.core.errors import InvalidPolicy
+from app.core.json_types import JsonObject, JsonValue
+from app.core.policy_schema import policy_json_schema
+
+__all__ = (
+    "Effect",
+    "InvalidPolicy",
+    "Obligation",
+    "Policy",
+    "Route",
+    "Rule",
+    "Scope",
+    "parse_policy",
+    "policy_json_schema",
+)
+
+MAX_DOCUMENT: Final = 65_536
+"""Most bytes of a policy's canonical JSON."""
+
+MAX_RULES: Final = 100
+"""Most rules in one policy."""
+
+MAX_PRIORITY: Final = 1_000_000
+DEFAULT_PRIORITY: Final = 100
+MAX_QUORUM: Final = 20
+
+_MAX_NAME: Final = 120
+_MAX_DESCRIPTION: Final = 2_000
+_MAX_REASON: Final = 500
+_MAX_TAG: Final = 64
+_MAX_ITEMS: Final = 32
+_MAX_SCOPE: Final = 200
+_YEAR: Final = 366 * 86_400
+
+_POLICY: Final = frozenset({"name", "description", "priority", "enabled", "scope", "rules"})
+_RULE: Final = frozenset(
+    {"name", "effect", "match", "when", "reason", "obligations", "route", "tags"}
+)
+_ROUTE: Final = frozenset(
+    {"quorum", "expires_in", "valid_for", "owner_may_decide", "approvers"}
+)
+_APPROVER: Final = re.compile(r"role:(approver|operator|admin)|person:[^\s:]{1,200}")
+_OBLIGATIONS: Final[Mapping[str, frozenset[str]]] = {
+    "tag": frozenset({"tag"}),
+    "require_reason": frozenset(),
+}
+
+
+class Effect(StrEnum):
+    """What a rule does with an action."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a review asks for; None means the installation's setting.
+
+    :ivar approvers: who may decide, as ``role:…`` and ``person:…`` (an e-mail address or an id);
+        empty means everybody with the role approver or above.
+    """
+
+    quorum: int = 1
+    expires_in: int | None = None
+    valid_for: int | None = None
+    owner_may_decide: bool | None = None
+    approvers: tuple[str, ...] = ()
+
+
+DEFAULT_ROUTE: Final = Route()
+"""One vote; everything else is the installation's setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """A duty attached to a verdict; who cannot fulfil it must not allow."""
+
+    kind: str
+    parameters: JsonObject = field(default_factory=dict[str, JsonValue])
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Globs on the agent's name, the target's name and the action; empty means any."""
+
+    agents: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Conditions and what follows when they hold; ``match`` includes ``when``."""
+
+    name: str
+    effect: Effect
+    match: Condition
+    when: str | None = None
+    reason: str = ""
+    obligations: tuple[Obligation, ...] = ()
+    route: Route = DEFAULT_ROUTE
+    tags: tuple[str, ...] = ()
+
+    def uses_counters(self) -> bool:
+        """Whether a condition looks at counters, which somebody must then count."""
+        paths = any(leaf.path[:1] == ("counters",) for leaf in self.match.leaves())
+        return paths or (self.when is not None and "counters" in names_in(self.when))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A named set of rules; lower priority numbers are looked at first."""
+
+    id: str
+    name: str
+    version: int
+    priority: int
+    enabled: bool
+    scope: Scope
+    rules: tuple[Rule, ...]
+    document: JsonObject
+
+
+def parse_policy(document: Mapping[str, object], *, id: str, version: int) -> Policy:  # noqa: A002
+    """Return the compiled policy of a JSON document.
+
+    :raises InvalidPolicy: with a message that says what to change and the pointer of the place.
+    """
+    value = json_value(document)
+    if len(canonical(value)) > MAX_DOCUMENT:
+        refuse(f"the policy is larger than {MAX_DOCUMENT} bytes", "")
+    fields = members(value, "", _POLICY)
+    text(fields.get("description", ""), "/description", _MAX_DESCRIPTION, empty=True)
+    return Policy(
+        id=id,
+        name=_name(fields, ""),
+        version=version,
+        priority=integer(fields.get("priority", DEFAULT_PRIORITY), "/priority", 0, MAX_PRIORITY),
+        enabled=boolean(fields.get("enabled", True), "/enabled"),
+        scope=_scope(fields.get("scope", {})),
+        rules=_rules(fields),
+        document=fields,
+    )
+
+
+def _name(fields: JsonObject, pointer: str) -> str:
+    if "name" not in fields:
+        refuse("name is missing", pointer)
+    name = text(fields["name"], below(pointer, "name"), _MAX_NAME)
+    if not name.isprintable() or name != name.strip():
+        refuse("a name is one printable line without outer spaces", below(pointer, "name"))
+    return name
+
+
+def _scope(value: JsonValue) -> Scope:
+    fields = members(value, "/scope", {"agents", "targets", "actions"})
+    globs = {name: _globs(item, below("/scope", name)) for name, item in fields.items()}
+    return Scope(**globs)
+
+
+def _globs(value: JsonValue, pointer: str) -> tuple[str, ...]:
+    items = array(value, pointer, _MAX_SCOPE, empty=True)
+    globs = tuple(text(item, below(pointer, at), MAX_GLOB) for at, item in enumerate(items))
+    if globs:
+        any_of(globs, plain_glob, pointer)
+    return globs
+
+
+def _rules(fields: JsonObject) -> tuple[Rule, ...]:
+    if "rules" not in fields:
+        refuse("rules is missing", "")
+    items = array(fields["rules"], "/rules", MAX_RULES)
+    rules = tuple(_rule(item, below("/rules", at)) for at, item in enumerate(items))
+    names = [rule.name for rule in rules]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            refuse(f"two rules are named {shown(name)}", below("/rules", at, "name"))
+    return rules
+
+
+def _rule(value: JsonValue, pointer: str) -> Rule:
+    fields = members(value, pointer, _RULE)
+    when = fields.get("when")
+    reason = text(fields.get("reason", ""), below(pointer, "reason"), _MAX_REASON, empty=True)
+    return Rule(
+        name=_name(fields, pointer),
+        effect=_effect(fields, pointer),
+        match=_conditions(fields, pointer),
+        when=when if isinstance(when, str) else None,
+        reason=reason,
+        obligations=_obligations(fields.get("obligations", []), below(pointer, "obligations")),
+        route=_route(fields.get("route", {}), below(pointer, "route")),
+        tags=_tags(fields.get("tags", []), below(pointer, "tags")),
+    )
+
+
+def _effect(fields: JsonObject, pointer: str) -> Effect:
+    value = fields.get("effect")
+    if not isinstance(value, str) or value not in tuple(Effect):
+        refuse("effect must be allow, deny or review", below(pointer, "effect"))
+    return Effect(value)
+
+
+def _conditions(fields: JsonObject, pointer: str) -> Condition:
+    parts = list[Condition]()
+    if "match" in fields:
+        parts.append(parse_match(fields["match"], below(pointer, "match")))
+    if "when" in fields:
+        parts.append(parse_when(fields["when"], below(pointer, "when")))
+    return conjunction(parts)
+
+
+def _route(value: JsonValue, pointer: str) -> Route:
+    fields = members(value, pointer, _ROUTE)
+    quorum = integer(fields.get("quorum", 1), below(pointer, "quorum"), 1, MAX_QUORUM)
+    seconds = {
+        name: integer(fields[name], below(pointer, name), 1, _YEAR)
+        for name in ("expires_in", "valid_for")
+        if name in fields
+    }
+    owner: bool | None = None
+    if "owner_may_decide" in fields:
+        where = below(pointer, "owner_may_decide")
+        owner = boolean(fields["owner_may_decide"], where)
+    approvers = _approvers(fields.get("approvers", ()), below(pointer, "approvers"))
+    return Route(quorum, seconds.get("expires_in"), seconds.get("valid_for"), owner, approvers)
+
+
+def _approvers(value: JsonValue, pointer: str) -> tuple[str, ...]:
+    names = array(value, pointer, _MAX_ITEMS, empty=True)
+    for at, name in enumerate(names):
+        if not (isinstance(name, str) and _APPROVER.fullmatch(name)):
+            refuse(
+                "an approver is role:approver, role:operator, role:admin or person:EMAIL",
+                below(pointer, at),
+            )
+    return tuple(str(name) for name in names)
+
+
+def _tags(value: JsonValue, pointer: str) -> tuple[str, ...]:
+    items = array(value, pointer, _MAX_ITEMS, empty=True)
+    return tuple(text(item, below(pointer, at), _MAX_TAG) for at, item in enumerate(items))
+
+
+def _obligations(value: JsonValue, pointer: str) -> tuple[Obligation, ...]:
+    items = array(value, pointer, _MAX_ITEMS, empty=True)
+    return tuple(_obligation(item, below(pointer, at)) for at, item in enumerate(items))
+
+
+def _obligation(value: JsonValue, pointer: str) -> Obligation:
+    every = frozenset({"kind"}).union(*_OBLIGATIONS.values())
+    fields = members(value, pointer, every)
+    kind = fields.get("kind")
+    if not isinstance(kind, str) or kind not in _OBLIGATIONS:
+        refuse(f"kind must be one of {', '.join(sorted(_OBLIGATIONS))}", below(pointer, "kind"))
+    parameters = {name: item for name, item in fields.items() if name != "kind"}
+    members(parameters, pointer, _OBLIGATIONS[kind])
+    for name in _OBLIGATIONS[kind]:
+        text(parameters.get(name), below(pointer, name), _MAX_TAG)
+    return Obligation(kind, cast("JsonObject", parameters))

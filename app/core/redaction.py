@@ -1,0 +1,181 @@
+"""Takes known secrets out of what came back, in the encodings an echo may wear (T47).
+
+Found are: the value itself, base64 (standard and URL alphabet, padded or not, at each of the
+three alignments inside a longer text), percent-encoding (upper and lower case, ``+`` for a blank,
+every byte), JSON and HTML escapes, and hexadecimal. Not found: encodings of encodings,
+compression and encryption. Overlapping finds become one ``[redacted]``. Text that is already
+``[redacted]`` is never searched, so redacting twice changes nothing.
+"""
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+MIN_SECRET_LENGTH: Final = 6
+"""Secrets below this many characters are ignored here and refused when a credential is made:
+they would turn ordinary words into holes."""
+
+MARK: Final = "[redacted]"
+"""What stands in for a secret."""
+
+_MARK: Final = MARK.encode()
+_HELD_AT_MOST: Final = 1 << 20
+_Bytes = bytes  # the class below has a method of that name
+
+
+class Redactor:
+    """Replaces a fixed set of secrets; build one per call and drop it with the secrets.
+
+    :ivar longest: bytes of the longest encoding (or of the mark); 0 without secrets.
+    """
+
+    __slots__ = ("_forms", "longest")
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """Prepare every encoding of every secret of at least :data:`MIN_SECRET_LENGTH`."""
+        forms: set[_Bytes] = set()
+        for secret in set(secrets):
+            if len(secret) >= MIN_SECRET_LENGTH:
+                forms.update(_forms(secret))
+        self._forms = tuple(sorted(forms, key=len, reverse=True))
+        self.longest = max(len(self._forms[0]), len(_MARK)) if self._forms else 0
+
+    def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
+        """Return the data without secrets and how many places were replaced."""
+        pieces = data.split(_MARK)
+        cleaned = [self._clean(piece) for piece in pieces]
+        return _MARK.join(piece for piece, _ in cleaned), sum(count for _, count in cleaned)
+
+    def text(self, text: str) -> tuple[str, int]:
+        """Return the text without secrets and how many places were replaced."""
+        data, count = self.bytes(text.encode("utf-8", "surrogatepass"))
+        return data.decode("utf-8", "surrogatepass"), count
+
+    def stream(self) -> "RedactionStream":
+        """Return a form for data that comes in pieces."""
+        return RedactionStream(self)
+
+    def _clean(self, piece: _Bytes) -> tuple[_Bytes, int]:
+        spans = self.spans(piece)
+        if not spans:
+            return piece, 0
+        parts: list[_Bytes] = []
+        done = 0
+        for start, end in spans:
+            parts.append(piece[done:start])
+            done = end
+        parts.append(piece[done:])
+        return _MARK.join(parts), len(spans)
+
+    def spans(self, piece: _Bytes) -> list[tuple[int, int]]:
+        """Return the places of secrets, in order, overlapping ones merged."""
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(self._places(piece)):
+            if merged and start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
+
+    def _places(self, piece: _Bytes) -> Iterator[tuple[int, int]]:
+        for form in self._forms:
+            start = piece.find(form)
+            while start >= 0:
+                yield start, start + len(form)
+                start = piece.find(form, start + 1)
+
+
+class RedactionStream:
+    """Redacts data in pieces; holds back what could be the beginning of a secret.
+
+    What it gives out in all equals :meth:`Redactor.bytes` of the whole. It holds fewer bytes than
+    the longest encoding (and the mark), more only while overlapping secrets go on, 1 MiB at most.
+    """
+
+    __slots__ = ("_held", "_redactor", "count")
+
+    def __init__(self, redactor: Redactor) -> None:
+        """Start with nothing held back."""
+        self._redactor = redactor
+        self._held = b""
+        self.count = 0
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take the next piece and return what is certain by now."""
+        held = self._held + piece
+        cut = self._certain(held)
+        self._held = held[cut:]
+        return self._give(held[:cut])
+
+    def finish(self) -> bytes:
+        """Return the rest; leave this out where the data was cut, or a part of a secret shows."""
+        rest, self._held = self._held, b""
+        return self._give(rest)
+
+    def _give(self, data: bytes) -> bytes:
+        clean, count = self._redactor.bytes(data)
+        self.count += count
+        return clean
+
+    def _certain(self, held: bytes) -> int:
+        """Return how far no secret or mark can reach from here into later pieces."""
+        longest = self._redactor.longest
+        if not longest or len(held) > _HELD_AT_MOST:
+            return len(held)
+        cut = max(0, len(held) - longest + 1)
+        places = [*self._redactor.spans(held), *_marks(held)]
+        for start, end in sorted(places, reverse=True):
+            if start < cut < end:
+                cut = start
+        return cut
+
+
+def _marks(data: bytes) -> Iterator[tuple[int, int]]:
+    start = data.find(_MARK)
+    while start >= 0:
+        yield start, start + len(_MARK)
+        start = data.find(_MARK, start + len(_MARK))
+
+
+def _forms(secret: str) -> Iterator[bytes]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    yield raw
+    yield from (raw.hex().encode(), raw.hex().upper().encode())
+    for text in _escaped(secret, raw):
+        yield text.encode("utf-8", "surrogatepass")
+    yield from _base64_forms(raw)
+
+
+def _escaped(secret: str, raw: bytes) -> Iterator[str]:
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield json.dumps(secret)[1:-1].replace("/", "\\/")
+    yield html.escape(secret)
+    yield html.escape(secret, quote=False)
+    yield html.escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    every_byte = "".join(f"%{byte:02X}" for byte in raw)
+    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw), every_byte):
+        yield encoded
+        yield _lower_escapes(encoded)
+
+
+def _lower_escapes(encoded: str) -> str:
+    """Lower the hexadecimal digits of percent-escapes and nothing else."""
+    first, *rest = encoded.split("%")
+    return first + "".join(f"%{part[:2].lower()}{part[2:]}" for part in rest)
+
+
+def _base64_forms(raw: bytes) -> Iterator[bytes]:
+    """Give the value encoded alone, and the digits that are sure at each alignment in a text."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        alone = encode(raw)
+        yield alone
+        yield alone.rstrip(b"=")
+        for before in range(3):
+            digits = encode(bytes(before) + raw)
+            first = (before * 8 + 5) // 6
+            last = (before + len(raw)) * 8 // 6
+            yield digits[first:last]

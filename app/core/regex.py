@@ -1,0 +1,109 @@
+r"""The one door to regular expressions written by users: RE2, linear in pattern and text.
+
+Python's ``re`` backtracks (325 ms for ``(a+)+$`` on 23 characters), its ``$`` matches before a
+final newline and its ``\d`` matches Arabic digits. RE2 does none of that (threat T37).
+
+Meaning, for the documentation: the pattern is *searched* anywhere in the text; anchor it with
+``^`` and ``$`` (begin and end of the whole text, unless ``(?m)`` is set). ``\d \w \s \b`` are
+ASCII. Look-around, back references and ``\C`` are refused.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias, cast
+
+import re2  # pyright: ignore[reportMissingTypeStubs] (none exist)
+
+MAX_PATTERN: Final = 512
+"""Longest pattern, in characters."""
+
+MAX_SUBJECT: Final = 65_536
+"""Longest text that is searched, in UTF-8 bytes."""
+
+_MAX_PROGRAM: Final = 2_000
+_MAX_MEMORY: Final = 8 << 20
+
+Search: TypeAlias = Callable[[str], bool | None]
+"""True or False; None when the text is too long or is not Unicode."""
+
+
+class _Pattern(Protocol):
+    """What is used of a compiled pattern."""
+
+    @property
+    def programsize(self) -> int: ...
+
+    def search(self, text: bytes) -> object: ...
+
+
+class _Re2(Protocol):
+    """What is used of the module."""
+
+    error: type[Exception]
+
+    def compile(self, pattern: str, options: object) -> _Pattern: ...
+
+
+_RE2: Final = cast("_Re2", re2)
+
+
+def compile_search(pattern: str) -> Search:
+    """Return a function that searches a text for the pattern.
+
+    :raises ValueError: with a message for the author, when the pattern is not accepted.
+    """
+    if len(pattern) > MAX_PATTERN:
+        message = f"the pattern is longer than {MAX_PATTERN} characters"
+        raise ValueError(message)
+    return _searcher(_compile(pattern))
+
+
+def _searcher(compiled: _Pattern) -> Search:
+    find = compiled.search
+
+    def search(text: str) -> bool | None:
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            return None
+        return None if len(data) > MAX_SUBJECT else find(data) is not None
+
+    return search
+
+
+def _compile(pattern: str) -> _Pattern:
+    _refuse_bytes(pattern)
+    try:
+        compiled = _RE2.compile(pattern, _options())
+    except _RE2.error as error:
+        message = f"not a valid RE2 pattern: {_reason(error)}"
+        raise ValueError(message) from error
+    except UnicodeEncodeError as error:
+        message = "the pattern holds a lone surrogate"
+        raise ValueError(message) from error
+    if compiled.programsize > _MAX_PROGRAM:
+        message = "the pattern is too complex; use smaller repeat counts"
+        raise ValueError(message)
+    return compiled
+
+
+def _refuse_bytes(pattern: str) -> None:
+    """Refuse the escape that matches one byte, which can split a character."""
+    index = pattern.find("\\")
+    while index >= 0:
+        if pattern[index + 1 : index + 2] == "C":
+            message = r"\C is not accepted; use . for any character"
+            raise ValueError(message)
+        index = pattern.find("\\", index + 2)
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    options.max_mem = _MAX_MEMORY
+    return options
+
+
+def _reason(error: Exception) -> str:
+    detail: object = error.args[0] if error.args else ""
+    return detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)

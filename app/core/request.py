@@ -1,0 +1,128 @@
+"""The request: an action under decision, the one aggregate. A frozen value; change is a new one."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from app.core.action import Kind, Urgency
+from app.core.instant import Instant
+from app.core.policy import Effect
+
+
+class Status(StrEnum):
+    """Where a request stands; the table of ``lifecycle`` has the only ways between them."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    EXECUTING = "executing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+TERMINAL: Final = frozenset(
+    {Status.SUCCEEDED, Status.FAILED, Status.DENIED, Status.EXPIRED, Status.CANCELLED}
+)
+"""Statuses that nothing leaves."""
+
+OPEN: Final = frozenset({Status.PENDING, Status.APPROVED, Status.EXECUTING})
+"""Statuses that count against an agent's cap on open requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as stored.
+
+    ``payload`` is the canonical envelope and ``digest`` its SHA-256; the fields up to
+    ``verdict`` never change after submission.
+
+    :ivar effect: the pipeline's effect at submission.
+    :ivar verdict: canonical JSON text of the whole verdict as recorded.
+    :ivar quorum: approvals that are needed.
+    :ivar owner_may_decide: None means the installation's setting at the time of the vote.
+    :ivar approvers: who may decide, as ``role:…`` and ``person:…``; empty means every approver.
+    :ivar valid_for: seconds that an approval stays usable.
+    :ivar valid_until: when the grant is over; set by approval.
+    :ivar decided_by: reference of who decided (``person:…``, ``policy:…``).
+    :ivar attempt: how often execution was claimed.
+    :ivar fence: grows with every claim; a stale holder's number no longer fits.
+    :ivar sent_at: set just before the first byte of this attempt left.
+    :ivar outcome: canonical JSON text of the outcome's summary, once there is one.
+    """
+
+    id: str
+    agent_id: str
+    key_id: str
+    owner_id: str | None
+    kind: Kind
+    action: str
+    target_id: str | None
+    target_name: str | None
+    urgency: Urgency
+    reason: str
+    payload: bytes
+    digest: str
+    effect: Effect
+    verdict: str
+    quorum: int
+    owner_may_decide: bool | None
+    approvers: tuple[str, ...]
+    require_reason: bool
+    valid_for: int
+    created_at: Instant
+    expires_at: Instant
+    status: Status
+    version: int = 1
+    approvals: int = 0
+    decided_at: Instant | None = None
+    decided_by: str | None = None
+    comment: str = ""
+    valid_until: Instant | None = None
+    attempt: int = 0
+    fence: int = 0
+    worker: str | None = None
+    lease_until: Instant | None = None
+    sent_at: Instant | None = None
+    finished_at: Instant | None = None
+    outcome: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen without a human: the end of an agent's wait."""
+        if self.status in TERMINAL or self.status is Status.UNKNOWN:
+            return True
+        return self.kind is Kind.PLAIN and self.status is Status.APPROVED
+
+
+class Choice(StrEnum):
+    """What a person pressed."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """A person's choice about exactly the payload with this digest.
+
+    :ivar digest: the digest that the surface showed; a click on a stale one decides nothing.
+    :ivar channel: where it was cast (``dashboard``, ``api``, ...).
+    """
+
+    choice: Choice
+    digest: str
+    comment: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A ballot that was counted."""
+
+    request_id: str
+    person_id: str
+    ballot: Ballot
+    cast_at: Instant

@@ -1,0 +1,70 @@
+"""Targets: the upstreams that an administrator configured."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.core.instant import Instant
+
+MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
+MAX_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """How calls at a target are made.
+
+    :ivar networks: CIDRs of private networks that it opts in to (GW-4).
+    :ivar methods: methods that it takes; empty means all.
+    :ivar retry_safe_methods: GET and HEAD may be sent again when their outcome is not known.
+    """
+
+    networks: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    connect_seconds: float = 10.0
+    total_seconds: float = 30.0
+    response_bytes: int = 1_048_576
+    retry_safe_methods: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A configured upstream; a new ``revision`` voids approvals given for an older one."""
+
+    id: str
+    name: str
+    description: str
+    kind: str
+    base_url: str
+    revision: int
+    enabled: bool
+    credential_id: str | None
+    created_at: Instant
+    updated_at: Instant
+    settings: TargetSettings = field(default_factory=TargetSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A vault item without its values; agents may see its name at most.
+
+    :ivar fields: the names of its sealed fields.
+    """
+
+    id: str
+    vault: str
+    name: str
+    description: str
+    kind: str
+    version: int
+    created_at: Instant
+    updated_at: Instant
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialGrant:
+    """Leave to use a credential at a target, for one agent or (``*``) for all."""
+
+    credential_id: str
+    target_id: str
+    agent_id: str

@@ -1,0 +1,93 @@
+"""The verdict on an action, and the line in which rules are tried."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.core.conditions.base import Check, Condition
+from app.core.facts import Facts
+from app.core.policy import DEFAULT_ROUTE, Effect, Obligation, Policy, Route, Rule
+
+_STRICTNESS: Final = {Effect.DENY: 0, Effect.REVIEW: 1, Effect.ALLOW: 2}
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the policies say about one action, and why."""
+
+    effect: Effect
+    policy_id: str | None
+    policy_name: str | None
+    policy_version: int | None
+    rule: str | None
+    reasons: tuple[str, ...]
+    obligations: tuple[Obligation, ...] = ()
+    route: Route = DEFAULT_ROUTE
+    tags: tuple[str, ...] = ()
+
+
+NO_MATCH: Final = Verdict(Effect.REVIEW, None, None, None, None, ("no policy matched",))
+"""The verdict when no rule matches."""
+
+POLICY_ERROR: Final = Verdict(Effect.REVIEW, None, None, None, None, ("policy_error",))
+"""The verdict when evaluation itself fails."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One rule of one enabled policy in the line, ready to be tried."""
+
+    policy: Policy
+    rule: Rule
+    check: Check
+    effect: Effect
+    verdict: Verdict
+
+    @property
+    def match(self) -> Condition:
+        """The rule's condition tree."""
+        return self.rule.match
+
+    def undecided(self, facts: Facts) -> Verdict:
+        """Return the review that follows when this rule can't be decided."""
+        unknown = [leaf.text for leaf in self.rule.match.leaves() if leaf.matches(facts) is None]
+        causes = "; ".join(unknown[:_SHOWN]) or "its conditions"
+        name = f"rule {self.rule.name!r} of policy {self.policy.name!r}"
+        reason = f"{name} ({self.effect}) could not be decided: {causes}"
+        return replace(self.verdict, effect=Effect.REVIEW, reasons=(reason,))
+
+
+def in_line(policies: Iterable[Policy]) -> Iterator[tuple[Policy, Rule]]:
+    """Yield every rule of every policy, disabled ones too, in the order of evaluation."""
+    ranked = (
+        ((policy.priority, _STRICTNESS[rule.effect], policy.id, at), policy, rule)
+        for policy in policies
+        for at, rule in enumerate(policy.rules)
+    )
+    for _, policy, rule in sorted(ranked, key=lambda item: item[0]):
+        yield policy, rule
+
+
+def entry_of(policy: Policy, rule: Rule) -> Entry:
+    """Return the entry of a rule, with the verdict that it gives when it matches."""
+    reason = rule.reason or f"rule {rule.name!r} of policy {policy.name!r} matched"
+    verdict = Verdict(
+        effect=rule.effect,
+        policy_id=policy.id,
+        policy_name=policy.name,
+        policy_version=policy.version,
+        rule=rule.name,
+        reasons=(reason,),
+        obligations=rule.obligations,
+        route=rule.route,
+        tags=rule.tags,
+    )
+    return Entry(policy, rule, rule.match.matches, rule.effect, verdict)
+
+
+def stricter(pending: Verdict, decided: Verdict) -> Verdict:
+    """Return what follows when an undecided rule stands before one that matches."""
+    if decided.effect is not Effect.DENY:
+        return pending
+    return replace(decided, reasons=(*decided.reasons, *pending.reasons))

@@ -1,0 +1,207 @@
+"""Carrying out what was approved: claim, check all over again, run once, record what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from app.clock import SystemClock
+from app.core import events as ev
+from app.core.asking import facts_of
+from app.core.audit import SYSTEM, Actor, ActorKind
+from app.core.action import Submission
+from app.core.errors import AssentryError, IllegalTransition
+from app.core.execution import (
+    Refusal,
+    in_doubt,
+    is_idempotent,
+    not_started,
+    plan_of,
+    reported,
+    verify_parties,
+    verify_payload,
+    verify_target,
+)
+from app.core.instant import Instant, plus
+from app.core.lifecycle import step
+from app.core.outcome import Ambiguous, HttpResult, Injection, NotStarted, Outcome
+from app.core.pipeline import evaluate
+from app.core.policy import Effect
+from app.core.ports import Executor
+from app.core.request import Request, Status
+from app.core.targets import Target
+from app.services.policies import Policies
+from app.services.results import pack
+from app.services.sealing import Sealer
+from app.services.vault import Vault
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.tx import Tx
+
+RESULT: Final = "result"
+"""Purpose under which results are sealed."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A request under this worker's lease, with all that its execution needs."""
+
+    request: Request
+    submission: Submission
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """Runs approved requests, each at most once."""
+
+    store: Store
+    clock: SystemClock
+    policies: Policies
+    vault: Vault
+    sealer: Sealer
+    settings: Settings
+    executors: Mapping[str, Executor]
+    worker: str
+
+    async def run(self, request_id: str) -> None:
+        """Carry out an approved request; do nothing when it is not (or no longer) approved."""
+        await self.policies.refresh()
+        claimed = await self.store.write(lambda tx: self._claim(tx, request_id), order=request_id)
+        if claimed is not None:
+            await self._carry_out(claimed)
+
+    # --- claim ---
+
+    def _claim(self, tx: Tx, request_id: str) -> Claimed | None:
+        """Take the request under a lease, or refuse it for good, in one transaction."""
+        request = tx.requests.lock(request_id)
+        if request is None or request.status is not Status.APPROVED:
+            return None
+        try:
+            submission, target = self._verify(tx, request)
+        except Refusal as refusal:
+            event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
+            tx.record(step(request, event, tx.now))
+            return None
+        limits = target.settings
+        lease = limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+        claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
+        try:
+            transition = step(request, claim, tx.now)
+        except IllegalTransition:
+            tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
+            return None
+        return Claimed(tx.record(transition), submission, target)
+
+    def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
+        submission = verify_payload(request, tx.requests.votes(request.id))
+        agent = tx.agents.get(request.agent_id)
+        verify_parties(agent, tx.agents.key(request.key_id))
+        target = verify_target(submission, tx.targets.get(request.target_id or ""))
+        plan_of(submission, target)
+        if agent is not None:
+            facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
+            self._verify_policy(request, evaluate(self.policies.snapshot, facts).effect)
+        return submission, target
+
+    def _verify_policy(self, request: Request, effect: Effect) -> None:
+        """Refuse what the policies of today would not let through (T40)."""
+        if f'"revision":{self.policies.snapshot.revision},' in request.verdict:
+            return
+        if effect is Effect.DENY:
+            raise Refusal("policy_denies", "A policy made since then denies it.")
+        if effect is Effect.REVIEW and request.effect is Effect.ALLOW:
+            raise Refusal("policy_reviews", "A policy made since then wants a person to decide.")
+
+    # --- run ---
+
+    async def _carry_out(self, claimed: Claimed) -> None:
+        event, result = await self._attempt(claimed)
+        await self.store.write(
+            lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
+        )
+
+    async def _attempt(self, claimed: Claimed) -> tuple[ev.Event, HttpResult | None]:
+        request, actor = claimed.request, self._actor()
+        try:
+            outcome = await self._execute(claimed)
+        except NotStarted as problem:
+            return not_started(problem, request, actor), None
+        except Ambiguous as problem:
+            harmless = is_idempotent(claimed.submission, claimed.target)
+            return in_doubt(problem, request.fence, actor, idempotent=harmless), None
+        return reported(outcome, request.fence, actor), outcome.result
+
+    async def _execute(self, claimed: Claimed) -> Outcome:
+        request = claimed.request
+        executor = self.executors[request.kind.value]
+        injection = await self._inject(claimed)
+        plan = plan_of(claimed.submission, claimed.target)
+        return await executor.execute(plan, injection, lambda: self._mark_sent(request))
+
+    async def _inject(self, claimed: Claimed) -> Injection:
+        try:
+            return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
+        except AssentryError as error:
+            raise NotStarted(error.code, error.detail, retryable=False) from error
+
+    async def _mark_sent(self, request: Request) -> None:
+        """Write that bytes are about to leave; stop here when another worker holds it by now."""
+        marked = await self.store.write(
+            lambda tx: tx.requests.mark_sent(request.id, request.fence, tx.now), order=request.id
+        )
+        if not marked:
+            code = "lease_lost"
+            raise NotStarted(code, "The lease was over before anything was sent.")
+
+    # --- finish ---
+
+    def _finish(
+        self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None
+    ) -> None:
+        """Record what came of it; from a stale holder only as evidence."""
+        request = tx.requests.lock(claimed.request.id)
+        if request is None:
+            return
+        summary = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Lose) else ""
+        fence = claimed.request.fence
+        tx.requests.keep_evidence(request.id, fence, tx.now, request.sent_at, summary or "")
+        if request.fence != fence or request.status is not Status.EXECUTING:
+            log.warning("execution_stale", request_id=request.id, status=request.status.value)
+            return
+        after = tx.record(step(request, event, tx.now))
+        if result is not None:
+            until = plus(tx.now, self.settings.result_retention)
+            tx.requests.put_result(after.id, self._seal(after.id, result), tx.now, until)
+
+    def _seal(self, request_id: str, result: HttpResult) -> bytes:
+        return self.sealer.seal(RESULT, request_id, pack(result))
+
+    def _actor(self) -> Actor:
+        return Actor(ActorKind.SYSTEM, self.worker, "worker")
+
+
+def lose(tx: Tx, request_id: str, now: Instant) -> bool:
+    """Take a request from a holder whose lease is over; False when there is nothing to take."""
+    request = tx.requests.lock(request_id)
+    if request is None or request.status is not Status.EXECUTING:
+        return False
+    try:
+        submission = verify_payload(request, tx.requests.votes(request_id))
+        target = tx.targets.get(request.target_id or "")
+        harmless = is_idempotent(submission, target)
+    except Refusal:
+        harmless = False
+    event = ev.Lose(actor=SYSTEM, fence=-1, outcome=_LOST, idempotent=harmless)
+    try:
+        tx.record(step(request, event, now))
+    except IllegalTransition:
+        return False
+    return True
+
+
+_LOST: Final = '{"code":"worker_lost","detail":"The worker did not report back in time."}'

@@ -1,0 +1,76 @@
+"""Waiting for a request, and following what changes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal
+
+from app.core.errors import Forbidden
+from app.core.principals import Caller, Scope
+from app.core.request import Request, Status
+from app.services.access import require
+from app.services.requests import Requests
+from app.store.engine import Store
+from app.store.tx import Change
+
+Until = Literal["final", "decided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Wake-ups for those who wait."""
+
+    store: Store
+    requests: Requests
+
+    async def wait(
+        self, caller: Caller, request_id: str, seconds: float, until: Until = "final"
+    ) -> Request:
+        """Return the request once it is decided or final, or as it stands when time is over.
+
+        :raises NotFound: no such request, or another agent's.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            with self.store.signals.waiting(request_id) as changed:
+                request = await self.requests.get(caller, request_id)
+                if reached(request, until) or loop.time() >= deadline:
+                    return request
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        await changed
+                except TimeoutError:
+                    return request
+
+    async def changes(self, caller: Caller, request_id: str, after: int) -> Request:
+        """Return the request as soon as its version is above ``after``.
+
+        :raises NotFound: no such request, or another agent's.
+        """
+        while True:
+            with self.store.signals.waiting(request_id) as changed:
+                request = await self.requests.get(caller, request_id)
+                if request.version > after:
+                    return request
+                await changed
+
+    async def follow(self, caller: Caller) -> AsyncIterator[Change | None]:
+        """Yield every change as (kind, id); None means that some were left out.
+
+        :raises Forbidden: agents follow their own requests one by one.
+        """
+        require(caller, Scope.REQUEST_READ)
+        if caller.person is None:
+            message = "only people follow everything"
+            raise Forbidden(message)
+        with self.store.signals.following() as queue:
+            while True:
+                yield await queue.get()
+
+
+def reached(request: Request, until: Until) -> bool:
+    """Whether a wait for this request is over."""
+    if until == "decided":
+        return request.status is not Status.PENDING
+    return request.final

@@ -1,0 +1,259 @@
+"""The front door of all front doors: from what an agent asks to a recorded request."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.clock import Ids, SystemClock
+from app.core import events as ev
+from app.core.action import Action, BoundTarget, HttpAction, Submission, Urgency, seal
+from app.core.asking import build_action, facts_of, permit
+from app.core.audit import Actor, ActorKind
+from app.core.canonical import canonical, digest
+from app.core.errors import (
+    AgentFrozen,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidField,
+    NotFound,
+    TooManyOpenRequests,
+)
+from app.core.instant import Instant, plus
+from app.core.json_types import JsonObject
+from app.core.lifecycle import Transition, open_request, step
+from app.core.pipeline import Verdict, evaluate
+from app.core.principals import Agent, ApiKey, Caller, Scope
+from app.core.request import Request, Status
+from app.services.access import require
+from app.services.policies import Policies
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.tx import Tx
+
+MAX_REASON: Final = 2000
+MAX_CONTEXT_BYTES: Final = 65_536
+MAX_EXPIRES_IN: Final = 30 * 86_400
+_NO_COUNTERS: Final[dict[str, int]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an agent asks, as a door understood it; every field is still to be judged.
+
+    :ivar expires_in: seconds until the request expires undecided, or None.
+    :ivar supersedes: id of an own pending request that this one replaces.
+    :ivar idempotency_key: the caller's token for safe repetition, with ``fingerprint`` of the body.
+    """
+
+    action: str
+    params: JsonObject
+    context: JsonObject
+    reason: str = ""
+    urgency: Urgency = Urgency.NORMAL
+    target: str | None = None
+    expires_in: int | None = None
+    supersedes: str | None = None
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Judges and records what agents ask."""
+
+    store: Store
+    ids: Ids
+    clock: SystemClock
+    policies: Policies
+    settings: Settings
+
+    async def submit(
+        self, caller: Caller, asked: Asked, *, remote_ip: str | None = None
+    ) -> Request:
+        """Record a request and return it as it stands then.
+
+        :raises MissingScope: the key cannot create requests.
+        :raises AgentFrozen: the agent is stopped.
+        :raises InvalidAction: the action cannot be carried out as described.
+        :raises TargetNotPermitted: the key does not include this call.
+        :raises TooManyOpenRequests: the agent's cap is reached.
+        :raises IdempotencyMismatch: the token was used for another body.
+        """
+        require(caller, Scope.REQUEST_CREATE)
+        agent, key = _asker(caller)
+        submission = await self._submission(agent, key, asked)
+        now = self.clock.now()
+        counters = await self._counters(agent)
+        facts = facts_of(submission, agent, now, remote_ip, counters)
+        policies = self.policies.snapshot
+        verdict = evaluate(policies, facts)
+        request = self._request(submission, agent, key, asked, verdict, now)
+        transition = open_request(request, caller.actor, now)
+        return await self.store.write(
+            lambda tx: _record(tx, transition, agent, key, asked), order=asked.supersedes or ""
+        )
+
+    async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
+        _check_words(asked)
+        action = build_action(asked.action, asked.params)
+        return Submission(
+            agent_id=agent.id,
+            action=action,
+            target=await self._bind(action, key, asked.target),
+            urgency=asked.urgency,
+            reason=asked.reason,
+            context=asked.context,
+        )
+
+    async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
+        if not isinstance(action, HttpAction):
+            if name is not None:
+                message = "an action of this kind has no target"
+                raise InvalidField(message, pointer="/target")
+            return None
+        if name is None:
+            message = "http.request needs a target"
+            raise InvalidField(message, pointer="/target")
+        permit(key.permissions, name, action)
+        target = await self.store.read(lambda tx: tx.targets.named(name))
+        if target is None or not target.enabled:
+            message = f"there is no target {name!r} that can be called"
+            raise NotFound(message, pointer="/target")
+        methods = target.settings.methods
+        if methods and action.method not in methods:
+            message = f"{name} takes only {', '.join(methods)}"
+            raise InvalidField(message, pointer="/params/method")
+        return BoundTarget(target.id, target.name, target.base_url, target.revision)
+
+    async def _counters(self, agent: Agent) -> dict[str, int]:
+        if not self.policies.snapshot.uses_counters:
+            return _NO_COUNTERS
+        return await self.store.read(lambda tx: tx.requests.counters(agent.id))
+
+    def _request(  # noqa: PLR0913 - the one place where a request is put together
+        self,
+        submission: Submission,
+        agent: Agent,
+        key: ApiKey,
+        asked: Asked,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Request:
+        payload = seal(submission)
+        route, target = verdict.route, submission.target
+        lifetime = min(
+            asked.expires_in or MAX_EXPIRES_IN, route.expires_in or self.settings.request_ttl
+        )
+        return Request(
+            id=self.ids.new("req", now),
+            agent_id=agent.id,
+            key_id=key.id,
+            owner_id=agent.owner_id,
+            kind=submission.action.kind,
+            action=submission.action.name,
+            target_id=None if target is None else target.id,
+            target_name=None if target is None else target.name,
+            urgency=submission.urgency,
+            reason=submission.reason,
+            payload=payload,
+            digest=digest(payload),
+            effect=verdict.effect,
+            verdict=_verdict_text(verdict, self.policies.snapshot.revision),
+            quorum=route.quorum,
+            owner_may_decide=route.owner_may_decide,
+            approvers=route.approvers,
+            require_reason=any(item.kind == "require_reason" for item in verdict.obligations),
+            valid_for=route.valid_for or self.settings.approval_ttl,
+            created_at=now,
+            expires_at=plus(now, lifetime),
+            status=Status.PENDING,
+            decided_by=f"policy:{verdict.policy_id or '-'}",
+        )
+
+
+def _asker(caller: Caller) -> tuple[Agent, ApiKey]:
+    if caller.agent is None or caller.key is None:
+        message = "requests are made with an agent's key"
+        raise Forbidden(message)
+    if caller.agent.frozen:
+        raise AgentFrozen
+    return caller.agent, caller.key
+
+
+def _check_words(asked: Asked) -> None:
+    if len(asked.reason) > MAX_REASON:
+        message = f"a reason has at most {MAX_REASON} characters"
+        raise InvalidField(message, pointer="/reason")
+    if asked.expires_in is not None and not 1 <= asked.expires_in <= MAX_EXPIRES_IN:
+        message = f"expires_in is a number of seconds from 1 to {MAX_EXPIRES_IN}"
+        raise InvalidField(message, pointer="/expires_in")
+    if asked.context and len(canonical(asked.context)) > MAX_CONTEXT_BYTES:
+        message = f"the context is larger than {MAX_CONTEXT_BYTES} bytes"
+        raise InvalidField(message, pointer="/context")
+
+
+def _verdict_text(verdict: Verdict, revision: int) -> str:
+    """Return the verdict as it is kept with the request: canonical JSON."""
+    policy = None
+    if verdict.policy_id is not None:
+        policy = {
+            "id": verdict.policy_id,
+            "name": verdict.policy_name,
+            "version": verdict.policy_version,
+        }
+    return canonical(
+        {
+            "effect": verdict.effect.value,
+            "policy": policy,
+            "rule": verdict.rule,
+            "reasons": list(verdict.reasons),
+            "obligations": [
+                {"kind": item.kind, **item.parameters} for item in verdict.obligations
+            ],
+            "tags": list(verdict.tags),
+            "revision": revision,
+        }
+    ).decode()
+
+
+def _record(
+    tx: Tx, transition: Transition, agent: Agent, key: ApiKey, asked: Asked
+) -> Request:
+    """Write the request, unless its Idempotency-Key made one before."""
+    token = asked.idempotency_key
+    if token is not None and not tx.requests.remember(
+        key.id, token, asked.fingerprint, transition.after.id
+    ):
+        return _repeated(tx, key, token, asked.fingerprint)
+    if transition.after.status is Status.PENDING and agent.open_limit:
+        _check_cap(tx, agent)
+    if asked.supersedes is not None:
+        _supersede(tx, transition, asked.supersedes)
+    return tx.record(transition)
+
+
+def _repeated(tx: Tx, key: ApiKey, token: str, fingerprint: str) -> Request:
+    used = tx.requests.recall(key.id, token)
+    request = None if used is None else tx.requests.get(used[1])
+    if used is None or request is None:
+        message = "the request of this Idempotency-Key is gone"
+        raise NotFound(message)
+    if used[0] != fingerprint:
+        raise IdempotencyMismatch
+    return request
+
+
+def _check_cap(tx: Tx, agent: Agent) -> None:
+    if tx.requests.has_pending(agent.id, agent.open_limit):
+        message = f"the agent has {agent.open_limit} pending requests, its most"
+        raise TooManyOpenRequests(message, retry_after=60)
+
+
+def _supersede(tx: Tx, transition: Transition, earlier_id: str) -> None:
+    """Withdraw the agent's earlier request in favour of this one (REQ-5)."""
+    earlier = tx.requests.lock(earlier_id)
+    if earlier is None or earlier.agent_id != transition.after.agent_id:
+        message = "there is no such request of this agent"
+        raise NotFound(message, pointer="/supersedes")
+    actor = Actor(ActorKind.AGENT, earlier.agent_id, transition.audit.actor.name)
+    event = ev.Cancel(actor=actor, code="superseded", note=transition.after.id)
+    tx.record(step(earlier, event, tx.now))

@@ -1,0 +1,210 @@
+"""Reading requests: one, a page, and all that a person needs to decide."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.core.action import Submission, unseal
+from app.core.ballots import obstacle
+from app.core.credentials import CredentialKind, injected_names
+from app.core.errors import NotFound
+from app.core.execution import Refusal, verify_payload
+from app.core.outcome import HttpResult
+from app.core.policy import Effect
+from app.core.principals import Agent, Caller, Person, Scope
+from app.core.request import Request, Status, Vote
+from app.core.targets import Target
+from app.services.access import require
+from app.services.decisions import OWNER_MAY_DECIDE
+from app.services.execution import RESULT
+from app.services.results import unpack
+from app.services.sealing import Sealer
+from app.store.audit import AuditRecord
+from app.store.engine import Store
+from app.store.requests import RequestFilter
+from app.store.tx import Tx
+
+__all__ = ("Detail", "Page", "RequestFilter", "Requests")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of requests, newest first; the ids lead to the neighbours, when there are any."""
+
+    items: list[Request]
+    older: str | None
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Everything about one request that a page shows.
+
+    :ivar submission: None when the stored payload is not what was submitted.
+    :ivar damage: why there is no submission.
+    :ivar injected: what the vault would add, named without values.
+    :ivar why_not: why this caller may not decide, empty when it may.
+    """
+
+    request: Request
+    submission: Submission | None
+    damage: str
+    verdict: dict[str, Any]
+    votes: list[Vote]
+    trail: list[AuditRecord]
+    agent: Agent | None
+    owner: Person | None
+    target: Target | None
+    injected: tuple[str, ...]
+    deciders: list[Person]
+    why_not: str
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether the caller may decide this request now."""
+        return not self.why_not and self.request.status is Status.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What callers may read; an agent sees its own requests only (I9)."""
+
+    store: Store
+    sealer: Sealer
+
+    async def get(self, caller: Caller, request_id: str) -> Request:
+        """Return one request.
+
+        :raises NotFound: no such request, or another agent's.
+        """
+        require(caller, Scope.REQUEST_READ)
+        request = await self.store.read(lambda tx: tx.requests.get(request_id))
+        return _visible(caller, request)
+
+    async def page(
+        self, caller: Caller, wanted: RequestFilter, limit: int
+    ) -> Page:
+        """Return a page; ``wanted.before`` and ``wanted.after`` are the cursors."""
+        require(caller, Scope.REQUEST_READ)
+        if caller.agent is not None:
+            if wanted.agent_id not in (None, caller.agent.id):
+                return Page([], None, None)
+            wanted = _own(wanted, caller.agent.id)
+        found = await self.store.read(lambda tx: tx.requests.find(wanted, limit + 1))
+        more = len(found) > limit
+        if wanted.after is not None:
+            items = found[1:] if more else found
+            return _page(items, older=bool(items), newer=more)
+        items = found[:limit]
+        return _page(items, older=more, newer=wanted.before is not None and bool(items))
+
+    async def trail(self, caller: Caller, request_id: str) -> list[AuditRecord]:
+        """Return the audit entries of a request, oldest first."""
+        await self.get(caller, request_id)
+        return await self.store.read(lambda tx: tx.audit.of_request(request_id))
+
+    async def votes(self, caller: Caller, request_id: str) -> list[Vote]:
+        """Return the votes on a request, oldest first."""
+        await self.get(caller, request_id)
+        return await self.store.read(lambda tx: tx.requests.votes(request_id))
+
+    async def result(self, caller: Caller, request_id: str) -> HttpResult | None:
+        """Return the upstream's answer, or None when there is none (any more)."""
+        await self.get(caller, request_id)
+        sealed = await self.store.read(lambda tx: tx.requests.result(request_id))
+        if sealed is None:
+            return None
+        return unpack(self.sealer.open(RESULT, request_id, sealed))
+
+    async def detail(self, caller: Caller, request_id: str) -> Detail:
+        """Return all that a page about the request shows."""
+        request = await self.get(caller, request_id)
+        return await self.store.read(lambda tx: _detail(tx, request, caller.person))
+
+    async def waiting(self, caller: Caller) -> dict[Status, int]:
+        """Return how many requests stand in each unfinished status."""
+        require(caller, Scope.REQUEST_READ)
+        agent_id = None if caller.agent is None else caller.agent.id
+        return await self.store.read(lambda tx: tx.requests.counts(agent_id))
+
+
+def _visible(caller: Caller, request: Request | None) -> Request:
+    foreign = (
+        request is not None
+        and caller.agent is not None
+        and request.agent_id != caller.agent.id
+    )
+    if request is None or foreign:
+        message = "there is no such request"
+        raise NotFound(message)
+    return request
+
+
+def _own(wanted: RequestFilter, agent_id: str) -> RequestFilter:
+    return replace(wanted, agent_id=agent_id)
+
+
+def _page(items: list[Request], *, older: bool, newer: bool) -> Page:
+    return Page(
+        items=items,
+        older=items[-1].id if items and older else None,
+        newer=items[0].id if items and newer else None,
+    )
+
+
+def _detail(tx: Tx, request: Request, person: Person | None) -> Detail:
+    votes = tx.requests.votes(request.id)
+    submission, damage = _opened(request)
+    target = None if request.target_id is None else tx.targets.get(request.target_id)
+    owner_may = tx.people.setting(OWNER_MAY_DECIDE) == "true"
+    able = [
+        someone
+        for someone in tx.people.all()
+        if obstacle(request, someone, owner_may_decide=owner_may) is None
+    ]
+    return Detail(
+        request=request,
+        submission=submission,
+        damage=damage,
+        verdict=json.loads(request.verdict),
+        votes=votes,
+        trail=tx.audit.of_request(request.id),
+        agent=tx.agents.get(request.agent_id),
+        owner=None if request.owner_id is None else tx.people.get(request.owner_id),
+        target=target,
+        injected=_injected(tx, target),
+        deciders=able,
+        why_not=_why_not(request, person, votes, owner_may_decide=owner_may),
+    )
+
+
+def _opened(request: Request) -> tuple[Submission | None, str]:
+    try:
+        verify_payload(_undecided(request), [])
+        return unseal(request.payload), ""
+    except Refusal as refusal:
+        return None, refusal.note
+
+
+def _undecided(request: Request) -> Request:
+    """Return the request as if no vote were needed, to check its payload alone."""
+    return replace(request, effect=Effect.ALLOW)
+
+
+def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
+    if target is None or target.credential_id is None:
+        return ()
+    credential = tx.vault.get(target.credential_id)
+    if credential is None:
+        return ()
+    return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
+
+
+def _why_not(
+    request: Request, person: Person | None, votes: list[Vote], *, owner_may_decide: bool
+) -> str:
+    if person is None:
+        return "Only a person decides."
+    if any(vote.person_id == person.id for vote in votes):
+        return "You have voted on this request."
+    return obstacle(request, person, owner_may_decide=owner_may_decide) or ""

@@ -1,0 +1,163 @@
+"""Agents, their keys and the calls that limited keys made."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.core.instant import Instant
+from app.core.principals import Agent, ApiKey, Permission, Scope
+from app.store.sql import Sql, table_of
+from app.store.tables_directory import AgentRow, KeyRow, RateRow
+
+if TYPE_CHECKING:
+    from app.store.tx import Tx
+
+A = table_of(AgentRow)
+K = table_of(KeyRow)
+M = table_of(RateRow)
+
+_BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
+_AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
+_CALLS = Sql(
+    select(M.c.minute, M.c.calls).where(
+        M.c.key_id == bindparam("key_id"), M.c.minute >= bindparam("since")
+    )
+)
+
+
+class Agents:
+    """The agents and keys of one transaction."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: "Tx") -> None:
+        """Work inside the given transaction."""
+        self._tx = tx
+
+    def get(self, agent_id: str) -> Agent | None:
+        """Return an agent, or None."""
+        row = self._tx.run(_AGENT, {"id": agent_id}).fetchone()
+        return None if row is None else _agent(row)
+
+    def named(self, name: str) -> Agent | None:
+        """Return the agent of that name, or None."""
+        row = self._tx.query(select(A).where(A.c.name == name)).first()
+        return None if row is None else _agent(row)
+
+    def all(self) -> list[Agent]:
+        """Return all agents by name."""
+        return [_agent(row) for row in self._tx.query(select(A).order_by(A.c.name))]
+
+    def add(self, agent: Agent) -> None:
+        """Add an agent."""
+        self._tx.query(insert(A).values(**asdict(agent)))
+
+    def put(self, agent: Agent) -> None:
+        """Write the changed agent."""
+        self._tx.query(update(A).where(A.c.id == agent.id).values(**asdict(agent)))
+
+    def seen(self, agent_id: str, now: Instant) -> None:
+        """Note when the agent last called."""
+        self._tx.query(update(A).where(A.c.id == agent_id).values(last_seen_at=now))
+
+    # --- keys ---
+
+    def key_by_sha(self, sha256: str) -> ApiKey | None:
+        """Return the key with that digest, whatever its state, or None."""
+        row = self._tx.run(_BY_SHA, {"sha256": sha256}).fetchone()
+        return None if row is None else _key(row)
+
+    def key(self, key_id: str) -> ApiKey | None:
+        """Return a key, or None."""
+        row = self._tx.query(select(K).where(K.c.id == key_id)).first()
+        return None if row is None else _key(row)
+
+    def keys(
+        self, *, agent_id: str | None = None, person_id: str | None = None
+    ) -> list[ApiKey]:
+        """Return keys, newest first, of one owner or of all."""
+        statement = select(K).order_by(K.c.id.desc())
+        if agent_id is not None:
+            statement = statement.where(K.c.agent_id == agent_id)
+        if person_id is not None:
+            statement = statement.where(K.c.person_id == person_id)
+        return [_key(row) for row in self._tx.query(statement)]
+
+    def add_key(self, key: ApiKey) -> None:
+        """Add a key."""
+        self._tx.query(insert(K).values(**_key_row(key)))
+
+    def put_key(self, key: ApiKey) -> None:
+        """Write the changed key."""
+        self._tx.query(update(K).where(K.c.id == key.id).values(**_key_row(key)))
+
+    def used(self, key_id: str, now: Instant) -> None:
+        """Note when the key was last used."""
+        self._tx.query(update(K).where(K.c.id == key_id).values(last_used_at=now))
+
+    # --- calls of limited keys ---
+
+    def count_call(self, key_id: str, minute: int) -> None:
+        """Count one call of a key in a minute (minutes since the epoch)."""
+        maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
+        statement = maker(M).values(key_id=key_id, minute=minute, calls=1)
+        self._tx.query(
+            statement.on_conflict_do_update(
+                index_elements=["key_id", "minute"], set_={"calls": M.c.calls + 1}
+            )
+        )
+
+    def calls(self, key_id: str, since: int) -> dict[int, int]:
+        """Return the counted calls of a key by minute, from one minute on."""
+        rows = self._tx.run(_CALLS, {"key_id": key_id, "since": since}).fetchall()
+        return {int(row[0]): int(row[1]) for row in rows}
+
+    def drop_calls(self, before: int) -> int:
+        """Forget the counts before a minute."""
+        return self._tx.query(delete(M).where(M.c.minute < before)).rowcount
+
+    def live_keys(self, now: Instant) -> int:
+        """Return how many keys could be used now."""
+        statement = select(K.c.id).where(
+            K.c.revoked_at.is_(None), or_(K.c.expires_at.is_(None), K.c.expires_at > now)
+        )
+        return len(self._tx.query(statement).all())
+
+
+def _agent(row: Any) -> Agent:  # noqa: ANN401 - a driver's row
+    values = list(row)
+    values[5] = bool(values[5])
+    return Agent(*values)
+
+
+def _key(row: Any) -> ApiKey:  # noqa: ANN401 - a driver's row
+    values = list(row)
+    values[6] = frozenset(Scope(scope) for scope in json.loads(values[6]))
+    values[7] = _permissions(json.loads(values[7]))
+    values[8] = tuple(json.loads(values[8]))
+    return ApiKey(*values)
+
+
+def _permissions(document: list[Mapping[str, Any]] | None) -> tuple[Permission, ...] | None:
+    if document is None:
+        return None
+    return tuple(
+        Permission(item["target"], tuple(item["methods"]), tuple(item["paths"]))
+        for item in document
+    )
+
+
+def _key_row(key: ApiKey) -> dict[str, object]:
+    permissions = key.permissions
+    return {
+        **{name: getattr(key, name) for name in K.columns.keys()},  # noqa: SIM118 - not a dict
+        "scopes": json.dumps(sorted(key.scopes)),
+        "permissions": json.dumps(
+            None if permissions is None else [asdict(item) for item in permissions]
+        ),
+        "networks": json.dumps(list(key.networks)),
+    }

@@ -1,0 +1,231 @@
+"""The store: units of work in, results out, on SQLite and PostgreSQL alike."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+import psycopg
+import structlog
+from sqlalchemy import Engine, text
+
+from app.clock import SystemClock
+from app.core.errors import StoreBusy
+from app.core.instant import Instant
+from app.core.jobs import JobKind
+from app.store.database import Database
+from app.store.signals import Signals
+from app.store.tx import Change, Tx
+from app.store.writer import Result, Unit, Writer, database_time
+
+T = TypeVar("T")
+
+QUEUE_LIMIT: Final = 5000
+"""Units that may wait for a commit before callers are refused."""
+
+_WRITERS: Final = {"sqlite": 1, "postgresql": 2}
+_READERS: Final = 4
+_TAIL_SECONDS: Final = {"sqlite": 0.1, "postgresql": 2.0}
+_CLOCK_SECONDS: Final = 30.0
+log = structlog.get_logger()
+
+
+class Store:
+    """A database, opened on the running event loop.
+
+    ``write`` and ``read`` take a synchronous function of a transaction; nothing but SQL and pure
+    computation can happen inside, so no network call ever does.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: SystemClock | None = None,
+        wanted: frozenset[JobKind] = frozenset({JobKind.EXECUTE}),
+    ) -> None:
+        """Prepare a store.
+
+        :param clock: used for the time of transactions; when None it is the database's.
+        :param wanted: job kinds that somebody handles; others are not written.
+        """
+        self.database = Database(url)
+        self.clock = clock or SystemClock()
+        self.signals = Signals()
+        self._fixed = clock
+        self._wanted = wanted
+        self._queue: SimpleQueue[Unit | None] = SimpleQueue()
+        self._writers: list[Writer] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._pending = 0
+        self._tail = 0
+        self._reader: Tx | None = None
+        self._local = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def kind(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.database.kind
+
+    async def open(self) -> None:
+        """Connect, start the writers and follow what other processes change."""
+        self._loop = asyncio.get_running_loop()
+        engine = self.database.engine(writer=True)
+        self._engine = self.database.engine(writer=False)
+        now = self._now()
+        for _ in range(_WRITERS[self.kind]):
+            self._writers.append(Writer(engine, self._queue, self._deliver, now, self._wanted))
+        if self.kind == "sqlite":
+            self._reader = self._reading(self._engine)
+        else:
+            self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+        for writer in self._writers:
+            writer.start()
+        self._tail = await self.read(lambda tx: tx.audit.last())
+        self._follow()
+
+    def _now(self) -> Callable[[], Instant] | None:
+        if self._fixed is not None or self.kind == "sqlite":
+            return self.clock.now
+        return None
+
+    def _reading(self, engine: Engine) -> Tx:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return Tx(connection, self.kind, frozenset())
+
+    async def write(self, work: Callable[[Tx], T], *, order: str = "") -> T:
+        """Run a unit of work in a transaction and return its result once it is durable.
+
+        :param order: the id of the row that the unit locks, if any.
+        :raises StoreBusy: when too many units are queued.
+        :raises StoreUnavailable: when the database does not answer.
+        """
+        if self._pending >= QUEUE_LIMIT:
+            raise StoreBusy(retry_after=1)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._pending += 1
+        self._queue.put(Unit(work, future, order))
+        return await future
+
+    async def read(self, query: Callable[[Tx], T]) -> T:
+        """Run a query on committed data and return its result."""
+        if self._reader is not None:
+            self._reader.now = self.clock.now()
+            return query(self._reader)
+        return await self._loop.run_in_executor(self._pool, self._read_pooled, query)
+
+    def _read_pooled(self, query: Callable[[Tx], T]) -> T:
+        tx: Tx | None = getattr(self._local, "tx", None)
+        if tx is None:
+            tx = self._local.tx = self._reading(self._engine)
+        tx.now = self.clock.now()
+        try:
+            return query(tx)
+        except psycopg.Error:
+            self._local.tx = None
+            raise
+
+    def _deliver(self, results: list[Result], changes: list[Change]) -> None:
+        self._loop.call_soon_threadsafe(self._resolve, results, changes)
+
+    def _resolve(self, results: list[Result], changes: list[Change]) -> None:
+        self._pending -= len(results)
+        for unit, value, error in results:
+            if unit.future.done():
+                continue
+            if error is None:
+                unit.future.set_result(value)
+            else:
+                unit.future.set_exception(error)
+        self.signals.publish(changes)
+
+    # --- other processes ---
+
+    def _follow(self) -> None:
+        self._spawn(self._follow_tail())
+        if self.kind == "postgresql":
+            self._spawn(self._listen())
+            if self._fixed is None:
+                self._spawn(self._follow_clock())
+
+    def _spawn(self, work: Any) -> None:  # noqa: ANN401 - any coroutine
+        self._tasks.append(self._loop.create_task(work))
+
+    async def _follow_tail(self) -> None:
+        """Publish what the audit's tail says, whoever wrote it."""
+        seen: object = None
+        while True:
+            await asyncio.sleep(_TAIL_SECONDS[self.kind])
+            version = await self.read(self._data_version)
+            if version == seen and version is not None:
+                continue
+            seen = version
+            await self._publish_tail()
+
+    def _data_version(self, tx: Tx) -> object:
+        if self.kind != "sqlite":
+            return None
+        return tx.query(text("PRAGMA data_version")).scalar_one()
+
+    async def _publish_tail(self) -> None:
+        tail = self._tail
+        if not self.signals.busy:
+            self._tail = await self.read(lambda tx: tx.audit.last())
+            return
+        entries = await self.read(lambda tx: tx.audit.since(tail))
+        if not entries:
+            return
+        self._tail = entries[-1][0]
+        self.signals.publish(_change(entry) for entry in entries)
+
+    async def _listen(self) -> None:
+        """Publish PostgreSQL's notifications; connect again when the connection is lost."""
+        url = self.database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+                async with connection:
+                    await connection.execute("LISTEN assentry")
+                    self.signals.publish([("store", "reconnected")])
+                    async for notice in connection.notifies():
+                        self.signals.publish(_changes(notice.payload))
+            except psycopg.Error as error:
+                log.warning("store_listen_lost", error=type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def _follow_clock(self) -> None:
+        """Keep this process's clock at the database's."""
+        while True:
+            theirs = await self.read(lambda tx: database_time(tx.connection))
+            self.clock.offset += theirs - self.clock.now()
+            await asyncio.sleep(_CLOCK_SECONDS)
+
+    async def close(self) -> None:
+        """Finish what is queued, then disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in self._writers:
+            self._queue.put(None)
+        for writer in self._writers:
+            await asyncio.to_thread(writer.join)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+        self._engine.dispose()
+
+
+def _change(entry: tuple[int, str | None, str, str]) -> Change:
+    _, request_id, _, subject = entry
+    if request_id is not None:
+        return ("request", request_id)
+    kind, _, name = subject.partition(":")
+    return (kind, name)
+
+
+def _changes(payload: str) -> list[Change]:
+    parts = (item.partition(":") for item in payload.split(",") if item)
+    return [(kind, name) for kind, _, name in parts]
+

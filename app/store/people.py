@@ -1,0 +1,150 @@
+"""People, their sessions, failed sign-ins and the installation's own facts."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.core.instant import Instant
+from app.core.principals import Person, Role, Session
+from app.store.sql import Sql, table_of
+from app.store.tables_directory import PersonRow, SessionRow, SettingRow, SignInRow
+
+if TYPE_CHECKING:
+    from app.store.tx import Tx
+
+P = table_of(PersonRow)
+S = table_of(SessionRow)
+F = table_of(SignInRow)
+G = table_of(SettingRow)
+
+_GET = Sql(select(P).where(P.c.id == bindparam("id")))
+_SHARE = Sql(
+    select(P).where(P.c.id == bindparam("id")), suffix={"postgresql": " FOR SHARE"}
+)
+_SESSION = Sql(select(S).where(S.c.sha256 == bindparam("sha256")))
+
+
+class People:
+    """The people of one transaction."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: "Tx") -> None:
+        """Work inside the given transaction."""
+        self._tx = tx
+
+    def get(self, person_id: str) -> Person | None:
+        """Return a person, or None."""
+        row = self._tx.run(_GET, {"id": person_id}).fetchone()
+        return None if row is None else _person(row)
+
+    def hold(self, person_id: str) -> Person | None:
+        """Return a person who cannot be changed until this transaction ends (threat T26)."""
+        row = self._tx.run(_SHARE, {"id": person_id}).fetchone()
+        return None if row is None else _person(row)
+
+    def by_email(self, email: str) -> Person | None:
+        """Return the person with that (lower-case) address, or None."""
+        row = self._tx.query(select(P).where(P.c.email == email)).first()
+        return None if row is None else _person(row)
+
+    def all(self) -> list[Person]:
+        """Return all people by name."""
+        return [_person(row) for row in self._tx.query(select(P).order_by(P.c.name, P.c.id))]
+
+    def add(self, person: Person) -> None:
+        """Add a person."""
+        self._tx.query(insert(P).values(**asdict(person)))
+
+    def put(self, person: Person) -> None:
+        """Write the changed person."""
+        self._tx.query(update(P).where(P.c.id == person.id).values(**asdict(person)))
+
+    def count(self) -> int:
+        """Return how many people there are."""
+        return int(self._tx.query(select(func.count()).select_from(P)).scalar_one())
+
+    # --- sessions ---
+
+    def session(self, sha256: str) -> Session | None:
+        """Return a session by the digest of its token, or None."""
+        row = self._tx.run(_SESSION, {"sha256": sha256}).fetchone()
+        return None if row is None else Session(*row)
+
+    def sessions(self, person_id: str) -> list[Session]:
+        """Return a person's sessions, newest first."""
+        statement = select(S).where(S.c.person_id == person_id).order_by(S.c.created_at.desc())
+        return [Session(*row) for row in self._tx.query(statement)]
+
+    def add_session(self, session: Session) -> None:
+        """Add a session."""
+        self._tx.query(insert(S).values(**asdict(session)))
+
+    def touch_session(self, sha256: str, now: Instant) -> None:
+        """Note that the session was used."""
+        self._tx.query(update(S).where(S.c.sha256 == sha256).values(seen_at=now))
+
+    def drop_session(self, sha256: str) -> None:
+        """End one session."""
+        self._tx.query(delete(S).where(S.c.sha256 == sha256))
+
+    def drop_sessions(self, person_id: str) -> int:
+        """End all sessions of a person and return how many there were."""
+        return self._tx.query(delete(S).where(S.c.person_id == person_id)).rowcount
+
+    def drop_old_sessions(self, now: Instant, seen_before: Instant) -> int:
+        """Forget sessions that are over or idle."""
+        over = (S.c.expires_at <= now) | (S.c.seen_at < seen_before)
+        return self._tx.query(delete(S).where(over)).rowcount
+
+    # --- failed sign-ins ---
+
+    def failures(self, subject: str) -> tuple[int, Instant]:
+        """Return how often sign-in failed for a subject, and when last."""
+        row = self._tx.query(select(F.c.failures, F.c.last_at).where(F.c.subject == subject)).first()
+        return (0, Instant(0)) if row is None else (int(row[0]), Instant(row[1]))
+
+    def add_failure(self, subject: str, now: Instant) -> None:
+        """Count a failed sign-in."""
+        maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
+        statement = maker(F).values(subject=subject, failures=1, last_at=now)
+        self._tx.query(
+            statement.on_conflict_do_update(
+                index_elements=["subject"], set_={"failures": F.c.failures + 1, "last_at": now}
+            )
+        )
+
+    def clear_failures(self, subject: str) -> None:
+        """Forget the failures of a subject."""
+        self._tx.query(delete(F).where(F.c.subject == subject))
+
+    def drop_old_failures(self, before: Instant) -> int:
+        """Forget the failures of subjects that were quiet since."""
+        return self._tx.query(delete(F).where(F.c.last_at < before)).rowcount
+
+    # --- the installation ---
+
+    def setting(self, name: str) -> str | None:
+        """Return a fact of the installation, or None."""
+        return self._tx.query(select(G.c.value).where(G.c.name == name)).scalar_one_or_none()
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Write a fact of the installation."""
+        maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
+        statement = maker(G).values(name=name, value=value)
+        self._tx.query(
+            statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+        )
+
+    def drop_setting(self, name: str) -> bool:
+        """Remove a fact; False when there was none."""
+        return self._tx.query(delete(G).where(G.c.name == name)).rowcount == 1
+
+
+def _person(row: Any) -> Person:  # noqa: ANN401 - a driver's row
+    values = list(row)
+    values[3] = Role(values[3])
+    values[5] = bool(values[5])
+    return Person(*values)

@@ -1,0 +1,355 @@
+"""Requests, their votes, attempts, results and idempotency keys."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+
+from app.core.action import Kind, Urgency
+from app.clock import time_part
+from app.core.errors import VersionMismatch
+from app.core.instant import Instant, plus
+from app.core.policy import Effect
+from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.store.sql import Sql, table_of
+from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
+
+if TYPE_CHECKING:
+    from app.store.tx import Tx
+
+T = table_of(RequestRow)
+V = table_of(VoteRow)
+A = table_of(AttemptRow)
+R = table_of(ResultRow)
+I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
+COLUMNS: Final = [column.name for column in T.columns]
+_MUTABLE: Final = COLUMNS[COLUMNS.index("status") :]
+
+_INSERT: Final = Sql(insert(T))
+_GET: Final = Sql(select(T).where(T.c.id == bindparam("id")))
+_LOCK: Final = Sql(
+    select(T).where(T.c.id == bindparam("id")), suffix={"postgresql": " FOR UPDATE"}
+)
+_UPDATE: Final = Sql(
+    update(T)
+    .where(T.c.id == bindparam("b_id"), T.c.version == bindparam("b_version"))
+    .values({name: bindparam(name) for name in _MUTABLE})
+)
+_PENDING: Final = Sql(
+    select(T.c.id)
+    .where(T.c.agent_id == bindparam("agent_id"), T.c.status == "pending")
+    .limit(1)
+    .offset(bindparam("most"))
+)
+_COUNTERS: Final = Sql(
+    select(T.c.status, func.count())
+    .where(T.c.agent_id == bindparam("agent_id"), T.c.id >= bindparam("since"))
+    .group_by(T.c.status)
+)
+_WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
+_SENT: Final = Sql(
+    update(T)
+    .where(
+        T.c.id == bindparam("b_id"),
+        T.c.fence == bindparam("b_fence"),
+        T.c.status == "executing",
+        T.c.lease_until > bindparam("b_now"),
+    )
+    .values(sent_at=bindparam("sent_at"))
+)
+_VOTE: Final = Sql(insert(V))
+_VOTED: Final = Sql(
+    select(V.c.choice).where(
+        V.c.request_id == bindparam("request_id"), V.c.person_id == bindparam("person_id")
+    )
+)
+_CLAIMED: Final = Sql(insert(A))
+_EVIDENCE: Final = Sql(
+    update(A)
+    .where(A.c.request_id == bindparam("b_id"), A.c.fence == bindparam("b_fence"))
+    .values({name: bindparam(name) for name in ("sent_at", "finished_at", "evidence")})
+)
+_IDEMPOTENT: Final = Sql(
+    insert(I), suffix=dict.fromkeys(("sqlite", "postgresql"), " ON CONFLICT DO NOTHING")
+)
+_USED: Final = Sql(
+    select(I.c.fingerprint, I.c.request_id).where(
+        I.c.key_id == bindparam("key_id"), I.c.token == bindparam("token")
+    )
+)
+_DUE: Final = {
+    "expire": Sql(
+        select(T.c.id)
+        .where(T.c.status == "pending", T.c.expires_at <= bindparam("now"))
+        .order_by(T.c.expires_at)
+        .limit(bindparam("most"))
+    ),
+    "lapse": Sql(
+        select(T.c.id)
+        .where(T.c.status == "approved", T.c.valid_until <= bindparam("now"))
+        .order_by(T.c.valid_until)
+        .limit(bindparam("most"))
+    ),
+    "lose": Sql(
+        select(T.c.id)
+        .where(T.c.status == "executing", T.c.lease_until <= bindparam("now"))
+        .order_by(T.c.lease_until)
+        .limit(bindparam("most"))
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """Which requests a list shows; ``None`` means any.
+
+    :ivar created_from: inclusive.
+    :ivar created_to: exclusive.
+    :ivar before: ids smaller than this one (the cursor).
+    """
+
+    agent_id: str | None = None
+    statuses: tuple[Status, ...] = ()
+    action: str | None = None
+    target_id: str | None = None
+    urgency: Urgency | None = None
+    created_from: Instant | None = None
+    created_to: Instant | None = None
+    before: str | None = None
+    after: str | None = None
+
+
+def to_row(request: Request) -> dict[str, object]:
+    """Return the columns of a request by name."""
+    row = {name: getattr(request, name) for name in COLUMNS}
+    row["approvers"] = json.dumps(request.approvers)
+    return row
+
+
+def from_row(row: Sequence[object]) -> Request:
+    """Return the request that a row in column order holds."""
+    values = list(row)
+    values[4] = Kind(values[4])
+    values[8] = Urgency(values[8])
+    values[10] = bytes(values[10])  # type: ignore[arg-type]
+    values[12] = Effect(values[12])
+    values[15] = None if values[15] is None else bool(values[15])
+    values[16] = () if values[16] == "[]" else tuple(json.loads(str(values[16])))
+    values[17] = bool(values[17])
+    values[21] = Status(values[21])
+    return Request(*values)  # type: ignore[arg-type]
+
+
+class Requests:
+    """The requests of one transaction or read."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: "Tx") -> None:
+        """Work inside the given transaction."""
+        self._tx = tx
+
+    def get(self, request_id: str) -> Request | None:
+        """Return a request, or None."""
+        row = self._tx.run(_GET, {"id": request_id}).fetchone()
+        return None if row is None else from_row(row)
+
+    def lock(self, request_id: str) -> Request | None:
+        """Return a request that nobody else can change until this transaction ends, or None."""
+        row = self._tx.run(_LOCK, {"id": request_id}).fetchone()
+        return None if row is None else from_row(row)
+
+    def insert(self, request: Request) -> None:
+        """Add a request; it is written with the others of its group."""
+        self._tx.defer(_INSERT, to_row(request))
+
+    def update(self, before: Request, after: Request) -> None:
+        """Write what a transition changed, if nobody else has meanwhile.
+
+        :raises VersionMismatch: when the stored version is not the one stepped from.
+        """
+        params: dict[str, object] = {name: getattr(after, name) for name in _MUTABLE}
+        params["b_id"] = before.id
+        params["b_version"] = before.version
+        if self._tx.run(_UPDATE, params).rowcount != 1:
+            raise VersionMismatch
+
+    def has_pending(self, agent_id: str, most: int) -> bool:
+        """Whether an agent has at least ``most`` (1 or more) pending requests."""
+        params = {"agent_id": agent_id, "most": most - 1}
+        return self._tx.run(_PENDING, params).fetchone() is not None
+
+    def counters(self, agent_id: str) -> dict[str, int]:
+        """Return the counters that policies may look at.
+
+        ``agent_pending``, and for the last minute, hour and day ``agent_minute``, ``agent_hour``
+        and ``agent_day``: how many requests the agent made, and ``agent_hour_denied`` of them.
+        """
+        found: dict[str, int] = {}
+        for name, seconds in _WINDOWS.items():
+            since = f"req_{time_part(plus(self._tx.now, -seconds))}"
+            rows = self._tx.run(_COUNTERS, {"agent_id": agent_id, "since": since}).fetchall()
+            counts = {str(row[0]): int(row[1]) for row in rows}
+            found[f"agent_{name}"] = sum(counts.values())
+            found[f"agent_{name}_denied"] = counts.get("denied", 0)
+        found["agent_pending"] = self.counts(agent_id).get(Status.PENDING, 0)
+        return found
+
+    def find(self, wanted: RequestFilter, limit: int) -> list[Request]:
+        """Return a page, newest first (or the next newer ones, when ``after`` is given)."""
+        statement = select(T).where(*_conditions(wanted)).limit(limit)
+        order = T.c.id.asc() if wanted.after else T.c.id.desc()
+        rows = self._tx.query(statement.order_by(order))
+        found = [from_row(row) for row in rows]
+        return found[::-1] if wanted.after else found
+
+    def due(self, what: str, now: Instant, most: int) -> list[str]:
+        """Return ids for a sweep: ``expire``, ``lapse`` (grant over) or ``lose`` (lease over)."""
+        rows = self._tx.run(_DUE[what], {"now": now, "most": most}).fetchall()
+        return [str(row[0]) for row in rows]
+
+    def counts(self, agent_id: str | None = None) -> dict[Status, int]:
+        """Return how many requests stand in each unfinished status."""
+        open_ones = ("pending", "approved", "executing", "unknown")
+        statement = select(T.c.status, func.count()).where(T.c.status.in_(open_ones))
+        if agent_id is not None:
+            statement = statement.where(T.c.agent_id == agent_id)
+        return {Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))}
+
+    # --- votes ---
+
+    def add_vote(self, vote: Vote) -> None:
+        """Count a ballot."""
+        self._tx.run(
+            _VOTE,
+            {
+                "request_id": vote.request_id,
+                "person_id": vote.person_id,
+                "choice": vote.ballot.choice,
+                "digest": vote.ballot.digest,
+                "comment": vote.ballot.comment,
+                "channel": vote.ballot.channel,
+                "cast_at": vote.cast_at,
+            },
+        )
+
+    def has_voted(self, request_id: str, person_id: str) -> bool:
+        """Whether this person has voted on this request."""
+        params = {"request_id": request_id, "person_id": person_id}
+        return self._tx.run(_VOTED, params).fetchone() is not None
+
+    def votes(self, request_id: str) -> list[Vote]:
+        """Return the votes of a request, oldest first."""
+        rows = self._tx.query(
+            select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at)
+        )
+        return [
+            Vote(r.request_id, r.person_id,
+                 Ballot(Choice(r.choice), r.digest, r.comment, r.channel), Instant(r.cast_at))
+            for r in rows
+        ]  # fmt: skip
+
+    # --- execution ---
+
+    def add_attempt(self, request: Request, now: Instant) -> None:
+        """Write down a claim before anything is done with it."""
+        self._tx.run(
+            _CLAIMED,
+            {
+                "request_id": request.id,
+                "fence": request.fence,
+                "worker": request.worker,
+                "claimed_at": now,
+                "sent_at": None,
+                "finished_at": None,
+                "evidence": "",
+            },
+        )
+
+    def mark_sent(self, request_id: str, fence: int, now: Instant) -> bool:
+        """Write that bytes are about to leave; False when this holder is stale."""
+        params = {"b_id": request_id, "b_fence": fence, "b_now": now, "sent_at": now}
+        return self._tx.run(_SENT, params).rowcount == 1
+
+    def keep_evidence(
+        self, request_id: str, fence: int, now: Instant, sent_at: Instant | None, evidence: str
+    ) -> None:
+        """Keep what a holder reported about its attempt, stale or not."""
+        self._tx.run(
+            _EVIDENCE,
+            {
+                "b_id": request_id,
+                "b_fence": fence,
+                "sent_at": sent_at,
+                "finished_at": now,
+                "evidence": evidence,
+            },
+        )
+
+    def put_result(self, request_id: str, sealed: bytes, now: Instant, until: Instant) -> None:
+        """Keep a sealed result until its time is over."""
+        values = {
+            "request_id": request_id,
+            "sealed": sealed,
+            "created_at": now,
+            "expires_at": until,
+        }
+        self._tx.query(R.delete().where(R.c.request_id == request_id))
+        self._tx.query(insert(R).values(**values))
+
+    def result(self, request_id: str) -> bytes | None:
+        """Return the sealed result, or None when there is none any more."""
+        row = self._tx.query(select(R.c.sealed).where(R.c.request_id == request_id)).first()
+        return None if row is None else bytes(row[0])
+
+    def drop_results(self, now: Instant) -> int:
+        """Remove the results whose time is over and return how many there were."""
+        return self._tx.query(R.delete().where(R.c.expires_at <= now)).rowcount
+
+    # --- idempotency ---
+
+    def remember(self, key_id: str, token: str, fingerprint: str, request_id: str) -> bool:
+        """Take an Idempotency-Key for a request; False when it was taken before."""
+        params = {
+            "key_id": key_id,
+            "token": token,
+            "fingerprint": fingerprint,
+            "request_id": request_id,
+            "created_at": self._tx.now,
+        }
+        return self._tx.run(_IDEMPOTENT, params).rowcount == 1
+
+    def recall(self, key_id: str, token: str) -> tuple[str, str] | None:
+        """Return fingerprint and request id of a used Idempotency-Key, or None."""
+        row = self._tx.run(_USED, {"key_id": key_id, "token": token}).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]))
+
+    def drop_idempotency(self, before: Instant) -> int:
+        """Forget the Idempotency-Keys used before an instant."""
+        return self._tx.query(I.delete().where(I.c.created_at < before)).rowcount
+
+
+def _conditions(wanted: RequestFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    exact = {
+        T.c.agent_id: wanted.agent_id,
+        T.c.action: wanted.action,
+        T.c.target_id: wanted.target_id,
+        T.c.urgency: wanted.urgency,
+    }
+    found.extend(column == value for column, value in exact.items() if value is not None)
+    if wanted.statuses:
+        found.append(T.c.status.in_(wanted.statuses))
+    if wanted.created_from is not None:
+        found.append(T.c.id >= f"req_{time_part(wanted.created_from)}")
+        found.append(T.c.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        found.append(T.c.id < f"req_{time_part(plus(wanted.created_to, 1))}")
+        found.append(T.c.created_at < wanted.created_to)
+    if wanted.before is not None:
+        found.append(T.c.id < wanted.before)
+    if wanted.after is not None:
+        found.append(T.c.id > wanted.after)
+    return found

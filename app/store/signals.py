@@ -1,0 +1,85 @@
+"""Wake-ups: who waits for a request, and who follows everything.
+
+Within a process, the writer tells. Between processes PostgreSQL's LISTEN/NOTIFY tells; a poll of
+the audit's tail is the backstop, and on SQLite (whose data version is nearly free to ask) the way.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from app.store.tx import Change
+
+BACKLOG: Final = 1000
+"""Changes that a slow follower may be behind before it is told to look at everything again."""
+
+
+class Signals:
+    """The waiters and followers of one process; used on the event loop only."""
+
+    def __init__(self) -> None:
+        """Start with nobody waiting."""
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._followers: set[asyncio.Queue[Change | None]] = set()
+
+    def publish(self, changes: Iterable[Change]) -> None:
+        """Wake whoever waits for one of these."""
+        for change in changes:
+            if change[0] == "store":
+                self._wake_all()
+            for future in self._waiters.pop(change[1], ()):
+                if not future.done():
+                    future.set_result(None)
+            for queue in self._followers:
+                self._put(queue, change)
+
+    def _wake_all(self) -> None:
+        """Let everybody look again, after changes may have been missed."""
+        for name in list(self._waiters):
+            for future in self._waiters.pop(name):
+                if not future.done():
+                    future.set_result(None)
+
+    def _put(self, queue: "asyncio.Queue[Change | None]", change: Change) -> None:
+        if queue.qsize() < BACKLOG:
+            queue.put_nowait(change)
+        elif queue.qsize() == BACKLOG:
+            queue.put_nowait(None)
+
+    @contextmanager
+    def waiting(self, name: str) -> "Iterator[asyncio.Future[None]]":
+        """Give a future that is done at the next change of the named thing.
+
+        Register first, look at the state second: then no change is missed.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(name, set()).add(future)
+        try:
+            yield future
+        finally:
+            waiting = self._waiters.get(name)
+            if waiting is not None:
+                waiting.discard(future)
+                if not waiting:
+                    del self._waiters[name]
+
+    @contextmanager
+    def following(self) -> "Iterator[asyncio.Queue[Change | None]]":
+        """Give a queue of all changes; None in it means that some were left out."""
+        queue: asyncio.Queue[Change | None] = asyncio.Queue()
+        self._followers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._followers.discard(queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody waits or follows."""
+        return bool(self._waiters or self._followers)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for a single thing."""
+        return sum(len(futures) for futures in self._waiters.values())

@@ -1,0 +1,140 @@
+"""One transaction: the repositories, and ``record``, the only way to write a transition."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from sqlalchemy import Connection, CursorResult
+from sqlalchemy.sql import Executable
+
+from app.core.audit import Actor, AuditEntry
+from app.core.instant import Instant
+from app.core.jobs import JobKind
+from app.core.json_types import JsonValue
+from app.core.lifecycle import Transition
+from app.core.request import Request
+from app.store.agents import Agents
+from app.store.audit import Audit
+from app.store.jobs import Jobs
+from app.store.people import People
+from app.store.policies import Policies
+from app.store.requests import Requests
+from app.store.sql import Sql
+from app.store.targets import Targets
+from app.store.vault import Vault
+
+Change = tuple[str, str]
+"""What a signal carries: kind of thing (``request``, ``policy``, ...) and its id."""
+
+
+class Cursor(Protocol):
+    """The little that is used of a driver's cursor."""
+
+    rowcount: int
+
+    def fetchone(self) -> Any: ...  # noqa: D102, ANN401 - a driver's row
+    def fetchall(self) -> list[Any]: ...  # noqa: D102
+
+
+class Tx:
+    """Repositories over one connection.
+
+    Inserts that nobody reads back within the transaction are deferred and written together.
+
+    :ivar now: the database's time at the start of the transaction.
+    """
+
+    def __init__(self, connection: Connection, engine: str, wanted: frozenset[JobKind]) -> None:
+        """Work on an open connection; ``wanted`` are the job kinds that somebody handles."""
+        self.connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self.engine = engine
+        self._wanted = wanted
+        self._deferred: dict[Sql, list[Mapping[str, object]]] = {}
+        self.now = Instant(0)
+        self.touched = False
+        self.changes: list[Change] = []
+        self.requests = Requests(self)
+        self.audit = Audit(self)
+        self.jobs = Jobs(self)
+        self.policies = Policies(self)
+        self.targets = Targets(self)
+        self.vault = Vault(self)
+        self.agents = Agents(self)
+        self.people = People(self)
+
+    def start(self, now: Instant) -> None:
+        """Begin anew with the given time; nothing is deferred or changed yet."""
+        self._deferred.clear()
+        self.changes = []
+        self.touched = False
+        self.now = now
+
+    def run(self, sql: Sql, params: Mapping[str, object]) -> Cursor:
+        """Run a hot statement on the driver."""
+        if self._deferred:
+            self.flush()
+        self.touched = self.touched or sql.writes
+        return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
+
+    def query(self, statement: Executable) -> CursorResult[Any]:
+        """Run a statement of the admin paths."""
+        if self._deferred:
+            self.flush()
+        self.touched = self.touched or not getattr(statement, "is_select", False)
+        return cast("CursorResult[Any]", self.connection.execute(statement))
+
+    def defer(self, sql: Sql, params: Mapping[str, object]) -> None:
+        """Run an insert together with others of its kind, before any later statement."""
+        self.touched = True
+        self._deferred.setdefault(sql, []).append(params)
+
+    def flush(self) -> None:
+        """Write what was deferred."""
+        deferred, self._deferred = self._deferred, {}
+        for sql, rows in deferred.items():
+            self._insert(sql.text(self.engine), rows)
+
+    def _insert(self, text: str, rows: list[Mapping[str, object]]) -> None:
+        if len(rows) == 1:
+            self._driver.execute(text, rows[0])
+        elif self.engine == "sqlite":
+            self._driver.executemany(text, rows)
+        else:
+            with self._driver.cursor() as cursor:
+                cursor.executemany(text, rows)
+
+    def record(self, transition: Transition) -> Request:
+        """Write a transition: request, vote, audit entry and jobs, all or nothing.
+
+        :returns: the request as it stands after it.
+        :raises VersionMismatch: when somebody else changed the request meanwhile.
+        """
+        after = transition.after
+        if transition.before is None:
+            self.requests.insert(after)
+        else:
+            self.requests.update(transition.before, after)
+        if transition.vote is not None:
+            self.requests.add_vote(transition.vote)
+        if transition.before is not None and after.fence != transition.before.fence:
+            self.requests.add_attempt(after, self.now)
+        self.audit.add(transition.audit)
+        for job in transition.jobs:
+            if job.kind in self._wanted:
+                self.jobs.add(job)
+        self.changes.append(("request", after.id))
+        return after
+
+    def note(
+        self,
+        event: str,
+        actor: Actor,
+        subject: str,
+        details: Mapping[str, JsonValue] | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Write an audit entry for something that is no transition, and signal its subject."""
+        self.audit.add(AuditEntry(event, actor, subject, request_id, details or {}))
+        kind, _, name = subject.partition(":")
+        self.changes.append((kind, name))
+

@@ -1,0 +1,1 @@
+"""Everything that knows a foreign product's name: the channels and announcers."""

@@ -1,0 +1,151 @@
+"""Redaction: every encoding of the brief, and the two laws (idempotent, leak-free)."""
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.redaction import MARK, MIN_SECRET_LENGTH, Redactor
+
+pytestmark = [pytest.mark.requirement("T47"), pytest.mark.requirement("VLT-2")]
+
+SECRET = 's3cr&t/"v+lu é<?>'  # noqa: S105 - a canary
+RAW = SECRET.encode()
+
+ENCODED = {
+    "raw": SECRET,
+    "base64": base64.b64encode(RAW).decode(),
+    "base64 unpadded": base64.b64encode(RAW).decode().rstrip("="),
+    "base64 url": base64.urlsafe_b64encode(RAW).decode(),
+    "base64 url unpadded": base64.urlsafe_b64encode(RAW).decode().rstrip("="),
+    "percent": quote(SECRET, safe=""),
+    "percent, slash kept": quote(SECRET),
+    "percent, lower": "".join(f"%{byte:02x}" for byte in RAW),
+    "percent, all": "".join(f"%{byte:02X}" for byte in RAW),
+    "plus": quote_plus(SECRET),
+    "json": json.dumps(SECRET)[1:-1],
+    "json, utf-8": json.dumps(SECRET, ensure_ascii=False)[1:-1],
+    "json, slash": json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+    "hex": RAW.hex(),
+    "hex upper": RAW.hex().upper(),
+    "html": html.escape(SECRET),
+    "html, quotes kept": html.escape(SECRET, quote=False),
+    "html, decimal": html.escape(SECRET).replace("&quot;", "&#34;"),
+}
+
+secrets = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=MIN_SECRET_LENGTH, max_size=40),
+    min_size=1,
+    max_size=3,
+).filter(lambda found: not any(MARK in secret or secret in MARK for secret in found))
+
+
+@pytest.mark.parametrize("form", ENCODED.values(), ids=ENCODED.keys())
+def test_every_encoding_is_found(form: str) -> None:
+    assert Redactor([SECRET]).text(f"({form})") == (f"({MARK})", 1)
+
+
+@pytest.mark.parametrize("before", range(6))
+@pytest.mark.parametrize("after", range(3))
+def test_base64_is_found_at_every_alignment(before: int, after: int) -> None:
+    token = "ghp_abcdefghij0123456789"  # noqa: S105 - a canary
+    text = base64.b64encode(b"u" * before + token.encode() + b"x" * after).decode()
+    found, count = Redactor([token]).text(text)
+    assert count == 1
+    left = [piece for piece in found.split(MARK) if piece]
+    decoded = [base64.b64decode(piece[: len(piece) // 4 * 4]) for piece in left]
+    assert not any(token[:3].encode() in piece for piece in decoded)
+
+
+def test_basic_credentials_are_found() -> None:
+    pair = base64.b64encode(b"admin:hunter2hunter2").decode()
+    assert Redactor(["hunter2hunter2", pair]).text(f"Basic {pair}") == (f"Basic {MARK}", 1)
+    partly, count = Redactor(["hunter2hunter2"]).text(f"Basic {pair}")
+    assert count == 1
+    assert "aHVudGVy" not in partly
+
+
+def test_short_secrets_are_left_alone() -> None:
+    assert Redactor(["abcde", ""]).text("abcde") == ("abcde", 0)
+    assert Redactor([]).bytes(b"anything") == (b"anything", 0)
+
+
+def test_overlapping_secrets_become_one_mark() -> None:
+    assert Redactor(["abcdefgh", "efghijkl"]).text("<abcdefghijkl>") == (f"<{MARK}>", 1)
+    assert Redactor(["abcabc"]).text("abcabcabc") == (MARK, 1)
+
+
+def test_neighbours_are_counted_one_by_one() -> None:
+    assert Redactor(["secret1"]).text("secret1secret1") == (MARK * 2, 2)
+
+
+def test_binary_data_passes() -> None:
+    data = bytes(range(256))
+    assert Redactor(["secret1"]).bytes(data + b"secret1" + data) == (
+        data + MARK.encode() + data,
+        1,
+    )
+
+
+@st.composite
+def _soup(draw: st.DrawFn) -> tuple[list[str], str]:
+    found = draw(secrets)
+    forms = [form for one in found for form in (one, quote(one, safe=""), json.dumps(one)[1:-1])]
+    parts = st.one_of(st.sampled_from([*forms, MARK, "[red"]), st.text(max_size=8))
+    return found, "".join(draw(st.lists(parts, max_size=8)))
+
+
+@given(_soup())
+def test_redacting_twice_changes_nothing(case: tuple[list[str], str]) -> None:
+    found, text = case
+    once, _ = Redactor(found).bytes(text.encode("utf-8", "surrogatepass"))
+    assert Redactor(found).bytes(once) == (once, 0)
+
+
+@given(_soup())
+def test_nothing_leaks(case: tuple[list[str], str]) -> None:
+    found, text = case
+    clean, _ = Redactor(found).bytes(text.encode("utf-8", "surrogatepass"))
+    for piece in clean.split(MARK.encode()):
+        for secret in found:
+            assert secret.encode() not in piece
+            assert quote(secret, safe="").encode() not in piece
+            assert json.dumps(secret)[1:-1].encode() not in piece
+
+
+@given(_soup(), st.lists(st.integers(1, 12), min_size=1, max_size=8))
+def test_a_stream_gives_what_the_whole_gives(case: tuple[list[str], str], sizes: list[int]) -> None:
+    found, text = case
+    data = text.encode("utf-8", "surrogatepass")
+    stream = Redactor(found).stream()
+    out, place, turn = b"", 0, 0
+    while place < len(data):
+        size = sizes[turn % len(sizes)]
+        out += stream.feed(data[place : place + size])
+        place, turn = place + size, turn + 1
+    out += stream.finish()
+    assert (out, stream.count) == Redactor(found).bytes(data)
+
+
+@given(st.integers(0, len("token-abcdefgh")))
+def test_a_cut_stream_shows_no_part_of_a_secret(kept: int) -> None:
+    stream = Redactor(["token-abcdefgh"]).stream()
+    text = stream.feed(b"x" * 500 + b"token-abcdefgh"[:kept])
+    assert b"t" not in text
+
+
+def test_a_stream_holds_little() -> None:
+    redactor = Redactor(["token-abcdefgh"])
+    stream = redactor.stream()
+    given_out = sum(len(stream.feed(b"x" * 100)) for _ in range(100))
+    assert 10_000 - given_out <= max(redactor.longest, len(MARK))
+
+
+def test_a_stream_of_nothing_but_overlaps_is_bounded() -> None:
+    stream = Redactor(["aaaaaa"]).stream()
+    out = b"".join(stream.feed(b"a" * 300_000) for _ in range(5)) + stream.finish()
+    assert set(out.split(MARK.encode())) <= {b"", b"a", b"aa", b"aaa", b"aaaa", b"aaaaa"}

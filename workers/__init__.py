@@ -1,0 +1,1 @@
+"""What runs behind the doors: the job loop, timed sweeps and the executors."""

@@ -1,0 +1,91 @@
+"""Reads a body under a cap, decompressed piece by piece, so that a bomb stays small (T48)."""
+
+import zlib
+from typing import Final
+
+_GZIP: Final = zlib.MAX_WBITS | 16
+_ZLIB: Final = zlib.MAX_WBITS
+_RAW: Final = -zlib.MAX_WBITS
+_DEFLATE_METHOD: Final = 8
+_CODINGS: Final = {"gzip", "x-gzip", "deflate"}
+_SLACK: Final = 65_536
+
+
+class CappedBody:
+    """Collects a body up to a number of decoded bytes.
+
+    Knows gzip and deflate (RFC 9110, section 8.4.1); of any other coding it keeps nothing,
+    because what cannot be read cannot be redacted.
+
+    :ivar decoded: the coding was taken off (there was one, and it is known).
+    :ivar truncated: the body was cut, broken, or in an unknown coding.
+    """
+
+    __slots__ = (
+        *("_begun", "_cap", "_coding", "_engine", "_parts", "_room", "_wire"),
+        *("decoded", "truncated"),
+    )
+
+    def __init__(self, coding: str, cap: int) -> None:
+        """Start empty.
+
+        :param coding: the Content-Encoding as sent; empty for none.
+        :param cap: bytes to keep after decoding; a bit more may come over the wire.
+        """
+        self._coding = coding.strip().lower()
+        self._engine = zlib.decompressobj(_GZIP)
+        self._begun = False
+        self._parts: list[bytes] = []
+        self._room = self._cap = cap
+        self._wire = 0
+        self.decoded = self._coding in _CODINGS
+        self.truncated = not (self._plain or self.decoded)
+
+    @property
+    def _plain(self) -> bool:
+        return self._coding in {"", "identity"}
+
+    def feed(self, piece: bytes) -> bool:
+        """Take a piece from the wire and tell whether more is wanted."""
+        self._wire += len(piece)
+        if self._plain:
+            self._keep(piece)
+        elif self.decoded:
+            self._inflate(piece)
+        if self._wire > self._cap + _SLACK:
+            self.truncated = True
+        return not self.truncated
+
+    def finish(self) -> bytes:
+        """Return what was kept, after the last piece."""
+        if self._begun and not self._engine.eof:
+            self.truncated = True
+        return b"".join(self._parts)
+
+    def _keep(self, piece: bytes) -> None:
+        if len(piece) > self._room:
+            self.truncated = True
+            piece = piece[: self._room]
+        self._room -= len(piece)
+        self._parts.append(piece)
+
+    def _inflate(self, piece: bytes) -> None:
+        try:
+            while piece and not self.truncated:
+                piece = self._step(piece)
+        except zlib.error:
+            self.truncated = True
+
+    def _step(self, piece: bytes) -> bytes:
+        """Decode at most one byte more than there is room for; return what is left to decode."""
+        if not self._begun or self._engine.eof:
+            self._engine = zlib.decompressobj(self._window(piece))
+            self._begun = True
+        self._keep(self._engine.decompress(piece, self._room + 1))
+        return self._engine.unconsumed_tail or self._engine.unused_data
+
+    def _window(self, first: bytes) -> int:
+        """Return zlib's name of the format; deflate comes with and without its wrapper."""
+        if self._coding != "deflate":
+            return _GZIP
+        return _ZLIB if first[0] & 0x0F == _DEFLATE_METHOD else _RAW

@@ -1,0 +1,49 @@
+"""One HTTP exchange as values: what goes out, what comes back, and the mark in between."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+Mark = Callable[[], Awaitable[None]]
+"""Awaited just before the first byte leaves; when it raises, nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP exchange, complete to the byte.
+
+    :ivar authority: host and port as they stand in the URL and the Host header.
+    :ivar host: the host without brackets, for the address check.
+    :ivar target: path and query, percent-encoded as it shall go out.
+    :ivar headers: every header but Host and Content-Length.
+    :ivar read_bytes: how much of the decoded body is kept.
+    :ivar networks: CIDRs that this call may reach besides public addresses.
+    """
+
+    method: str
+    scheme: str
+    authority: str
+    host: str
+    target: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    read_bytes: int
+    connect_seconds: float
+    total_seconds: float
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the upstream answered.
+
+    :ivar headers: name and value in wire order, names as sent.
+    :ivar decoded: a Content-Encoding was taken off the body.
+    :ivar duration_ms: from the mark to the last byte in.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    truncated: bool
+    decoded: bool
+    duration_ms: int

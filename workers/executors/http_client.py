@@ -1,0 +1,350 @@
+"""The one HTTP client of the executors, on aiohttp, which is imported nowhere else.
+
+What it promises beyond aiohttp: connections go to checked addresses only; nothing is followed,
+retried, decoded, added to or read from the environment behind the caller's back; and the caller's
+mark is awaited after the connection stands and before the first byte of the request leaves.
+
+The seam for the mark is ``ClientRequest.send``: aiohttp awaits it with an open connection (name
+resolved, TCP and TLS done, or one from the pool) and writes the request line inside it. The
+guard around each call turns every error into our own before aiohttp's silent second try of
+idempotent methods could see it.
+"""
+
+import asyncio
+import io
+import ssl
+from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from yarl import URL
+
+from app.core.addresses import permitted
+from app.core.outcome import Ambiguous, NotStarted
+from workers.executors.decoding import CappedBody
+from workers.executors.http_call import Answer, Call, Mark
+from workers.executors.resolving import AddressRefused, Lookup, checked_addresses, system_lookup
+
+KEEPALIVE_SECONDS: Final = 4.0
+"""Idle connections live shorter than the 5 s after which common servers hang up, so that a
+request rarely meets a connection that is just being closed."""
+
+MAX_CONNECTIONS: Final = 256
+"""Open connections per set of opted-in networks."""
+
+_IN_MEMORY: Final = 1 << 20
+_NO_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+_NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
+_CONNECTIONS_TRIED: Final = 3
+_FIRST_FINAL_STATUS: Final = 200
+
+
+class HttpClient:
+    """Sends calls; one per process, closed at its end."""
+
+    def __init__(
+        self, lookup: Lookup = system_lookup, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        """Keep how names are resolved and whom TLS trusts (the system's store by default)."""
+        self._lookup = lookup
+        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._sessions: dict[tuple[str, ...], aiohttp.ClientSession] = {}
+
+    async def exchange(self, call: Call, mark: Mark) -> Answer:
+        """Send a call and read its answer.
+
+        :param mark: awaited once, after the connection stands and before a byte leaves; the
+            total limit does not run meanwhile. What it raises is raised here.
+        :raises NotStarted: when no byte of the request left.
+        :raises Ambiguous: when bytes left and no complete answer came.
+        """
+        flight = _Flight(call, mark)
+        try:
+            async with asyncio.timeout(call.total_seconds) as flight.deadline:
+                return await self._run(call, flight)
+        except Exception as error:  # noqa: BLE001 - the promise holds for every error
+            raise flight.judge(error) from None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        sessions = list(self._sessions.values())
+        self._sessions.clear()
+        for session in sessions:
+            await session.close()
+
+    async def _run(self, call: Call, flight: "_Flight") -> Answer:
+        url = _url(call)
+        if _is_literal(call.host) and not permitted(call.host, call.networks):
+            raise AddressRefused
+        async with self._session(call.networks).request(
+            call.method,
+            url,
+            headers=call.headers,
+            data=_payload(call.body),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
+            middlewares=(flight.guard,),
+        ) as response:
+            return await _read(response, call, flight)
+
+    def _session(self, networks: tuple[str, ...]) -> aiohttp.ClientSession:
+        """Return the session of a set of networks.
+
+        Each set has its own pool: a connection that one target was allowed to open must not
+        serve another target of the same host that was not.
+        """
+        session = self._sessions.get(networks)
+        if session is None:
+            session = self._sessions[networks] = self._new_session(networks)
+        return session
+
+    def _new_session(self, networks: tuple[str, ...]) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=_Resolver(self._lookup, networks),
+            use_dns_cache=False,
+            ssl=self._ssl,
+            limit=MAX_CONNECTIONS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            request_class=_Request,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_NO_AUTOMATIC,
+            auto_decompress=False,
+            trust_env=False,
+            timeout=_NO_TIMEOUT,
+        )
+
+
+class _Stopped(Exception):  # noqa: N818 - wraps what ended a flight
+    """Carries an error past aiohttp, which treats some errors in ways of its own."""
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class _Stale(Exception):  # noqa: N818 - it states a finding
+    """The connection died before anything was written to it."""
+
+
+class _Resolver(AbstractResolver):
+    """Hands aiohttp nothing but checked addresses."""
+
+    def __init__(self, lookup: Lookup, networks: tuple[str, ...]) -> None:
+        self._lookup = lookup
+        self._networks = networks
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: AddressFamily = AF_UNSPEC,  # noqa: ARG002 - both
+    ) -> list[ResolveResult]:
+        found = await checked_addresses(self._lookup, host, port, self._networks)
+        return [_resolved(host, port, address) for address in found]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _resolved(host: str, port: int, address: str) -> ResolveResult:
+    family = AF_INET6 if ":" in address else AF_INET
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that asks its flight before it writes."""
+
+    flight: "_Flight | None" = None
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if self.flight is None:  # pragma: no cover - every call passes the guard
+            raise _Stopped(RuntimeError("a request without a flight"))
+        await self.flight.take_off(conn)
+        return await super().send(conn)
+
+
+class _Flight:
+    """The state of one exchange: whether it left, when, and what the mark raised."""
+
+    __slots__ = ("_call", "_fault", "_mark", "_marked", "_started", "deadline", "left")
+
+    def __init__(self, call: Call, mark: Mark) -> None:
+        self._call = call
+        self._mark = mark
+        self._marked = False
+        self._fault: Exception | None = None
+        self._started = 0.0
+        self.deadline: asyncio.Timeout | None = None
+        self.left = False
+
+    async def guard(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Arm the request, and let no error through that aiohttp would answer with a retry."""
+        if isinstance(request, _Request):
+            request.flight = self
+        for _ in range(_CONNECTIONS_TRIED):
+            try:
+                return await handler(request)
+            except _Stale:
+                continue
+            except Exception as error:
+                raise _Stopped(error) from error
+        raise _Stopped(ConnectionResetError())
+
+    async def take_off(self, connection: Connection) -> None:
+        """Check the peer, await the mark, and leave unless the connection died meanwhile.
+
+        :raises _Stale: when it died; nothing was written, so another connection may be tried.
+        """
+        if not self._marked:
+            await _let_hang_ups_arrive()
+            _check_alive(connection)
+            self._check_peer(connection)
+            await self._await_mark()
+            self._marked = True
+        _check_alive(connection)
+        self._check_peer(connection)
+        self._started = asyncio.get_running_loop().time()
+        self.left = True
+
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since the call left."""
+        return round((asyncio.get_running_loop().time() - self._started) * 1000)
+
+    def judge(self, error: BaseException) -> Exception:
+        """Return what to raise for an error; its own text stays out, it may hold the URL."""
+        if self._fault is not None:
+            return self._fault
+        reason = error.reason if isinstance(error, _Stopped) else error
+        if isinstance(reason, NotStarted):
+            return reason
+        return _ambiguous(reason) if self.left else _not_started(reason)
+
+    def _check_peer(self, connection: Connection) -> None:
+        """Look once more at the address that was really connected to."""
+        transport = connection.transport
+        peer = None if transport is None else transport.get_extra_info("peername")
+        if peer is None or not permitted(str(peer[0]), self._call.networks):
+            raise AddressRefused
+
+    async def _await_mark(self) -> None:
+        """Await the mark with the total limit stopped: the store has limits of its own."""
+        loop, deadline = asyncio.get_running_loop(), self.deadline
+        due = None if deadline is None else deadline.when()
+        asked = loop.time()
+        if deadline is not None:
+            deadline.reschedule(None)
+        try:
+            await self._mark()
+        except Exception as error:
+            self._fault = error
+            raise
+        if deadline is not None and due is not None:
+            deadline.reschedule(due + loop.time() - asked)
+
+
+_NOT_STARTED: Final[tuple[tuple[type[BaseException], str, str, bool], ...]] = (
+    (AddressRefused, "address_not_allowed", "the host has an address that is not allowed", False),
+    (TimeoutError, "connect_timeout", "no connection within the time allowed", True),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        *("tls_certificate", "the certificate is not trusted or is for another host", False),
+    ),
+    (aiohttp.ClientSSLError, "tls_failed", "TLS could not be set up", True),
+    (ssl.SSLError, "tls_failed", "TLS could not be set up", True),
+    (aiohttp.ClientConnectorDNSError, "dns_failed", "the host name could not be resolved", True),
+    (ConnectionResetError, "connection_lost", "the connection was lost before use", True),
+    (aiohttp.InvalidURL, "invalid_url", "the address is not one that can be called", False),
+    (ValueError, "invalid_call", "the call cannot be written as HTTP", False),
+)
+
+_AMBIGUOUS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (TimeoutError, "upstream_timeout", "no complete answer within the time allowed"),
+    (aiohttp.ClientPayloadError, "answer_cut", "the answer broke off"),
+    (aiohttp.ClientResponseError, "answer_malformed", "the answer is not valid HTTP"),
+)
+
+
+async def _let_hang_ups_arrive() -> None:
+    """Give the loop two turns, one to poll and one to act: a kept connection may be dead."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def _check_alive(connection: Connection) -> None:
+    transport = connection.transport
+    if transport is None or transport.is_closing():
+        raise _Stale
+
+
+def _not_started(reason: BaseException) -> NotStarted:
+    for kind, code, detail, retryable in _NOT_STARTED:
+        if isinstance(reason, kind):
+            return NotStarted(code, detail, retryable=retryable)
+    return NotStarted("connect_failed", "the connection could not be made")
+
+
+def _ambiguous(reason: BaseException) -> Ambiguous:
+    for kind, code, detail in _AMBIGUOUS:
+        if isinstance(reason, kind):
+            return Ambiguous(code, detail)
+    return Ambiguous("connection_lost", "the connection was lost before the answer was complete")
+
+
+def _is_literal(host: str) -> bool:
+    return ":" in host or host.rpartition(".")[2].isdigit()
+
+
+def _url(call: Call) -> URL:
+    """Build the URL without re-encoding, and assert that it says what the call says.
+
+    :raises NotStarted: when it does not.
+    """
+    path, mark, query = call.target.partition("?")
+    url = URL.build(
+        scheme=call.scheme, authority=call.authority, path=path, query_string=query, encoded=True
+    )
+    same = url.raw_host == call.host and url.scheme == call.scheme
+    if not same or url.raw_path_qs != path + (mark and query and f"?{query}"):
+        code, detail = "invalid_url", "the address changed while it was put together"
+        raise NotStarted(code, detail, retryable=False)
+    return url
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO | None:
+    """Return the body; large ones as a file, which aiohttp writes in pieces."""
+    if not body:
+        return None
+    return io.BytesIO(body) if len(body) > _IN_MEMORY else body
+
+
+async def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Answer:
+    if response.status < _FIRST_FINAL_STATUS:
+        response.close()
+        raise aiohttp.ClientResponseError(response.request_info, ())
+    body = CappedBody(", ".join(response.headers.getall("Content-Encoding", ())), call.read_bytes)
+    if call.method == "HEAD":
+        body = CappedBody("", 0)
+    async for piece in response.content.iter_any():
+        if not body.feed(piece):
+            response.close()
+            break
+    data = body.finish()
+    return Answer(
+        status=response.status,
+        headers=tuple(_text(name, value) for name, value in response.raw_headers),
+        body=data,
+        truncated=body.truncated,
+        decoded=body.decoded,
+        duration_ms=flight.elapsed_ms(),
+    )
+
+
+def _text(name: bytes, value: bytes) -> tuple[str, str]:
+    return name.decode("ascii", "replace"), value.decode("utf-8", "replace")
