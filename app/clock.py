@@ -51,6 +51,4 @@ def time_part(instant: Instant) -> str:
 def random_part() -> str:
     """Return 80 random bits as 16 digits."""
     bits = int.from_bytes(os.urandom(10))
-    return "".join(
-        [_PAIRS[bits >> shift & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)]
-    )
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)])

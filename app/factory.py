@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ class Services:
 @asynccontextmanager
 async def services(
     settings: Settings, *, clock: SystemClock | None = None
-) -> AsyncIterator[Services]:
+) -> AsyncGenerator[Services, None]:
     """Open the store, wire the services, and close everything at the end.
 
     :param clock: replaces the database's clock, for tests.
@@ -83,7 +83,7 @@ class _Executors(dict[str, Executor]):
         """
         for registered in EXECUTORS:
             if registered.kind == kind:
-                executor = self[kind] = registered.load()()
+                executor = self[kind] = registered.load()
                 return executor
         raise KeyError(kind)
 

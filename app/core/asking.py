@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl
 
 from app.core.action import HTTP_REQUEST, Action, HttpAction, PlainAction, Submission, action_params
 from app.core.canonical import canonical
+from app.core.conditions.glob import path_glob
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
 from app.core.facts import Facts
 from app.core.instant import Instant
-from app.core.conditions.glob import path_glob
 from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import METHODS, parse_target_path, request_headers
 from app.core.principals import Agent, Permission

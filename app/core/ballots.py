@@ -25,9 +25,7 @@ def obstacle(request: Request, person: Person, *, owner_may_decide: bool) -> str
         return f"The role {person.role} may not decide; approver is needed."
     if request.approvers and not _named(request, person):
         return "The policy names other approvers for this request."
-    allowed = (
-        owner_may_decide if request.owner_may_decide is None else request.owner_may_decide
-    )
+    allowed = owner_may_decide if request.owner_may_decide is None else request.owner_may_decide
     if allowed:
         return None
     if request.owner_id is None:

@@ -100,7 +100,7 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         message = "NaN and infinite numbers are not JSON"
         raise MalformedJson(message)
-    if value == 0:
+    if not value:
         return "0"
     sign = "-" if value < 0 else ""
     digits, point = _shortest(abs(value))

@@ -35,6 +35,7 @@ class _Cast(Event):
     ballot: Ballot
 
     def details(self) -> JsonObject:
+        """Return what the audit entry keeps of it."""
         return {
             "comment": self.ballot.comment,
             "channel": self.ballot.channel,
@@ -80,6 +81,7 @@ class Cancel(Event):
     past: ClassVar[str] = "cancelled"
 
     def details(self) -> JsonObject:
+        """Return what the audit entry keeps of it."""
         return {"code": self.code, "note": self.note}
 
 
@@ -93,6 +95,7 @@ class Claim(Event):
     past: ClassVar[str] = "claimed"
 
     def details(self) -> JsonObject:
+        """Return what the audit entry keeps of it."""
         return {"worker": self.worker}
 
 
@@ -104,6 +107,7 @@ class _Holder(Event):
     outcome: str | None = None
 
     def details(self) -> JsonObject:
+        """Return what the audit entry keeps of it."""
         return {"fence": self.fence, "outcome": self.outcome}
 
 
@@ -148,4 +152,5 @@ class Settle(Event):
     past: ClassVar[str] = "settled"
 
     def details(self) -> JsonObject:
+        """Return what the audit entry keeps of it."""
         return {"ran": self.ran, "note": self.note}

@@ -20,7 +20,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods that RFC 9110 section 9.2.1 defines as safe, of those that we send."""
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
+class Refusal(Exception):
     """The grant does not hold (any more); ``code`` is a slug and the text says why."""
 
     def __init__(self, code: str, note: str) -> None:

@@ -152,7 +152,9 @@ _INDEX: Final[dict[tuple[Status | None, type[ev.Event]], tuple[Row, ...]]] = {
 }
 
 
-def open_request(request: Request, actor: Actor, now: Instant, *, inline: bool = False) -> Transition:
+def open_request(
+    request: Request, actor: Actor, now: Instant, *, inline: bool = False
+) -> Transition:
     """Return the first transition of a request, rows 1 to 3.
 
     :param request: the request as submitted; its status field is set here.
@@ -263,7 +265,7 @@ def _granted(request: Request, by: str, comment: str, now: Instant) -> Request:
     )
 
 
-def _submit(request: Request, event: ev.Event, now: Instant) -> Request:
+def _submit(request: Request, _event: ev.Event, now: Instant) -> Request:
     by = request.decided_by or "policy:-"
     if request.effect is Effect.ALLOW:
         return _granted(request, by, "", now)
@@ -273,7 +275,7 @@ def _submit(request: Request, event: ev.Event, now: Instant) -> Request:
 
 
 def _approve(request: Request, event: ev.Event, now: Instant) -> Request:
-    assert isinstance(event, ev.Approve)  # noqa: S101 - narrows for the type checker
+    assert isinstance(event, ev.Approve)
     counted = replace(request, approvals=request.approvals + 1)
     if counted.approvals < request.quorum:
         return counted
@@ -281,7 +283,7 @@ def _approve(request: Request, event: ev.Event, now: Instant) -> Request:
 
 
 def _deny(request: Request, event: ev.Event, now: Instant) -> Request:
-    assert isinstance(event, ev.Deny)  # noqa: S101 - narrows for the type checker
+    assert isinstance(event, ev.Deny)
     return replace(
         request, decided_at=now, decided_by=event.actor.reference, comment=event.ballot.comment
     )
@@ -299,7 +301,7 @@ def _close(request: Request, _event: ev.Event, now: Instant) -> Request:
 
 
 def _claim(request: Request, event: ev.Event, now: Instant) -> Request:
-    assert isinstance(event, ev.Claim)  # noqa: S101 - narrows for the type checker
+    assert isinstance(event, ev.Claim)
     return replace(
         request,
         attempt=request.attempt + 1,
@@ -312,9 +314,7 @@ def _claim(request: Request, event: ev.Event, now: Instant) -> Request:
 
 def _give_back(request: Request, event: ev.Event, _now: Instant) -> Request:
     outcome = event.outcome if isinstance(event, ev.Release | ev.Lose) else None
-    return replace(
-        request, worker=None, lease_until=None, outcome=outcome or request.outcome
-    )
+    return replace(request, worker=None, lease_until=None, outcome=outcome or request.outcome)
 
 
 def _keep(request: Request, _event: ev.Event, _now: Instant) -> Request:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 
-class NotStarted(Exception):  # noqa: N818 - it names a proof, not a fault
+class NotStarted(Exception):
     """The executor proves that no byte of the action left this machine.
 
     ``code`` is a stable slug, ``retryable`` says whether a later try may go through.
@@ -17,7 +17,7 @@ class NotStarted(Exception):  # noqa: N818 - it names a proof, not a fault
         super().__init__(detail)
 
 
-class Ambiguous(Exception):  # noqa: N818 - it names a doubt, not a fault
+class Ambiguous(Exception):
     """Bytes left, and no definite answer came back: nobody knows whether the action took place."""
 
     def __init__(self, code: str, detail: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from app.core.canonical import canonical
 from app.core.conditions.base import Condition
-from app.core.conditions.expression import names_in
+from app.core.conditions.expression_limits import names_in
 from app.core.conditions.glob import MAX_GLOB, any_of, plain_glob
 from app.core.conditions.reading import (
     array,
@@ -64,9 +64,7 @@ _POLICY: Final = frozenset({"name", "description", "priority", "enabled", "scope
 _RULE: Final = frozenset(
     {"name", "effect", "match", "when", "reason", "obligations", "route", "tags"}
 )
-_ROUTE: Final = frozenset(
-    {"quorum", "expires_in", "valid_for", "owner_may_decide", "approvers"}
-)
+_ROUTE: Final = frozenset({"quorum", "expires_in", "valid_for", "owner_may_decide", "approvers"})
 _APPROVER: Final = re.compile(r"role:(approver|operator|admin)|person:[^\s:]{1,200}")
 _OBLIGATIONS: Final[Mapping[str, frozenset[str]]] = {
     "tag": frozenset({"tag"}),
@@ -252,7 +250,7 @@ def _route(value: JsonValue, pointer: str) -> Route:
     if "owner_may_decide" in fields:
         where = below(pointer, "owner_may_decide")
         owner = boolean(fields["owner_may_decide"], where)
-    approvers = _approvers(fields.get("approvers", ()), below(pointer, "approvers"))
+    approvers = _approvers(fields.get("approvers", []), below(pointer, "approvers"))
     return Route(quorum, seconds.get("expires_in"), seconds.get("valid_for"), owner, approvers)
 
 

@@ -1,7 +1,7 @@
 """The few ports: where there are two real implementations, or a foreign system."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from app.core.outcome import HttpPlan, Injection, Outcome
 
@@ -12,10 +12,8 @@ MarkSent = Callable[[], Awaitable[None]]
 class Executor(Protocol):
     """Carries out one kind of action."""
 
-    @property
-    def kind(self) -> str:
-        """The kind of action, as in ``core.action.Kind``."""
-        ...
+    kind: ClassVar[str]
+    """The kind of action, as in ``core.action.Kind``."""
 
     async def execute(self, plan: HttpPlan, injection: Injection, mark_sent: MarkSent) -> Outcome:
         """Carry out a plan once.

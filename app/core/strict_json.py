@@ -18,6 +18,8 @@ MAX_INTEGER: Final = 2**53 - 1
 """Largest magnitude of an integer that every JSON reader keeps exactly (RFC 7493)."""
 
 _MAX_DIGITS: Final = 32
+_WRITTEN_OUT: Final = 1e21
+"""Below it the canonical form writes a double without exponent, as an integer (RFC 8785)."""
 
 
 def parse_json(data: bytes) -> JsonValue:
@@ -82,6 +84,8 @@ def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
         _refuse("a number is too large for a double; send it as a string")
+    if MAX_INTEGER < abs(value) < _WRITTEN_OUT:
+        _refuse("a number above 2^53 is not exact; send it as a string")
     return value
 
 
@@ -97,11 +101,11 @@ def _refuse_characters(value: JsonValue) -> None:
         if any("\ud800" <= character <= "\udfff" for character in value):
             _refuse("a string holds a lone surrogate")
     elif isinstance(value, dict):
-        for key, item in cast("dict[str, JsonValue]", value).items():
+        for key, item in value.items():
             _refuse_characters(key)
             _refuse_characters(item)
     elif isinstance(value, list):
-        for item in cast("list[JsonValue]", value):
+        for item in value:
             _refuse_characters(item)
 
 

@@ -6,9 +6,9 @@ from app.core import events as ev
 from app.core.audit import Actor
 from app.core.ballots import check_ballot
 from app.core.errors import Forbidden, InvalidField, NotFound
+from app.core.lifecycle import step
 from app.core.principals import Caller, Person, Role, Scope, at_least
 from app.core.request import Ballot, Choice, Request
-from app.core.lifecycle import step
 from app.services.access import require
 from app.store.engine import Store
 from app.store.tx import Tx

@@ -8,9 +8,9 @@ import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
+from app.core.action import Submission
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
-from app.core.action import Submission
 from app.core.errors import AssentryError, IllegalTransition
 from app.core.execution import (
     Refusal,
@@ -160,9 +160,7 @@ class Execution:
 
     # --- finish ---
 
-    def _finish(
-        self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None
-    ) -> None:
+    def _finish(self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None) -> None:
         """Record what came of it; from a stale holder only as evidence."""
         request = tx.requests.lock(claimed.request.id)
         if request is None:

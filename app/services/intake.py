@@ -129,7 +129,7 @@ class Intake:
             return _NO_COUNTERS
         return await self.store.read(lambda tx: tx.requests.counters(agent.id))
 
-    def _request(  # noqa: PLR0913 - the one place where a request is put together
+    def _request(
         self,
         submission: Submission,
         agent: Agent,
@@ -206,18 +206,14 @@ def _verdict_text(verdict: Verdict, revision: int) -> str:
             "policy": policy,
             "rule": verdict.rule,
             "reasons": list(verdict.reasons),
-            "obligations": [
-                {"kind": item.kind, **item.parameters} for item in verdict.obligations
-            ],
+            "obligations": [{"kind": item.kind, **item.parameters} for item in verdict.obligations],
             "tags": list(verdict.tags),
             "revision": revision,
         }
     ).decode()
 
 
-def _record(
-    tx: Tx, transition: Transition, agent: Agent, key: ApiKey, asked: Asked
-) -> Request:
+def _record(tx: Tx, transition: Transition, agent: Agent, key: ApiKey, asked: Asked) -> Request:
     """Write the request, unless its Idempotency-Key made one before."""
     token = asked.idempotency_key
     if token is not None and not tx.requests.remember(

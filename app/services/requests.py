@@ -81,9 +81,7 @@ class Requests:
         request = await self.store.read(lambda tx: tx.requests.get(request_id))
         return _visible(caller, request)
 
-    async def page(
-        self, caller: Caller, wanted: RequestFilter, limit: int
-    ) -> Page:
+    async def page(self, caller: Caller, wanted: RequestFilter, limit: int) -> Page:
         """Return a page; ``wanted.before`` and ``wanted.after`` are the cursors."""
         require(caller, Scope.REQUEST_READ)
         if caller.agent is not None:
@@ -130,9 +128,7 @@ class Requests:
 
 def _visible(caller: Caller, request: Request | None) -> Request:
     foreign = (
-        request is not None
-        and caller.agent is not None
-        and request.agent_id != caller.agent.id
+        request is not None and caller.agent is not None and request.agent_id != caller.agent.id
     )
     if request is None or foreign:
         message = "there is no such request"

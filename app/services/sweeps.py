@@ -48,8 +48,9 @@ class Sweeps:
             due = await self.store.read(lambda tx, now=now: tx.requests.due(what, now, BATCH))
             if not due:
                 break
+            due.sort()
             steps = await self.store.write(
-                lambda tx, due=tuple(sorted(due)): sum(act(tx, name, tx.now) for name in due)
+                lambda tx, due=due: sum(act(tx, name, tx.now) for name in due)
             )
             taken += steps
             if not steps:

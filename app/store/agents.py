@@ -76,9 +76,7 @@ class Agents:
         row = self._tx.query(select(K).where(K.c.id == key_id)).first()
         return None if row is None else _key(row)
 
-    def keys(
-        self, *, agent_id: str | None = None, person_id: str | None = None
-    ) -> list[ApiKey]:
+    def keys(self, *, agent_id: str | None = None, person_id: str | None = None) -> list[ApiKey]:
         """Return keys, newest first, of one owner or of all."""
         statement = select(K).order_by(K.c.id.desc())
         if agent_id is not None:
@@ -128,13 +126,13 @@ class Agents:
         return len(self._tx.query(statement).all())
 
 
-def _agent(row: Any) -> Agent:  # noqa: ANN401 - a driver's row
+def _agent(row: Any) -> Agent:
     values = list(row)
     values[5] = bool(values[5])
     return Agent(*values)
 
 
-def _key(row: Any) -> ApiKey:  # noqa: ANN401 - a driver's row
+def _key(row: Any) -> ApiKey:
     values = list(row)
     values[6] = frozenset(Scope(scope) for scope in json.loads(values[6]))
     values[7] = _permissions(json.loads(values[7]))

@@ -151,7 +151,7 @@ class Store:
             if self._fixed is None:
                 self._spawn(self._follow_clock())
 
-    def _spawn(self, work: Any) -> None:  # noqa: ANN401 - any coroutine
+    def _spawn(self, work: Any) -> None:
         self._tasks.append(self._loop.create_task(work))
 
     async def _follow_tail(self) -> None:
@@ -228,4 +228,3 @@ def _change(entry: tuple[int, str | None, str, str]) -> Change:
 def _changes(payload: str) -> list[Change]:
     parts = (item.partition(":") for item in payload.split(",") if item)
     return [(kind, name) for kind, _, name in parts]
-

@@ -39,9 +39,7 @@ _DONE: Final = Sql(delete(J).where(J.c.id == bindparam("id"), J.c.tries == bindp
 _RETRY: Final = Sql(
     update(J)
     .where(J.c.id == bindparam("b_id"), J.c.tries == bindparam("b_tries"))
-    .values(
-        run_at=bindparam("run_at"), dead=bindparam("dead"), last_error=bindparam("last_error")
-    )
+    .values(run_at=bindparam("run_at"), dead=bindparam("dead"), last_error=bindparam("last_error"))
 )
 
 

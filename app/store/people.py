@@ -20,9 +20,7 @@ F = table_of(SignInRow)
 G = table_of(SettingRow)
 
 _GET = Sql(select(P).where(P.c.id == bindparam("id")))
-_SHARE = Sql(
-    select(P).where(P.c.id == bindparam("id")), suffix={"postgresql": " FOR SHARE"}
-)
+_SHARE = Sql(select(P).where(P.c.id == bindparam("id")), suffix={"postgresql": " FOR SHARE"})
 _SESSION = Sql(select(S).where(S.c.sha256 == bindparam("sha256")))
 
 
@@ -103,7 +101,9 @@ class People:
 
     def failures(self, subject: str) -> tuple[int, Instant]:
         """Return how often sign-in failed for a subject, and when last."""
-        row = self._tx.query(select(F.c.failures, F.c.last_at).where(F.c.subject == subject)).first()
+        row = self._tx.query(
+            select(F.c.failures, F.c.last_at).where(F.c.subject == subject)
+        ).first()
         return (0, Instant(0)) if row is None else (int(row[0]), Instant(row[1]))
 
     def add_failure(self, subject: str, now: Instant) -> None:
@@ -143,7 +143,7 @@ class People:
         return self._tx.query(delete(G).where(G.c.name == name)).rowcount == 1
 
 
-def _person(row: Any) -> Person:  # noqa: ANN401 - a driver's row
+def _person(row: Any) -> Person:
     values = list(row)
     values[3] = Role(values[3])
     values[5] = bool(values[5])

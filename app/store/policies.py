@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
@@ -124,8 +124,8 @@ def _row(record: PolicyRecord) -> dict[str, object]:
     }
 
 
-def _record(row: tuple[object, ...]) -> PolicyRecord:
+def _record(row: tuple[Any, ...]) -> PolicyRecord:
     values = list(row)
     values[4] = bool(values[4])
     values[5] = json.loads(str(values[5]))
-    return PolicyRecord(*values)  # type: ignore[arg-type]
+    return PolicyRecord(*values)

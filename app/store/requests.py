@@ -3,12 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 
-from app.core.action import Kind, Urgency
 from app.clock import time_part
+from app.core.action import Kind, Urgency
 from app.core.errors import VersionMismatch
 from app.core.instant import Instant, plus
 from app.core.policy import Effect
@@ -29,9 +29,7 @@ _MUTABLE: Final = COLUMNS[COLUMNS.index("status") :]
 
 _INSERT: Final = Sql(insert(T))
 _GET: Final = Sql(select(T).where(T.c.id == bindparam("id")))
-_LOCK: Final = Sql(
-    select(T).where(T.c.id == bindparam("id")), suffix={"postgresql": " FOR UPDATE"}
-)
+_LOCK: Final = Sql(select(T).where(T.c.id == bindparam("id")), suffix={"postgresql": " FOR UPDATE"})
 _UPDATE: Final = Sql(
     update(T)
     .where(T.c.id == bindparam("b_id"), T.c.version == bindparam("b_version"))
@@ -128,18 +126,18 @@ def to_row(request: Request) -> dict[str, object]:
     return row
 
 
-def from_row(row: Sequence[object]) -> Request:
+def from_row(row: Sequence[Any]) -> Request:
     """Return the request that a row in column order holds."""
     values = list(row)
     values[4] = Kind(values[4])
     values[8] = Urgency(values[8])
-    values[10] = bytes(values[10])  # type: ignore[arg-type]
+    values[10] = bytes(values[10])
     values[12] = Effect(values[12])
     values[15] = None if values[15] is None else bool(values[15])
     values[16] = () if values[16] == "[]" else tuple(json.loads(str(values[16])))
     values[17] = bool(values[17])
     values[21] = Status(values[21])
-    return Request(*values)  # type: ignore[arg-type]
+    return Request(*values)
 
 
 class Requests:
@@ -216,7 +214,10 @@ class Requests:
         statement = select(T.c.status, func.count()).where(T.c.status.in_(open_ones))
         if agent_id is not None:
             statement = statement.where(T.c.agent_id == agent_id)
-        return {Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))}
+        return {
+            Status(row[0]): int(row[1])
+            for row in self._tx.query(statement.group_by(T.c.status))
+        }
 
     # --- votes ---
 
@@ -242,9 +243,7 @@ class Requests:
 
     def votes(self, request_id: str) -> list[Vote]:
         """Return the votes of a request, oldest first."""
-        rows = self._tx.query(
-            select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at)
-        )
+        rows = self._tx.query(select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at))
         return [
             Vote(r.request_id, r.person_id,
                  Ballot(Choice(r.choice), r.digest, r.comment, r.channel), Instant(r.cast_at))

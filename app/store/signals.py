@@ -5,7 +5,7 @@ the audit's tail is the backstop, and on SQLite (whose data version is nearly fr
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Final
 
@@ -48,7 +48,7 @@ class Signals:
             queue.put_nowait(None)
 
     @contextmanager
-    def waiting(self, name: str) -> "Iterator[asyncio.Future[None]]":
+    def waiting(self, name: str) -> Generator[asyncio.Future[None], None, None]:
         """Give a future that is done at the next change of the named thing.
 
         Register first, look at the state second: then no change is missed.
@@ -65,7 +65,7 @@ class Signals:
                     del self._waiters[name]
 
     @contextmanager
-    def following(self) -> "Iterator[asyncio.Queue[Change | None]]":
+    def following(self) -> Generator[asyncio.Queue[Change | None], None, None]:
         """Give a queue of all changes; None in it means that some were left out."""
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
         self._followers.add(queue)

@@ -20,10 +20,12 @@ class Sql:
 
     __slots__ = ("defaults", "postgresql", "sqlite", "writes")
 
-    def __init__(self, statement: ClauseElement, *, suffix: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, statement: ClauseElement, *, suffix: Mapping[str, str] | None = None
+    ) -> None:
         """Compile the statement for both engines; ``suffix`` adds text for one of them."""
         extra = suffix or {}
-        self.writes = not statement.is_select
+        self.writes = not getattr(statement, "is_select", False)
         self.defaults = _constants(statement)
         self.sqlite = _text(statement, "sqlite") + extra.get("sqlite", "")
         self.postgresql = _text(statement, "postgresql") + extra.get("postgresql", "")
@@ -43,9 +45,7 @@ def table_of(model: type[SQLModel]) -> Table:
 
 
 def _compiled(statement: ClauseElement, engine: str) -> Compiled:
-    return statement.compile(
-        dialect=_DIALECTS[engine], compile_kwargs={"render_postcompile": True}
-    )
+    return statement.compile(dialect=_DIALECTS[engine], compile_kwargs={"render_postcompile": True})
 
 
 def _text(statement: ClauseElement, engine: str) -> str:
@@ -53,5 +53,5 @@ def _text(statement: ClauseElement, engine: str) -> str:
 
 
 def _constants(statement: ClauseElement) -> dict[str, object]:
-    params = _compiled(statement, "sqlite").params
+    params = _compiled(statement, "sqlite").params or {}
     return {name: value for name, value in params.items() if value is not None}

@@ -4,6 +4,9 @@ Everything that was approved is in ``payload``; the columns beside it are there 
 Triggers of the first migration refuse any change to the submitted columns and to the audit.
 """
 
+# SQLModel types `__tablename__` as a declared attribute; a plain string is its documented use.
+# pyright: reportAssignmentType=false
+
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
 

@@ -1,5 +1,8 @@
 """The tables of who and what there is: agents, keys, people, targets, credentials, policies."""
 
+# SQLModel types `__tablename__` as a declared attribute; a plain string is its documented use.
+# pyright: reportAssignmentType=false
+
 from sqlalchemy import BigInteger, LargeBinary
 from sqlmodel import Field, SQLModel
 

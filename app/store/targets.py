@@ -63,7 +63,7 @@ def _row(target: Target) -> dict[str, object]:
     return values
 
 
-def _target(row: Any) -> Target:  # noqa: ANN401 - a driver's row
+def _target(row: Any) -> Target:
     values = list(row)
     values[6] = bool(values[6])
     settings = json.loads(values[10])

@@ -31,7 +31,7 @@ class Cursor(Protocol):
 
     rowcount: int
 
-    def fetchone(self) -> Any: ...  # noqa: D102, ANN401 - a driver's row
+    def fetchone(self) -> Any: ...  # noqa: D102 - a driver's row
     def fetchall(self) -> list[Any]: ...  # noqa: D102
 
 
@@ -76,12 +76,12 @@ class Tx:
         self.touched = self.touched or sql.writes
         return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
 
-    def query(self, statement: Executable) -> CursorResult[Any]:
+    def query(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement of the admin paths."""
         if self._deferred:
             self.flush()
         self.touched = self.touched or not getattr(statement, "is_select", False)
-        return cast("CursorResult[Any]", self.connection.execute(statement))
+        return cast("CursorResult[*tuple[Any, ...]]", self.connection.execute(statement))
 
     def defer(self, sql: Sql, params: Mapping[str, object]) -> None:
         """Run an insert together with others of its kind, before any later statement."""
@@ -137,4 +137,3 @@ class Tx:
         self.audit.add(AuditEntry(event, actor, subject, request_id, details or {}))
         kind, _, name = subject.partition(":")
         self.changes.append((kind, name))
-

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from app.core.instant import Instant
 from app.core.targets import Credential, CredentialGrant
@@ -35,8 +35,8 @@ class Vault:
         """Return the credential of that name, or None."""
         return self._one(C.c.name == name)
 
-    def _one(self, condition: object) -> Credential | None:
-        row = self._tx.query(select(C).where(condition)).first()  # type: ignore[arg-type]
+    def _one(self, condition: ColumnElement[bool]) -> Credential | None:
+        row = self._tx.query(select(C).where(condition)).first()
         return None if row is None else Credential(*row, fields=self._names(str(row[0])))
 
     def _names(self, credential_id: str) -> tuple[str, ...]:
@@ -74,7 +74,9 @@ class Vault:
 
     def fields(self, credential_id: str) -> dict[str, bytes]:
         """Return the sealed fields of a credential by name."""
-        rows = self._tx.query(select(F.c.name, F.c.sealed).where(F.c.credential_id == credential_id))
+        rows = self._tx.query(
+            select(F.c.name, F.c.sealed).where(F.c.credential_id == credential_id)
+        )
         return {str(row[0]): bytes(row[1]) for row in rows}
 
     def sealed_with_other(self, master_key: str) -> list[tuple[str, str, bytes]]:

@@ -98,7 +98,8 @@ class Writer(threading.Thread):
                 for unit in units:
                     self._perform([unit])
                 return
-            results, changes = [(units[0], None, _translated(error))], []
+            self._deliver([(units[0], None, _translated(error))], [])
+            return
         self._deliver(results, changes)
 
     def _commit(self, units: list[Unit]) -> tuple[list[Result], list[Change]]:
@@ -175,13 +176,10 @@ def _translated(error: Exception) -> BaseException:
     """Return what a caller of the store gets for an error inside it."""
     if isinstance(error, AssentryError):
         return error
-    if isinstance(error, DBAPIError) or type(error).__module__.split(".")[0] in {
-        "sqlite3",
-        "psycopg",
-    }:
-        if _is_outage(error):
-            log.error("store_unavailable", error=type(error).__name__, detail=str(error)[:300])
-            return StoreUnavailable(retry_after=1)
+    driver = type(error).__module__.split(".")[0] in {"sqlite3", "psycopg"}
+    if (driver or isinstance(error, DBAPIError)) and _is_outage(error):
+        log.error("store_unavailable", error=type(error).__name__, detail=str(error)[:300])
+        return StoreUnavailable(retry_after=1)
     return error
 
 

@@ -23,9 +23,7 @@ AGENT = Actor(ActorKind.AGENT, "agt_1", "robot")
 ANNE = Actor(ActorKind.PERSON, "per_anne", "Anne")
 
 
-def a_request(
-    effect: Effect = Effect.REVIEW, quorum: int = 1, kind: Kind = Kind.HTTP
-) -> Request:
+def a_request(effect: Effect = Effect.REVIEW, quorum: int = 1, kind: Kind = Kind.HTTP) -> Request:
     payload = seal(Submission("agt_1", PlainAction("send", {}), None, Urgency.NORMAL, "", {}))
     return Request(
         id="req_1", agent_id="agt_1", key_id="key_1", owner_id="per_owner", kind=kind,
@@ -242,9 +240,7 @@ class Life(RuleBasedStateMachine):
     def send(self) -> None:
         self.request = sent(self.request, self.now)
 
-    @rule(
-        kind=st.sampled_from([ev.Succeed, ev.Fail, ev.Release, ev.Lose]), stale=st.booleans()
-    )
+    @rule(kind=st.sampled_from([ev.Succeed, ev.Fail, ev.Release, ev.Lose]), stale=st.booleans())
     def report(self, kind: type[ev.Event], stale: bool) -> None:
         fence = self.request.fence - stale
         was_sent = self.request.sent_at is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -39,10 +40,15 @@ facts_of = st.builds(
     now=st.just(Instant(0)),
 )
 leaf = st.one_of(
-    st.builds(lambda path, name: {path: name}, st.sampled_from(("params.p", "params.q", "action")),
-              st.sampled_from(NAMES)),
-    st.builds(lambda names: {"params.p": {"in": names}},
-              st.lists(st.sampled_from(NAMES), min_size=1, max_size=3)),
+    st.builds(
+        lambda path, name: {path: name},
+        st.sampled_from(("params.p", "params.q", "action")),
+        st.sampled_from(NAMES),
+    ),
+    st.builds(
+        lambda names: {"params.p": {"in": names}},
+        st.lists(st.sampled_from(NAMES), min_size=1, max_size=3),
+    ),
     st.builds(lambda limit: {"params.q": {"gt": limit}}, st.integers(0, 3)),
     st.builds(lambda there: {"params.q": {"exists": there}}, st.booleans()),
 )
@@ -104,7 +110,7 @@ def test_the_index_agrees_with_trying_every_rule(policies: list[Policy], many: l
 
 @given(policy_sets(), facts_of, st.randoms())
 def test_the_order_of_insertion_makes_no_difference(
-    policies: list[Policy], facts: Facts, shuffler: "st.randoms"
+    policies: list[Policy], facts: Facts, shuffler: Random
 ) -> None:
     shuffled = list(policies)
     shuffler.shuffle(shuffled)
@@ -126,9 +132,7 @@ def test_putting_a_deny_first_never_loosens(
 def test_a_class_is_the_set_of_patterns_that_match(patterns: set[str], value: str) -> None:
     found = Classifier(patterns).of(value).patterns
     matching = {pattern for pattern in patterns if plain_glob(pattern)(value)}
-    assert {one.replace("**", "*") for one in found} == {
-        one.replace("**", "*") for one in matching
-    }
+    assert {one.replace("**", "*") for one in found} == {one.replace("**", "*") for one in matching}
 
 
 def test_values_that_agents_invent_do_not_grow_the_classes() -> None:
@@ -141,9 +145,12 @@ def test_values_that_agents_invent_do_not_grow_the_classes() -> None:
 def test_a_long_list_is_split_by_equality_and_stays_right_after_the_cache_is_emptied() -> None:
     policies = [
         parse_policy(
-            {"name": f"p{at}", "rules": [
-                {"name": "r", "effect": "deny", "match": {"params.customer": f"c{at}"}}]},
-            id=f"pol_{at:05}", version=1,
+            {
+                "name": f"p{at}",
+                "rules": [{"name": "r", "effect": "deny", "match": {"params.customer": f"c{at}"}}],
+            },
+            id=f"pol_{at:05}",
+            version=1,
         )
         for at in range(CACHE_SIZE + 50)
     ]

@@ -3,31 +3,30 @@
 ``EXECUTORS`` names them without importing their libraries: ``load()`` does that.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from workers.executors.http import HttpExecutor
+from app.core.ports import Executor
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """An executor's kind, and how its class is imported when it is needed.
+    """An executor's kind, and how one is made when it is needed.
 
     :ivar kind: the kind of action it carries out.
-    :ivar load: imports and returns the class.
+    :ivar load: imports its library and returns an executor.
     """
 
     kind: str
-    load: "Callable[[], type[HttpExecutor]]"
+    load: Callable[[], Executor]
 
 
-def _http() -> "type[HttpExecutor]":
+def _http() -> Executor:
     from workers.executors.http import HttpExecutor  # noqa: PLC0415 - aiohttp only when needed
+    from workers.executors.http_client import HttpClient  # noqa: PLC0415 - likewise
 
-    return HttpExecutor
+    return HttpExecutor(HttpClient())
 
 
 EXECUTORS: Final = (Registered("http", _http),)

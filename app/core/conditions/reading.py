@@ -1,6 +1,7 @@
 """Strict reading of a policy document: exact types, bounded sizes, errors that say what to do."""
 
 import difflib
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NoReturn, cast
@@ -14,6 +15,7 @@ MAX_STRING: Final = 4_096
 _MAX_INTEGER: Final = 2**53 - 1
 _MAX_DEPTH: Final = 32
 _SHOWN: Final = 60
+_SHOW: Final = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
 
 def refuse(detail: str, pointer: str) -> NoReturn:
@@ -32,7 +34,7 @@ def below(pointer: str, *names: str | int) -> str:
 
 def shown(value: object) -> str:
     """Return a value short enough for a message."""
-    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    text = _SHOW(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
