@@ -1,14 +1,18 @@
 """The composition root: from settings to services. Web, workers, CLI and tests all use it."""
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from app.clock import Ids, SystemClock
+from app.core.errors import AssentryError
 from app.core.ports import Executor
-from app.services.access import Access
+from app.services.access import CACHE_SECONDS, Access
 from app.services.agents import Agents
 from app.services.audit import Audit
 from app.services.decisions import Decisions
@@ -26,6 +30,8 @@ from app.services.vault import Vault
 from app.settings import Settings
 from app.store.engine import Store
 from workers.executors import EXECUTORS
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,30 @@ async def services(
     try:
         wired = wire(settings, store, executors)
         await wired.policies.refresh()
-        yield wired
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_watch(wired))
+            yield wired
+            watcher.cancel()
     finally:
         for executor in executors.values():
             await executor.close()
         await store.close()
+
+
+async def _watch(wired: Services) -> None:
+    """Let caches follow every change, also those of other processes."""
+    with wired.store.signals.following() as queue:
+        while True:
+            try:
+                async with asyncio.timeout(CACHE_SECONDS):
+                    change = await queue.get()
+            except TimeoutError:
+                change = ("store", "")
+            wired.access.forget([change])
+            try:
+                await wired.policies.forget(change)
+            except (AssentryError, OSError) as error:
+                log.warning("policies_not_refreshed", error=type(error).__name__)
 
 
 class _Executors(dict[str, Executor]):

@@ -161,8 +161,6 @@ def fixed_texts(match: Condition) -> dict[Path, Sequence[str]]:
             found = {**fixed_texts(part), **found}
     elif match.kind in {"eq", "in"} and match.path:
         options = match.operand if match.kind == "in" else [match.operand]
-        if isinstance(options, str):
-            options = [options]
         if isinstance(options, list) and all(type(option) is str for option in options):
             found[match.path] = cast("list[str]", options)
     return found

@@ -8,7 +8,7 @@ import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
-from app.core.action import Submission
+from app.core.action import Kind, Submission
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.errors import AssentryError, IllegalTransition
@@ -80,6 +80,8 @@ class Execution:
         """Take the request under a lease, or refuse it for good, in one transaction."""
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
+            return None
+        if request.kind is Kind.PLAIN:
             return None
         try:
             submission, target = self._verify(tx, request)

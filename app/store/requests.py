@@ -131,7 +131,7 @@ def from_row(row: Sequence[Any]) -> Request:
     values = list(row)
     values[4] = Kind(values[4])
     values[8] = Urgency(values[8])
-    values[10] = bytes(values[10])
+    values[10] = values[10].encode() if isinstance(values[10], str) else bytes(values[10])
     values[12] = Effect(values[12])
     values[15] = None if values[15] is None else bool(values[15])
     values[16] = () if values[16] == "[]" else tuple(json.loads(str(values[16])))
@@ -178,6 +178,13 @@ class Requests:
         """Whether an agent has at least ``most`` (1 or more) pending requests."""
         params = {"agent_id": agent_id, "most": most - 1}
         return self._tx.run(_PENDING, params).fetchone() is not None
+
+    def names_target(self, target_id: str) -> bool:
+        """Whether an open request names this target."""
+        statement = select(T.c.id).where(
+            T.c.target_id == target_id, T.c.status.in_(("pending", "approved", "executing"))
+        )
+        return self._tx.query(statement.limit(1)).first() is not None
 
     def counters(self, agent_id: str) -> dict[str, int]:
         """Return the counters that policies may look at.

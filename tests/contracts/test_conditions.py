@@ -71,7 +71,7 @@ def document(kind: Kind) -> JsonObject:
 
 
 @KINDS
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(facts=facts_of)
 def test_it_is_total(kind: Kind, facts: Facts) -> None:
     assert parse(kind, kind.example).matches(facts) in {True, False, None}

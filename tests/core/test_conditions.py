@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -186,6 +187,13 @@ def test_what_does_not(match: JsonValue) -> None:
 @pytest.mark.parametrize("match", UNKNOWN, ids=str)
 def test_what_cannot_be_known(match: JsonValue) -> None:
     assert holds(match) is None
+
+
+def test_any_mapping_is_an_object() -> None:
+    frozen = replace(FACTS, params=MappingProxyType({"a": MappingProxyType({"b": 1})}))
+    assert holds({"params.a.b": 1}, frozen) is True
+    assert holds({"params.a.c": 1}, frozen) is None
+    assert holds({"params.a": {"eq": {"b": 1}}}, frozen) is True
 
 
 def test_absent_facts_are_missing() -> None:

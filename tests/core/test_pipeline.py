@@ -1,6 +1,7 @@
 """Verdicts: first match, ties, undecided rules, failures, explanations (POL-1, POL-8, T35, T38)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NoReturn, cast
 
@@ -34,7 +35,9 @@ def policy(name: str, *rules: dict[str, object], **fields: object) -> Policy:
     return parse_policy({"name": name, "rules": named, **fields}, id=f"pol_{name}", version=7)
 
 
-def rule(effect: str, match: dict[str, object] | None = None, **more: object) -> dict[str, object]:
+def rule(
+    effect: str, match: Mapping[str, object] | None = None, **more: object
+) -> dict[str, object]:
     return {"effect": effect, **({} if match is None else {"match": match}), **more}
 
 
@@ -218,3 +221,36 @@ def test_an_explanation_shortens_what_it_found() -> None:
     assert found is not None
     assert len(found.parts[0].found or "") <= 80
     assert "another type" in found.parts[0].why
+
+
+@pytest.mark.requirement("POL-8")
+@pytest.mark.parametrize(
+    ("match", "path", "found", "why"),
+    [
+        ({"http.path": "/a"}, "/a/../b", "a value that can be read in two ways", "unclear"),
+        ({"http.path": "/a"}, "/a", "'/a'", "holds"),
+        ({"http.path": "/a"}, "/b", "'/b'", "does not hold"),
+        ({"http.query.x": "1"}, "/a", "nothing", "no such value"),
+        ({"http.json.x": "1"}, OSError(), "an error", "of another type"),
+    ],
+)
+def test_an_explanation_says_what_was_found(
+    match: Mapping[str, object], path: object, found: str, why: str
+) -> None:
+    http: object = {"method": "GET", "path": path}
+    facts = replace(FACTS, http=cast("dict[str, object]", 5 if isinstance(path, OSError) else http))
+    explained = explain(PolicySet.compile([policy("a", rule("deny", match))], 1), facts)
+    condition = explained.rules[0].conditions
+    assert condition is not None
+    assert condition.found == found
+    assert why in condition.why
+
+
+@pytest.mark.requirement("POL-8")
+def test_an_explanation_of_an_expression_that_cannot_be_known() -> None:
+    asked = rule("deny", when="params.missing == 1")
+    explained = explain(PolicySet.compile([policy("a", asked)], 1), FACTS)
+    condition = explained.rules[0].conditions
+    assert condition is not None
+    assert (condition.result, condition.found) == ("indeterminate", None)
+    assert condition.why.startswith("can't be known")

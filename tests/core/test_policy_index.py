@@ -1,8 +1,9 @@
 """The index: the same verdicts as trying everything, in any order, never softer (POL-1, T39)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from random import Random
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,22 @@ def policy_sets(draw: st.DrawFn) -> list[Policy]:
     return policies
 
 
+class Broken(Mapping[str, object]):
+    """Facts that fail when they are looked at."""
+
+    def __getitem__(self, name: str) -> object:
+        raise OSError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
 def first_deny(policies: Sequence[Policy], match: dict[str, object]) -> Policy:
     document = {
         "name": "first",
@@ -161,6 +178,8 @@ def test_a_long_list_is_split_by_equality_and_stays_right_after_the_cache_is_emp
         assert len(compiled.candidates(facts)) == 1
         assert evaluate(compiled, facts).policy_name == f"p{at}"
     assert compiled.candidates(replace(base, params={"customer": "other"})) == ()
+    broken = replace(base, params=cast("dict[str, object]", Broken()))
+    assert evaluate(compiled, broken).effect is Effect.REVIEW
     confused = evaluate(compiled, replace(base, params={"customer": ["c1"]}))
     assert confused.effect is Effect.REVIEW
     assert "could not be decided" in confused.reasons[0]

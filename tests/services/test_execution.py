@@ -62,8 +62,8 @@ async def test_it_runs_once_however_often_it_is_asked(place: World, upstream: Up
 
 
 MUTATIONS = {
-    "payload": "UPDATE requests SET payload = replace(CAST(payload AS TEXT), '5', '6')",
-    "payload and digest": "UPDATE requests SET payload = '{}', digest = '44136fa355b3678a1146ad16"
+    "payload": "UPDATE requests SET payload = CAST(replace(CAST(payload AS TEXT), '5', '6') AS BLOB)",
+    "payload and digest": "UPDATE requests SET payload = CAST('{}' AS BLOB), digest = '44136fa355b3678a1146ad16"
     "f7e8649e94fb4fc21fe77e8310c060f61caaff8a'",
     "digest": "UPDATE requests SET digest = 'aa' || substr(digest, 3)",
     "action": "UPDATE requests SET action = 'send_mail'",
@@ -85,9 +85,9 @@ async def test_a_change_between_approval_and_claim_is_refused(
     statement = MUTATIONS[what]
     if place.services.store.kind == "postgresql":
         statement = statement.replace(
-            "replace(CAST(payload AS TEXT), '5', '6')",
+            "CAST(replace(CAST(payload AS TEXT), '5', '6') AS BLOB)",
             "convert_to(replace(convert_from(payload, 'UTF8'), '5', '6'), 'UTF8')",
-        ).replace("payload = '{}'", "payload = convert_to('{}', 'UTF8')")
+        ).replace("payload = CAST('{}' AS BLOB)", "payload = convert_to('{}', 'UTF8')")
 
     def tamper(tx: Tx) -> None:
         disable_triggers(tx)

@@ -10,7 +10,9 @@ import pytest
 from app.core.errors import Forbidden, NotFound
 from app.core.principals import Agent
 from app.core.request import Status
+from app.factory import services
 from app.services.requests import RequestFilter
+from app.store.tx import Tx
 from tests.support.world import World, agent_caller, world
 
 
@@ -27,10 +29,7 @@ async def another(place: World) -> World:
     )  # fmt: skip
     key = replace(place.key, id=place.services.ids.new("key"), agent_id=agent.id, sha256="1" * 64)
 
-    def write(tx: object) -> None:
-        from app.store.tx import Tx
-
-        assert isinstance(tx, Tx)
+    def write(tx: Tx) -> None:
         tx.agents.add(agent)
         tx.agents.add_key(key)
 
@@ -122,8 +121,6 @@ async def test_waiting_gives_up_in_time(place: World) -> None:
 async def test_a_decision_in_another_process_wakes_waiters(
     database_url: str, tmp_path: Path, place: World
 ) -> None:
-    from app.factory import services
-
     request = await place.ask()
     settings = place.services.settings
     async with services(settings) as elsewhere, asyncio.timeout(20), asyncio.TaskGroup() as group:

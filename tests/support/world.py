@@ -8,9 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.services.sealing import create_master_key
-from app.store.migrate import migrate
-
 from app.clock import SystemClock
 from app.core.audit import Actor, ActorKind
 from app.core.instant import SECOND, Instant
@@ -19,8 +16,11 @@ from app.core.request import Ballot, Choice, Request
 from app.core.targets import Target, TargetSettings
 from app.factory import Services, services
 from app.services.intake import Asked
+from app.services.sealing import create_master_key
 from app.settings import Settings
 from app.store.database import Database
+from app.store.migrate import migrate
+from app.store.tx import Tx
 
 
 class FakeClock(SystemClock):
@@ -130,10 +130,7 @@ async def populate(opened: Services) -> World:
         created_at=now,
     )  # fmt: skip
 
-    def write(tx: object) -> None:
-        from app.store.tx import Tx
-
-        assert isinstance(tx, Tx)
+    def write(tx: Tx) -> None:
         for person in (anne, ben, olga):
             tx.people.add(person)
         tx.agents.add(agent)

@@ -119,7 +119,7 @@ class HttpClient:
         )
 
 
-class _Stopped(Exception):  # noqa: N818 - wraps what ended a flight
+class _Stopped(Exception):
     """Carries an error past aiohttp, which treats some errors in ways of its own."""
 
     def __init__(self, reason: BaseException) -> None:
@@ -127,7 +127,7 @@ class _Stopped(Exception):  # noqa: N818 - wraps what ended a flight
         self.reason = reason
 
 
-class _Stale(Exception):  # noqa: N818 - it states a finding
+class _Stale(Exception):
     """The connection died before anything was written to it."""
 
 

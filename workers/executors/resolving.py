@@ -14,7 +14,7 @@ MAX_ADDRESSES: Final = 8
 """Addresses of one name that are tried at most."""
 
 
-class AddressRefused(Exception):  # noqa: N818 - it states a decision
+class AddressRefused(Exception):
     """One of the host's addresses may not be connected to."""
 
 

@@ -61,16 +61,14 @@ def refuse_bombs(tokens: list[str], pointer: str) -> list[str]:
         if macro >= 0:
             _refuse_inside(tokens, at, item, pointer)
         if token in _MACROS and tokens[at - 1 : at] == ["."]:
-            _refuse_macro(token, pointer, inside=macro >= 0)
+            _refuse_growing(token, pointer)
             macro, item = depth, "".join(tokens[at + 2 : at + 3])
     return patterns
 
 
-def _refuse_macro(token: str, pointer: str, *, inside: bool) -> None:
-    if token in _GROWING:
-        refuse(f"{token} is not accepted; use all, exists or exists_one", pointer)
-    if inside:
-        refuse("one macro inside another is not accepted", pointer)
+def _refuse_growing(macro: str, pointer: str) -> None:
+    if macro in _GROWING:
+        refuse(f"{macro} is not accepted; use all, exists or exists_one", pointer)
 
 
 def _refuse_inside(tokens: list[str], at: int, item: str, pointer: str) -> None:

@@ -16,11 +16,11 @@ def _builder(
         limit = number(spec.value, spec.pointer)
 
         def test(value: object) -> Tri:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return None
-            if isinstance(value, float) and not math.isfinite(value):
-                return None
-            return compare(value, limit)
+            if type(value) is int:
+                return compare(value, limit)
+            if type(value) is float and math.isfinite(value):
+                return compare(value, limit)
+            return None
 
         return leaf(spec, kind, f"{phrase} {limit}", test)
 

@@ -1,0 +1,175 @@
+"""Who calls: from a key or a session to a Caller, and the one check of scopes."""
+
+import hashlib
+import ipaddress
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.clock import SystemClock
+from app.core.audit import Actor, ActorKind
+from app.core.errors import (
+    AddressForbidden,
+    InvalidKey,
+    MissingRole,
+    MissingScope,
+    Unauthenticated,
+)
+from app.core.instant import SECOND, Instant, plus
+from app.core.principals import ROLE_SCOPES, Agent, ApiKey, Caller, Person, Scope
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.tx import Change, Tx
+
+KEY_SHAPE: Final = re.compile(r"ask_[A-Za-z0-9_-]{43}")
+"""What an API key looks like."""
+
+CACHE_SECONDS: Final = 5
+"""How long another process's revocation may stay unseen when its signal is lost."""
+
+_CACHE_SIZE: Final = 10_000
+_TOUCH_SECONDS: Final = 60
+_CHANGES: Final = frozenset({"agent", "key", "person", "store"})
+
+
+def require(caller: Caller, scope: Scope) -> None:
+    """Let a caller with the scope pass.
+
+    :raises MissingScope: a key without it.
+    :raises MissingRole: a signed-in person without it.
+    """
+    if scope in caller.scopes:
+        return
+    if caller.key is not None:
+        message = f"this call needs a key with the scope {scope}"
+        raise MissingScope(message)
+    message = f"your role does not include {scope}"
+    raise MissingRole(message)
+
+
+@dataclass(slots=True)
+class _Known:
+    caller: Caller
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Authenticates keys and sessions."""
+
+    store: Store
+    clock: SystemClock
+    settings: Settings
+    _known: "OrderedDict[str, _Known]" = field(default_factory=OrderedDict[str, _Known])
+    _seen: dict[str, Instant] = field(default_factory=dict[str, Instant])
+
+    async def key_caller(self, token: str, remote_ip: str) -> Caller:
+        """Return the caller that a key stands for.
+
+        :raises InvalidKey: unknown, expired or revoked.
+        :raises AddressForbidden: not from this address.
+        """
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        now = self.clock.now()
+        known = self._known.get(digest)
+        if known is None or known.until <= now:
+            known = await self._look_up(token, digest, now)
+        key = known.caller.key
+        if key is not None and key.networks:
+            _check_address(key, remote_ip)
+        return known.caller
+
+    async def _look_up(self, token: str, digest: str, now: Instant) -> _Known:
+        if not KEY_SHAPE.fullmatch(token):
+            raise InvalidKey
+        caller, ends = await self.store.read(lambda tx: _key_caller(tx, digest, now))
+        until = min(plus(now, CACHE_SECONDS), ends or plus(now, CACHE_SECONDS))
+        known = self._known[digest] = _Known(caller, until)
+        if len(self._known) > _CACHE_SIZE:
+            self._known.popitem(last=False)
+        if caller.key is not None:
+            self._seen[caller.key.id] = now
+        return known
+
+    def forget(self, changes: Iterable[Change | None]) -> None:
+        """Drop what may have changed; called with every signal."""
+        if any(change is None or change[0] in _CHANGES for change in changes):
+            self._known.clear()
+
+    async def flush_seen(self) -> None:
+        """Write down when keys were last used; called once a minute."""
+        seen = dict(self._seen)
+        self._seen.clear()
+        if seen:
+            await self.store.write(lambda tx: _write_seen(tx, seen))
+
+    async def session_caller(self, token: str) -> Caller:
+        """Return the person that a session's token stands for.
+
+        :raises Unauthenticated: no such session, or its time is over.
+        """
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        now = self.clock.now()
+        caller = await self.store.read(lambda tx: self._session(tx, digest, now))
+        session = caller.session
+        if session is not None and now - session.seen_at > _TOUCH_SECONDS * SECOND:
+            await self.store.write(lambda tx: tx.people.touch_session(digest, now))
+        return caller
+
+    def _session(self, tx: Tx, digest: str, now: Instant) -> Caller:
+        session = tx.people.session(digest)
+        idle = self.settings.session_idle_seconds
+        if session is None or session.expires_at <= now or plus(session.seen_at, idle) <= now:
+            message = "the session is over; sign in again"
+            raise Unauthenticated(message)
+        person = tx.people.get(session.person_id)
+        if person is None or not person.active:
+            raise Unauthenticated
+        return Caller(person.actor, ROLE_SCOPES[person.role], person=person, session=session)
+
+
+def _key_caller(tx: Tx, digest: str, now: Instant) -> tuple[Caller, Instant | None]:
+    key = tx.agents.key_by_sha(digest)
+    if key is None or key.revoked_at is not None:
+        raise InvalidKey
+    if key.expires_at is not None and key.expires_at <= now:
+        raise InvalidKey
+    if key.agent_id is not None:
+        agent = tx.agents.get(key.agent_id)
+        if agent is None:
+            raise InvalidKey
+        return _agent_caller(agent, key), key.expires_at
+    person = tx.people.get(key.person_id or "")
+    if person is None or not person.active:
+        raise InvalidKey
+    return _person_caller(person, key), key.expires_at
+
+
+def _agent_caller(agent: Agent, key: ApiKey) -> Caller:
+    actor = Actor(ActorKind.AGENT, agent.id, agent.name)
+    return Caller(actor, key.scopes, agent=agent, key=key)
+
+
+def _person_caller(person: Person, key: ApiKey) -> Caller:
+    return Caller(person.actor, key.scopes & ROLE_SCOPES[person.role], person=person, key=key)
+
+
+def _check_address(key: ApiKey, remote_ip: str) -> None:
+    try:
+        address = ipaddress.ip_address(remote_ip)
+    except ValueError as error:
+        raise AddressForbidden from error
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if not any(address in ipaddress.ip_network(network) for network in key.networks):
+        raise AddressForbidden
+
+
+def _write_seen(tx: Tx, seen: dict[str, Instant]) -> None:
+    for key_id, at in seen.items():
+        tx.agents.used(key_id, at)
+        key = tx.agents.key(key_id)
+        if key is not None and key.agent_id is not None:
+            tx.agents.seen(key.agent_id, at)

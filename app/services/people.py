@@ -1,0 +1,382 @@
+"""People: the set-up, accounts, sign-in and sessions (PPL-1, PPL-3)."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.clock import Ids, SystemClock
+from app.core.audit import NOBODY, Actor
+from app.core.errors import (
+    BadCredentials,
+    InvalidField,
+    LastAdministrator,
+    NameTaken,
+    NotFound,
+    SetupClosed,
+    TooManySignIns,
+    Unauthenticated,
+)
+from app.core.instant import SECOND, plus
+from app.core.json_types import JsonValue
+from app.core.principals import Caller, Person, Role, Scope, Session
+from app.services.access import require
+from app.services.decisions import OWNER_MAY_DECIDE
+from app.services.passwords import check_strength, hash_password, matches
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.tx import Tx
+
+EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
+"""What is taken for an e-mail address."""
+
+SETUP_TOKEN: Final = "setup_token"  # noqa: S105 - the name of a setting
+FREE_FAILURES: Final = 5
+"""Failed sign-ins before each further one must wait."""
+
+_ADDRESS_FAILURES: Final = 20
+_MAX_WAIT: Final = 900
+_MAX_NAME: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The people of the installation."""
+
+    store: Store
+    ids: Ids
+    clock: SystemClock
+    settings: Settings
+
+    # --- first start ---
+
+    async def setup_open(self) -> bool:
+        """Whether nobody has set the installation up yet."""
+        return await self.store.read(lambda tx: tx.people.count()) == 0
+
+    async def issue_setup_token(self) -> str | None:
+        """Return a new one-time token, to be printed once; None when somebody exists.
+
+        Only its SHA-256 is kept, and it replaces one that was issued before.
+        """
+        token = secrets.token_urlsafe(32)
+        issued = await self.store.write(lambda tx: _issue(tx, _sha(token)))
+        return token if issued else None
+
+    async def set_up(
+        self, token: str, name: str, email: str, password: str, *, works_alone: bool
+    ) -> tuple[Person, str]:
+        """Make the first administrator, sign them in, and close the set-up for good.
+
+        :param works_alone: owners of agents may decide their requests.
+        :returns: the person and the session's token.
+        :raises SetupClosed: somebody exists, or the token is not the one that was printed.
+        """
+        if not await self.setup_open():
+            raise SetupClosed
+        person = await self._new_person(name, email, Role.ADMIN, password)
+        session, secret = self._session(person, "", "set-up")
+        await self.store.write(
+            lambda tx: _set_up(tx, _sha(token), person, session, works_alone=works_alone)
+        )
+        return person, secret
+
+    async def add_first(self, name: str, email: str, password: str) -> Person:
+        """Make the first administrator from the command line.
+
+        :raises SetupClosed: somebody exists.
+        """
+        person = await self._new_person(name, email, Role.ADMIN, password)
+        return await self.store.write(lambda tx: _add_first(tx, person))
+
+    # --- sign-in ---
+
+    async def sign_in(
+        self, email: str, password: str, remote_ip: str, user_agent: str
+    ) -> tuple[Session, str]:
+        """Return a new session and its token.
+
+        :raises BadCredentials: whatever was wrong, after the same work.
+        :raises TooManySignIns: too many failures for this account or address; wait.
+        """
+        email = email.strip().lower()
+        subjects = (f"account:{_sha(email)[:32]}", f"address:{remote_ip}")
+        await self._check_wait(subjects)
+        person = await self.store.read(lambda tx: tx.people.by_email(email))
+        good = await matches(person.password if person else None, password)
+        if person is None or not good or not person.active:
+            await self.store.write(lambda tx: _failed(tx, subjects, email))
+            raise BadCredentials
+        session, secret = self._session(person, remote_ip, user_agent)
+        await self.store.write(lambda tx: _signed_in(tx, person, session, subjects[0]))
+        return session, secret
+
+    async def _check_wait(self, subjects: tuple[str, str]) -> None:
+        now = self.clock.now()
+        for subject, free in zip(subjects, (FREE_FAILURES, _ADDRESS_FAILURES), strict=True):
+            failures, last_at = await self.store.read(
+                lambda tx, subject=subject: tx.people.failures(subject)
+            )
+            if failures < free:
+                continue
+            wait = min(_MAX_WAIT, 2 ** min(failures - free, 10))
+            left = (plus(last_at, wait) - now) / SECOND
+            if left > 0:
+                raise TooManySignIns(retry_after=max(1, round(left)))
+
+    def _session(self, person: Person, remote_ip: str, user_agent: str) -> tuple[Session, str]:
+        secret, now = secrets.token_urlsafe(32), self.clock.now()
+        session = Session(
+            sha256=_sha(secret),
+            person_id=person.id,
+            form_token=secrets.token_urlsafe(32),
+            created_at=now,
+            seen_at=now,
+            expires_at=plus(now, self.settings.session_seconds),
+            remote_ip=remote_ip,
+            user_agent=user_agent[:200],
+        )
+        return session, secret
+
+    async def sign_out(self, caller: Caller) -> None:
+        """End the caller's session."""
+        session = caller.session
+        if session is None:
+            raise Unauthenticated
+        await self.store.write(lambda tx: _sign_out(tx, caller.actor, session))
+
+    async def sessions(self, caller: Caller) -> "list[Session]":
+        """Return the caller's own sessions, newest first."""
+        person = _self(caller)
+        return await self.store.read(lambda tx: tx.people.sessions(person.id))
+
+    async def revoke_sessions(self, caller: Caller, person_id: str) -> int:
+        """End all sessions of a person: one's own, or anybody's for an administrator."""
+        if caller.person is None or caller.person.id != person_id:
+            require(caller, Scope.ADMIN)
+        return await self.store.write(lambda tx: _revoke_sessions(tx, caller.actor, person_id))
+
+    async def change_password(self, caller: Caller, old: str, new: str) -> None:
+        """Replace the caller's password and end their other sessions.
+
+        :raises BadCredentials: the old password is wrong.
+        :raises WeakPassword: the new one is weak.
+        """
+        person = _self(caller)
+        if not await matches(person.password, old):
+            raise BadCredentials(pointer="/old")
+        check_strength(new, person.email, "/new")
+        hashed = await hash_password(new)
+        await self.store.write(
+            lambda tx: _change_password(tx, caller, person.id, hashed), order=person.id
+        )
+
+    # --- administration ---
+
+    async def create(
+        self, caller: Caller, *, name: str, email: str, role: Role, password: str
+    ) -> Person:
+        """Add a person.
+
+        :raises NameTaken: the address has an account.
+        """
+        require(caller, Scope.ADMIN)
+        person = await self._new_person(name, email, role, password)
+        return await self.store.write(lambda tx: _add(tx, caller.actor, person))
+
+    async def update(
+        self,
+        caller: Caller,
+        person_id: str,
+        *,
+        name: str | None = None,
+        role: Role | None = None,
+        active: bool | None = None,
+    ) -> Person:
+        """Change a person; who is switched off loses sessions and keys at once.
+
+        :raises LastAdministrator: nobody else could administer.
+        """
+        require(caller, Scope.ADMIN)
+        changes: dict[str, object] = {
+            key: value
+            for key, value in (("name", name), ("role", role), ("active", active))
+            if value is not None
+        }
+        if name is not None:
+            _check_name(name)
+        return await self.store.write(
+            lambda tx: _update(tx, caller.actor, person_id, changes), order=person_id
+        )
+
+    async def list(self, caller: Caller) -> "list[Person]":
+        """Return all people by name."""
+        require(caller, Scope.REQUEST_READ)
+        _self(caller)
+        return await self.store.read(lambda tx: tx.people.all())
+
+    async def get(self, caller: Caller, person_id: str) -> Person:
+        """Return a person.
+
+        :raises NotFound: there is none.
+        """
+        require(caller, Scope.REQUEST_READ)
+        _self(caller)
+        return await self.store.read(lambda tx: _existing(tx, person_id))
+
+    async def owner_may_decide(self) -> bool:
+        """Whether the installation lets owners decide their own agents' requests."""
+        return await self.store.read(lambda tx: tx.people.setting(OWNER_MAY_DECIDE) == "true")
+
+    async def set_owner_may_decide(self, caller: Caller, allowed: bool) -> None:  # noqa: FBT001
+        """Let owners decide their own agents' requests, or no longer."""
+        require(caller, Scope.ADMIN)
+        await self.store.write(lambda tx: _set_owner(tx, caller.actor, allowed=allowed))
+
+    async def _new_person(self, name: str, email: str, role: Role, password: str) -> Person:
+        email = email.strip().lower()
+        _check_name(name)
+        if not EMAIL.fullmatch(email):
+            message = "this is not an e-mail address"
+            raise InvalidField(message, pointer="/email")
+        check_strength(password, email)
+        hashed = await hash_password(password)
+        now = self.clock.now()
+        return Person(self.ids.new("per"), name.strip(), email, role, hashed, True, now)  # noqa: FBT003
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _self(caller: Caller) -> Person:
+    if caller.person is None:
+        message = "this is for people"
+        raise Unauthenticated(message)
+    return caller.person
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
+        message = f"a name has 1 to {_MAX_NAME} printable characters"
+        raise InvalidField(message, pointer="/name")
+
+
+def _existing(tx: Tx, person_id: str) -> Person:
+    person = tx.people.get(person_id)
+    if person is None:
+        message = "there is no such person"
+        raise NotFound(message)
+    return person
+
+
+def _issue(tx: Tx, sha256: str) -> bool:
+    if tx.people.count():
+        return False
+    tx.people.put_setting(SETUP_TOKEN, sha256)
+    return True
+
+
+def _set_up(tx: Tx, token: str, person: Person, session: Session, *, works_alone: bool) -> None:
+    expected = tx.people.setting(SETUP_TOKEN) or ""
+    if tx.people.count() or not secrets.compare_digest(expected, token):
+        raise SetupClosed
+    _add_first(tx, person)
+    tx.people.add_session(session)
+    if works_alone:
+        _set_owner(tx, person.actor, allowed=True)
+
+
+def _add_first(tx: Tx, person: Person) -> Person:
+    if tx.people.count():
+        raise SetupClosed
+    tx.people.add(person)
+    tx.people.drop_setting(SETUP_TOKEN)
+    details: dict[str, JsonValue] = {"email": person.email, "role": person.role}
+    tx.note("installation.set_up", person.actor, f"person:{person.id}", details)
+    return person
+
+
+def _set_owner(tx: Tx, actor: Actor, *, allowed: bool) -> None:
+    tx.people.put_setting(OWNER_MAY_DECIDE, "true" if allowed else "false")
+    details: dict[str, JsonValue] = {"allowed": allowed}
+    tx.note("installation.owner_may_decide", actor, "installation:settings", details)
+
+
+def _failed(tx: Tx, subjects: tuple[str, str], email: str) -> None:
+    for subject in subjects:
+        tx.people.add_failure(subject, tx.now)
+    details: dict[str, JsonValue] = {"email": email[:254], "from": subjects[1]}
+    tx.note("person.sign_in_failed", NOBODY, "person:-", details)
+
+
+def _signed_in(tx: Tx, person: Person, session: Session, subject: str) -> None:
+    tx.people.clear_failures(subject)
+    tx.people.add_session(session)
+    tx.people.put(replace(person, last_seen_at=tx.now))
+    details: dict[str, JsonValue] = {"from": session.remote_ip}
+    tx.note("person.signed_in", person.actor, f"person:{person.id}", details)
+
+
+def _sign_out(tx: Tx, actor: Actor, session: Session) -> None:
+    tx.people.drop_session(session.sha256)
+    tx.note("person.signed_out", actor, f"person:{session.person_id}")
+
+
+def _revoke_sessions(tx: Tx, actor: Actor, person_id: str) -> int:
+    _existing(tx, person_id)
+    ended = tx.people.drop_sessions(person_id)
+    details: dict[str, JsonValue] = {"ended": ended}
+    tx.note("person.sessions_revoked", actor, f"person:{person_id}", details)
+    return ended
+
+
+def _change_password(tx: Tx, caller: Caller, person_id: str, hashed: str) -> None:
+    person = _existing(tx, person_id)
+    tx.people.put(replace(person, password=hashed))
+    tx.people.drop_sessions(person_id)
+    if caller.session is not None:
+        tx.people.add_session(caller.session)
+    tx.note("person.password_changed", caller.actor, f"person:{person_id}")
+
+
+def _add(tx: Tx, actor: Actor, person: Person) -> Person:
+    if tx.people.by_email(person.email) is not None:
+        message = "this address has an account"
+        raise NameTaken(message, pointer="/email")
+    tx.people.add(person)
+    details: dict[str, JsonValue] = {"email": person.email, "role": person.role}
+    tx.note("person.created", actor, f"person:{person.id}", details)
+    return person
+
+
+def _update(tx: Tx, actor: Actor, person_id: str, changes: dict[str, object]) -> Person:
+    before = _existing(tx, person_id)
+    after = replace(before, **changes)
+    stays = after.active and after.role is Role.ADMIN
+    if before.active and before.role is Role.ADMIN and not stays:
+        _check_administrators(tx, person_id)
+    tx.people.put(after)
+    if not after.active:
+        tx.people.drop_sessions(person_id)
+        _revoke_keys(tx, person_id)
+    details: dict[str, JsonValue] = {"role": after.role, "active": after.active}
+    tx.note("person.updated", actor, f"person:{person_id}", details)
+    return after
+
+
+def _check_administrators(tx: Tx, person_id: str) -> None:
+    others = [
+        person
+        for person in tx.people.all()
+        if person.id != person_id and person.active and person.role is Role.ADMIN
+    ]
+    if not others:
+        raise LastAdministrator
+
+
+def _revoke_keys(tx: Tx, person_id: str) -> None:
+    for key in tx.agents.keys(person_id=person_id):
+        if key.revoked_at is None:
+            tx.agents.put_key(replace(key, revoked_at=tx.now))

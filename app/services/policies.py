@@ -1,0 +1,245 @@
+"""Policies: kept with all their versions, compiled once per revision, tried without effect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import structlog
+
+from app.clock import Ids, SystemClock
+from app.core.audit import Actor
+from app.core.errors import InvalidPolicy, NameTaken, NotFound, VersionMismatch
+from app.core.explanation import Explanation
+from app.core.facts import Facts
+from app.core.instant import SECOND, Instant
+from app.core.json_types import JsonObject, JsonValue
+from app.core.pipeline import PolicySet, explain
+from app.core.policy import Policy, parse_policy
+from app.core.principals import Caller, Scope
+from app.services.access import require
+from app.store.engine import Store
+from app.store.policies import PolicyRecord
+from app.store.tx import Change, Tx
+
+MAX_AGE: Final = 5 * SECOND
+"""How old the compiled set may be without asking whether it still is the newest."""
+
+log = structlog.get_logger()
+
+_NOT_READABLE: Final[JsonObject] = {
+    "name": "a stored policy cannot be read",
+    "priority": 0,
+    "rules": [
+        {
+            "name": "fail closed",
+            "effect": "review",
+            "reason": "a stored policy cannot be read, so a person decides everything",
+        }
+    ],
+}
+
+
+@dataclass(slots=True)
+class _Current:
+    policies: PolicySet
+    checked_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of the installation."""
+
+    store: Store
+    ids: Ids
+    clock: SystemClock
+    _current: _Current = field(
+        default_factory=lambda: _Current(PolicySet.compile([], revision=-1), Instant(0))
+    )
+
+    @property
+    def snapshot(self) -> PolicySet:
+        """The compiled set as last read; swapped as a whole."""
+        return self._current.policies
+
+    async def refresh(self) -> PolicySet:
+        """Return the newest compiled set."""
+        revision = await self.store.read(lambda tx: tx.policies.revision())
+        if revision != self.snapshot.revision:
+            revision, records = await self.store.read(
+                lambda tx: (tx.policies.revision(), tx.policies.all())
+            )
+            self._current.policies = _compile(records, revision)
+        self._current.checked_at = self.clock.now()
+        return self.snapshot
+
+    async def fresh(self) -> PolicySet:
+        """Return the compiled set, asking for a newer one when it is a few seconds old."""
+        if self.clock.now() - self._current.checked_at > MAX_AGE:
+            return await self.refresh()
+        return self.snapshot
+
+    async def forget(self, change: Change | None) -> None:
+        """Look for a newer set when a change says that there may be one."""
+        if change is None or change[0] in ("policy", "store"):
+            await self.refresh()
+
+    # --- changing ---
+
+    async def create(self, caller: Caller, document: Mapping[str, JsonValue]) -> PolicyRecord:
+        """Add a policy.
+
+        :raises InvalidPolicy: with a pointer to what must change.
+        :raises NameTaken: another policy has the name.
+        """
+        require(caller, Scope.POLICY_WRITE)
+        return await self.add(caller.actor, document)
+
+    async def add(self, actor: Actor, document: Mapping[str, JsonValue]) -> PolicyRecord:
+        """Add a policy on behalf of an actor whose right was checked before."""
+        policy_id = self.ids.new("pol")
+        policy = parse_policy(document, id=policy_id, version=1)
+        record = await self.store.write(lambda tx: _add(tx, actor, policy))
+        await self.refresh()
+        return record
+
+    async def update(
+        self, caller: Caller, policy_id: str, document: Mapping[str, JsonValue], *, version: int
+    ) -> PolicyRecord:
+        """Replace a policy's document.
+
+        :param version: the version that the caller has seen.
+        :raises VersionMismatch: somebody else changed it meanwhile.
+        """
+        require(caller, Scope.POLICY_WRITE)
+        policy = parse_policy(document, id=policy_id, version=version + 1)
+        record = await self.store.write(lambda tx: _put(tx, caller.actor, policy), order=policy_id)
+        await self.refresh()
+        return record
+
+    async def set_enabled(self, caller: Caller, policy_id: str, *, enabled: bool) -> PolicyRecord:
+        """Switch a policy on or off."""
+        record = await self.get(caller, policy_id)
+        document = {**record.document, "enabled": enabled}
+        return await self.update(caller, policy_id, document, version=record.version)
+
+    async def delete(self, caller: Caller, policy_id: str) -> None:
+        """Remove a policy; its versions stay on record."""
+        require(caller, Scope.POLICY_WRITE)
+        await self.store.write(lambda tx: _remove(tx, caller.actor, policy_id), order=policy_id)
+        await self.refresh()
+
+    # --- reading ---
+
+    async def list(self, caller: Caller) -> list[PolicyRecord]:
+        """Return all policies in the order of evaluation."""
+        require(caller, Scope.POLICY_READ)
+        return await self.store.read(lambda tx: tx.policies.all())
+
+    async def get(self, caller: Caller, policy_id: str) -> PolicyRecord:
+        """Return a policy.
+
+        :raises NotFound: there is none.
+        """
+        require(caller, Scope.POLICY_READ)
+        return await self.store.read(lambda tx: _existing(tx, policy_id))
+
+    async def versions(self, caller: Caller, policy_id: str) -> "list[tuple[int, str, Instant]]":
+        """Return (version, author, time) of all versions, newest first."""
+        await self.get(caller, policy_id)
+        return await self.store.read(lambda tx: tx.policies.versions(policy_id))
+
+    async def version(self, caller: Caller, policy_id: str, version: int) -> JsonObject:
+        """Return the document of one version."""
+        require(caller, Scope.POLICY_READ)
+        document = await self.store.read(lambda tx: tx.policies.version(policy_id, version))
+        if document is None:
+            message = "there is no such version"
+            raise NotFound(message)
+        return document
+
+    async def dry_run(
+        self, caller: Caller, facts: Facts, candidate: Mapping[str, JsonValue] | None = None
+    ) -> Explanation:
+        """Return what the policies (or a candidate beside them) would say, and why (POL-8).
+
+        A candidate takes the place of the policy with its name.
+        """
+        require(caller, Scope.POLICY_READ)
+        policies = await self.refresh()
+        if candidate is not None:
+            policies = _with(policies, candidate)
+        return explain(policies, replace(facts, now=self.clock.now()))
+
+
+def _with(policies: PolicySet, candidate: Mapping[str, JsonValue]) -> PolicySet:
+    policy = parse_policy(candidate, id="candidate", version=0)
+    others = [item for item in policies.policies if item.name != policy.name]
+    return PolicySet.compile([*others, policy], revision=policies.revision)
+
+
+def _compile(records: list[PolicyRecord], revision: int) -> PolicySet:
+    """Compile stored policies; one that cannot be read turns everything into a review."""
+    found: list[Policy] = []
+    for record in records:
+        try:
+            found.append(parse_policy(record.document, id=record.id, version=record.version))
+        except InvalidPolicy as error:
+            log.error("policy_unreadable", policy=record.id, pointer=error.pointer)  # noqa: TRY400
+            closed = parse_policy(_NOT_READABLE, id="fail-closed", version=0)
+            return PolicySet.compile([closed], revision=revision)
+    return PolicySet.compile(found, revision=revision)
+
+
+def _existing(tx: Tx, policy_id: str) -> PolicyRecord:
+    record = tx.policies.get(policy_id)
+    if record is None:
+        message = "there is no such policy"
+        raise NotFound(message)
+    return record
+
+
+def _check_name(tx: Tx, policy: Policy) -> None:
+    other = tx.policies.named(policy.name)
+    if other is not None and other.id != policy.id:
+        raise NameTaken(pointer="/name")
+
+
+def _add(tx: Tx, actor: Actor, policy: Policy) -> PolicyRecord:
+    _check_name(tx, policy)
+    record = _record(policy, actor, tx.now, tx.now)
+    tx.policies.add(record)
+    tx.note("policy.created", actor, f"policy:{policy.id}", {"name": policy.name, "version": 1})
+    return record
+
+
+def _put(tx: Tx, actor: Actor, policy: Policy) -> PolicyRecord:
+    before = _existing(tx, policy.id)
+    if before.version + 1 != policy.version:
+        raise VersionMismatch(extra={"version": before.version})
+    _check_name(tx, policy)
+    record = _record(policy, actor, before.created_at, tx.now)
+    tx.policies.put(record)
+    details: dict[str, JsonValue] = {"name": policy.name, "version": policy.version}
+    tx.note("policy.updated", actor, f"policy:{policy.id}", details)
+    return record
+
+
+def _remove(tx: Tx, actor: Actor, policy_id: str) -> None:
+    record = _existing(tx, policy_id)
+    tx.policies.remove(policy_id)
+    details: dict[str, JsonValue] = {"name": record.name, "version": record.version}
+    tx.note("policy.deleted", actor, f"policy:{policy_id}", details)
+
+
+def _record(policy: Policy, actor: Actor, created: Instant, updated: Instant) -> PolicyRecord:
+    return PolicyRecord(
+        id=policy.id,
+        name=policy.name,
+        version=policy.version,
+        priority=policy.priority,
+        enabled=policy.enabled,
+        document=policy.document,
+        author=actor.reference,
+        created_at=created,
+        updated_at=updated,
+    )

@@ -1,0 +1,237 @@
+"""Targets: the upstreams that agents may name."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from app.clock import Ids, SystemClock
+from app.core.addresses import parse_networks
+from app.core.audit import Actor
+from app.core.errors import InUse, InvalidField, NameTaken, NotFound
+from app.core.json_types import JsonValue
+from app.core.paths import METHODS, parse_base_url
+from app.core.principals import Caller, Scope
+from app.core.targets import (
+    MAX_RESPONSE_BYTES,
+    MAX_SECONDS,
+    CredentialGrant,
+    Target,
+    TargetSettings,
+)
+from app.services.access import require
+from app.store.engine import Store
+from app.store.tx import Tx
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+"""Grammar of a target's name."""
+
+ANY_AGENT: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The targets of the installation."""
+
+    store: Store
+    ids: Ids
+    clock: SystemClock
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        base_url: str,
+        description: str = "",
+        credential_id: str | None = None,
+        settings: TargetSettings | None = None,
+        enabled: bool = True,
+        grant_agents: Sequence[str] = (ANY_AGENT,),
+    ) -> Target:
+        """Add a target.
+
+        :param grant_agents: agents that may use the credential there; ``*`` stands for all.
+        :raises InvalidField: with a pointer to what must change.
+        :raises NameTaken: another target has the name.
+        """
+        require(caller, Scope.ADMIN)
+        now = self.clock.now()
+        target = Target(
+            id=self.ids.new("tgt"),
+            name=name,
+            description=description,
+            kind="http",
+            base_url=parse_base_url(base_url).text,
+            revision=1,
+            enabled=enabled,
+            credential_id=credential_id,
+            created_at=now,
+            updated_at=now,
+            settings=settings or TargetSettings(),
+        )
+        return await self.add(caller.actor, target, grant_agents)
+
+    async def add(self, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
+        """Add a target on behalf of an actor whose right was checked before."""
+        _check(target)
+        return await self.store.write(lambda tx: _add(tx, actor, target, grant_agents))
+
+    async def update(
+        self,
+        caller: Caller,
+        target_id: str,
+        *,
+        grant_agents: Sequence[str] | None = None,
+        **changes: object,
+    ) -> Target:
+        """Change a target; a new address, credential or setting raises its revision.
+
+        :param changes: any of name, description, base_url, credential_id, settings, enabled.
+        """
+        require(caller, Scope.ADMIN)
+        if isinstance(base_url := changes.get("base_url"), str):
+            changes["base_url"] = parse_base_url(base_url).text
+        return await self.store.write(
+            lambda tx: _update(tx, caller.actor, target_id, changes, grant_agents),
+            order=target_id,
+        )
+
+    async def delete(self, caller: Caller, target_id: str) -> None:
+        """Remove a target that no open request names.
+
+        :raises InUse: an open request names it.
+        """
+        require(caller, Scope.ADMIN)
+        await self.store.write(lambda tx: _remove(tx, caller.actor, target_id), order=target_id)
+
+    async def list(self, caller: Caller) -> list[Target]:
+        """Return all targets by name."""
+        require(caller, Scope.POLICY_READ)
+        return await self.store.read(lambda tx: tx.targets.all())
+
+    async def get(self, caller: Caller, target_id: str) -> Target:
+        """Return a target.
+
+        :raises NotFound: there is none.
+        """
+        require(caller, Scope.POLICY_READ)
+        return await self.store.read(lambda tx: _existing(tx, target_id))
+
+
+def _check(target: Target) -> None:
+    if not NAME.fullmatch(target.name):
+        message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
+        raise InvalidField(message, pointer="/name")
+    settings = target.settings
+    unknown = set(settings.methods) - set(METHODS)
+    if unknown:
+        message = f"{min(unknown)} is no method that can be used"
+        raise InvalidField(message, pointer="/settings/methods")
+    _check_networks(settings.networks)
+    for name, value, most in (
+        ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
+        ("total_seconds", settings.total_seconds, MAX_SECONDS),
+        ("response_bytes", settings.response_bytes, MAX_RESPONSE_BYTES),
+    ):
+        if not 0 < value <= most:
+            message = f"{name} is above 0 and at most {most:g}"
+            raise InvalidField(message, pointer=f"/settings/{name}")
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for place, text in enumerate(networks):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            message = f"{text!r} is not a network such as 10.0.0.0/8"
+            raise InvalidField(message, pointer=f"/settings/networks/{place}") from error
+    try:
+        parse_networks(networks)
+    except ValueError as error:
+        raise InvalidField(str(error), pointer="/settings/networks") from error
+
+
+def _existing(tx: Tx, target_id: str) -> Target:
+    target = tx.targets.get(target_id)
+    if target is None:
+        message = "there is no such target"
+        raise NotFound(message)
+    return target
+
+
+def _check_references(tx: Tx, target: Target) -> None:
+    other = tx.targets.named(target.name)
+    if other is not None and other.id != target.id:
+        raise NameTaken(pointer="/name")
+    if target.credential_id is not None and tx.vault.get(target.credential_id) is None:
+        message = "there is no such credential"
+        raise NotFound(message, pointer="/credential_id")
+
+
+def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
+    _check_references(tx, target)
+    tx.targets.add(target)
+    _grant(tx, target, grant_agents)
+    tx.note("target.created", actor, f"target:{target.id}", _summary(target))
+    return target
+
+
+def _update(
+    tx: Tx,
+    actor: Actor,
+    target_id: str,
+    changes: dict[str, object],
+    grant_agents: Sequence[str] | None,
+) -> Target:
+    before = _existing(tx, target_id)
+    after = replace(before, **changes, updated_at=tx.now)
+    binding = ("base_url", "credential_id", "settings")
+    if any(getattr(before, name) != getattr(after, name) for name in binding):
+        after = replace(after, revision=before.revision + 1)
+    _check(after)
+    _check_references(tx, after)
+    tx.targets.put(after)
+    if grant_agents is not None:
+        tx.vault.drop_grants_at(target_id)
+        _grant(tx, after, grant_agents)
+    elif after.credential_id != before.credential_id:
+        _grant(tx, after, (ANY_AGENT,))
+    tx.note("target.updated", actor, f"target:{target_id}", _summary(after))
+    return after
+
+
+def _grant(tx: Tx, target: Target, agents: Sequence[str]) -> None:
+    if target.credential_id is None:
+        return
+    for agent in agents:
+        if agent != ANY_AGENT and tx.agents.get(agent) is None:
+            message = f"there is no agent {agent!r}"
+            raise NotFound(message, pointer="/grant_agents")
+        tx.vault.grant(CredentialGrant(target.credential_id, target.id, agent), tx.now)
+
+
+def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
+    target = _existing(tx, target_id)
+    if tx.requests.names_target(target_id):
+        message = "an open request names this target; decide or withdraw it first"
+        raise InUse(message)
+    tx.vault.drop_grants_at(target_id)
+    tx.targets.remove(target_id)
+    tx.note("target.deleted", actor, f"target:{target_id}", {"name": target.name})
+
+
+def _summary(target: Target) -> dict[str, JsonValue]:
+    settings: dict[str, JsonValue] = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(target.settings).items()
+    }
+    return {
+        "name": target.name,
+        "base_url": target.base_url,
+        "revision": target.revision,
+        "enabled": target.enabled,
+        "credential_id": target.credential_id,
+        "settings": settings,
+    }

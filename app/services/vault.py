@@ -1,0 +1,289 @@
+"""Credentials: sealed when they come in, opened only for an execution, never given back."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.clock import Ids, SystemClock
+from app.core.audit import Actor
+from app.core.credentials import CredentialKind, build_injection
+from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
+from app.core.json_types import JsonValue
+from app.core.outcome import Injection
+from app.core.principals import Caller, Scope
+from app.core.targets import Credential, CredentialGrant, Target
+from app.services.access import require
+from app.services.sealing import Sealer
+from app.store.engine import Store
+from app.store.tx import Tx
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+"""Grammar of a credential's and a vault's name."""
+
+PURPOSE: Final = "credential"
+"""Purpose under which fields are sealed."""
+
+ANY_AGENT: Final = "*"
+
+
+class CredentialNotGranted(Forbidden):
+    """The credential may not be used at this target by this agent."""
+
+    code = "credential_not_granted"
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """The credentials of the installation."""
+
+    store: Store
+    ids: Ids
+    clock: SystemClock
+    sealer: Sealer
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        kind: str,
+        fields: Mapping[str, str],
+        description: str = "",
+        vault: str = "default",
+    ) -> Credential:
+        """Add a credential.
+
+        :raises InvalidField: with a pointer to what must change; never with the value.
+        :raises NameTaken: another credential has the name.
+        """
+        require(caller, Scope.ADMIN)
+        now = self.clock.now()
+        credential = Credential(
+            id=self.ids.new("crd"),
+            vault=vault,
+            name=name,
+            description=description,
+            kind=kind,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
+        return await self.add(caller.actor, credential, fields)
+
+    async def add(
+        self, actor: Actor, credential: Credential, fields: Mapping[str, str]
+    ) -> Credential:
+        """Add a credential on behalf of an actor whose right was checked before."""
+        _check(credential, fields)
+        sealed = self._seal(credential.id, fields)
+        await self.store.write(lambda tx: _add(tx, actor, credential, sealed))
+        return replace(credential, fields=tuple(sorted(fields)))
+
+    async def update(
+        self,
+        caller: Caller,
+        credential_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> Credential:
+        """Rename a credential, or replace all its fields."""
+        require(caller, Scope.ADMIN)
+        before = await self.get(caller, credential_id)
+        after = replace(
+            before,
+            name=before.name if name is None else name,
+            description=before.description if description is None else description,
+            version=before.version + (fields is not None),
+        )
+        _check(after, fields)
+        sealed = None if fields is None else self._seal(credential_id, fields)
+        await self.store.write(
+            lambda tx: _put(tx, caller.actor, after, sealed), order=credential_id
+        )
+        return await self.get(caller, credential_id)
+
+    async def delete(self, caller: Caller, credential_id: str) -> None:
+        """Remove a credential.
+
+        :raises InUse: a target uses it.
+        """
+        require(caller, Scope.ADMIN)
+        await self.store.write(
+            lambda tx: _remove(tx, caller.actor, credential_id), order=credential_id
+        )
+
+    async def list(self, caller: Caller) -> list[Credential]:
+        """Return all credentials, with the names of their fields and never a value."""
+        require(caller, Scope.ADMIN)
+        return await self.store.read(lambda tx: tx.vault.all())
+
+    async def get(self, caller: Caller, credential_id: str) -> Credential:
+        """Return a credential, without values.
+
+        :raises NotFound: there is none.
+        """
+        require(caller, Scope.ADMIN)
+        return await self.store.read(lambda tx: _existing(tx, credential_id))
+
+    async def grant(self, caller: Caller, grant: CredentialGrant) -> None:
+        """Let an agent's requests use a credential at a target."""
+        require(caller, Scope.ADMIN)
+        await self.store.write(lambda tx: _grant(tx, caller.actor, grant))
+
+    async def revoke(self, caller: Caller, grant: CredentialGrant) -> None:
+        """Take that leave back.
+
+        :raises NotFound: it was not given.
+        """
+        require(caller, Scope.ADMIN)
+        await self.store.write(lambda tx: _revoke(tx, caller.actor, grant))
+
+    async def grants(self, caller: Caller, credential_id: str) -> "list[CredentialGrant]":
+        """Return where and by whom a credential may be used."""
+        await self.get(caller, credential_id)
+        return await self.store.read(lambda tx: tx.vault.grants(credential_id))
+
+    async def for_execution(self, target: Target, agent_id: str) -> Injection:
+        """Return what is added to a call at the target; it must not outlive the call.
+
+        :raises CredentialNotGranted: not at this target, or not by this agent (T63).
+        """
+        if target.credential_id is None:
+            return Injection()
+        credential_id = target.credential_id
+        kind, sealed = await self.store.read(
+            lambda tx: _granted(tx, credential_id, target.id, agent_id)
+        )
+        fields = {
+            name: self.sealer.open(PURPOSE, _place(credential_id, name), value).decode()
+            for name, value in sealed.items()
+        }
+        return build_injection(CredentialKind(kind), fields)
+
+    async def rotate(self) -> int:
+        """Wrap every field by the current master key and return how many were not yet."""
+        return await self.store.write(self._rewrap)
+
+    def _rewrap(self, tx: Tx) -> int:
+        stale = tx.vault.sealed_with_other(self.sealer.current)
+        for credential_id, name, sealed in stale:
+            fresh = self.sealer.rewrap(PURPOSE, _place(credential_id, name), sealed)
+            tx.vault.put_field(credential_id, name, fresh, self.sealer.current)
+        return len(stale)
+
+    def _seal(self, credential_id: str, fields: Mapping[str, str]) -> dict[str, tuple[bytes, str]]:
+        current = self.sealer.current
+        return {
+            name: (self.sealer.seal(PURPOSE, _place(credential_id, name), value.encode()), current)
+            for name, value in fields.items()
+        }
+
+
+def _place(credential_id: str, name: str) -> str:
+    return f"{credential_id}/{name}"
+
+
+def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
+    for pointer, name in (("/name", credential.name), ("/vault", credential.vault)):
+        if not NAME.fullmatch(name):
+            message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
+            raise InvalidField(message, pointer=pointer)
+    try:
+        kind = CredentialKind(credential.kind)
+    except ValueError as error:
+        message = f"the kind is one of {', '.join(CredentialKind)}"
+        raise InvalidField(message, pointer="/kind") from error
+    if fields is not None:
+        build_injection(kind, fields)
+
+
+def _existing(tx: Tx, credential_id: str) -> Credential:
+    credential = tx.vault.get(credential_id)
+    if credential is None:
+        message = "there is no such credential"
+        raise NotFound(message)
+    return credential
+
+
+def _check_name(tx: Tx, credential: Credential) -> None:
+    other = tx.vault.named(credential.name)
+    if other is not None and other.id != credential.id:
+        raise NameTaken(pointer="/name")
+
+
+def _add(
+    tx: Tx, actor: Actor, credential: Credential, sealed: dict[str, tuple[bytes, str]]
+) -> None:
+    _check_name(tx, credential)
+    tx.vault.add(credential)
+    tx.vault.put_fields(credential.id, sealed)
+    tx.note("credential.created", actor, f"credential:{credential.id}", _summary(credential))
+
+
+def _put(
+    tx: Tx, actor: Actor, credential: Credential, sealed: dict[str, tuple[bytes, str]] | None
+) -> None:
+    _existing(tx, credential.id)
+    _check_name(tx, credential)
+    tx.vault.put(replace(credential, updated_at=tx.now))
+    if sealed is not None:
+        tx.vault.put_fields(credential.id, sealed)
+    tx.note("credential.updated", actor, f"credential:{credential.id}", _summary(credential))
+
+
+def _summary(credential: Credential) -> dict[str, JsonValue]:
+    return {
+        "name": credential.name,
+        "kind": credential.kind,
+        "vault": credential.vault,
+        "version": credential.version,
+    }
+
+
+def _remove(tx: Tx, actor: Actor, credential_id: str) -> None:
+    credential = _existing(tx, credential_id)
+    using = [target.name for target in tx.targets.all() if target.credential_id == credential_id]
+    if using:
+        message = f"the target {using[0]} uses it"
+        raise InUse(message)
+    tx.vault.remove(credential_id)
+    tx.note("credential.deleted", actor, f"credential:{credential_id}", {"name": credential.name})
+
+
+def _grant(tx: Tx, actor: Actor, grant: CredentialGrant) -> None:
+    _existing(tx, grant.credential_id)
+    if tx.targets.get(grant.target_id) is None:
+        message = "there is no such target"
+        raise NotFound(message, pointer="/target_id")
+    if grant.agent_id != ANY_AGENT and tx.agents.get(grant.agent_id) is None:
+        message = "there is no such agent"
+        raise NotFound(message, pointer="/agent_id")
+    tx.vault.grant(grant, tx.now)
+    _note_grant(tx, actor, "credential.granted", grant)
+
+
+def _revoke(tx: Tx, actor: Actor, grant: CredentialGrant) -> None:
+    if not tx.vault.revoke(grant):
+        message = "that leave was not given"
+        raise NotFound(message)
+    _note_grant(tx, actor, "credential.revoked", grant)
+
+
+def _note_grant(tx: Tx, actor: Actor, event: str, grant: CredentialGrant) -> None:
+    details: dict[str, JsonValue] = {"target": grant.target_id, "agent": grant.agent_id}
+    tx.note(event, actor, f"credential:{grant.credential_id}", details)
+
+
+def _granted(
+    tx: Tx, credential_id: str, target_id: str, agent_id: str
+) -> tuple[str, dict[str, bytes]]:
+    credential = tx.vault.get(credential_id)
+    allowed = credential is not None and any(
+        tx.vault.is_granted(credential_id, target_id, who) for who in (agent_id, ANY_AGENT)
+    )
+    if credential is None or not allowed:
+        raise CredentialNotGranted
+    return credential.kind, tx.vault.fields(credential_id)
