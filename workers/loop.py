@@ -14,6 +14,7 @@ from app.core.errors import AssentryError, Unavailable
 from app.services.execution import Execution
 from app.store.engine import Store
 from app.store.jobs import ClaimedJob
+from app.store.tx import Change
 from workers.handlers import HANDLERS
 
 JOB_LEASE: Final = 60.0
@@ -63,15 +64,15 @@ class Loop:
 
     async def _pause(
         self,
-        news: "asyncio.Queue[object]",
+        news: "asyncio.Queue[Change | None]",
         running: "set[asyncio.Task[None]]",
         stop: asyncio.Event,
     ) -> None:
         """Sleep until something changed, a task ended, it is time to look, or to stop."""
         async with asyncio.TaskGroup() as group:
-            waits = {group.create_task(stop.wait())}
+            waits = [group.create_task(_stopped(stop))]
             if len(running) < self.concurrency:
-                waits.add(group.create_task(_news(news)))
+                waits.append(group.create_task(_news(news)))
             await asyncio.wait(
                 {*waits, *running}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
@@ -104,9 +105,12 @@ class Loop:
             task.cancel()
 
 
-async def _news(news: "asyncio.Queue[object]") -> bool:
+async def _news(news: "asyncio.Queue[Change | None]") -> None:
     """Wait for a change, and take all that are queued."""
     await news.get()
     while not news.empty():
         news.get_nowait()
-    return True
+
+
+async def _stopped(stop: asyncio.Event) -> None:
+    await stop.wait()

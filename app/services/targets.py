@@ -91,11 +91,20 @@ class Targets:
         :param changes: any of name, description, base_url, credential_id, settings, enabled.
         """
         require(caller, Scope.ADMIN)
+        return await self.change(caller.actor, target_id, changes, grant_agents)
+
+    async def change(
+        self,
+        actor: Actor,
+        target_id: str,
+        changes: dict[str, object],
+        grant_agents: Sequence[str] | None = None,
+    ) -> Target:
+        """Change a target on behalf of an actor whose right was checked before."""
         if isinstance(base_url := changes.get("base_url"), str):
             changes["base_url"] = parse_base_url(base_url).text
         return await self.store.write(
-            lambda tx: _update(tx, caller.actor, target_id, changes, grant_agents),
-            order=target_id,
+            lambda tx: _update(tx, actor, target_id, changes, grant_agents), order=target_id
         )
 
     async def delete(self, caller: Caller, target_id: str) -> None:

@@ -222,8 +222,7 @@ class Requests:
         if agent_id is not None:
             statement = statement.where(T.c.agent_id == agent_id)
         return {
-            Status(row[0]): int(row[1])
-            for row in self._tx.query(statement.group_by(T.c.status))
+            Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))
         }
 
     # --- votes ---

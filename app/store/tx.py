@@ -81,7 +81,7 @@ class Tx:
         if self._deferred:
             self.flush()
         self.touched = self.touched or not getattr(statement, "is_select", False)
-        return cast("CursorResult[*tuple[Any, ...]]", self.connection.execute(statement))
+        return self.connection.execute(statement)
 
     def defer(self, sql: Sql, params: Mapping[str, object]) -> None:
         """Run an insert together with others of its kind, before any later statement."""

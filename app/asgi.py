@@ -1,0 +1,80 @@
+"""The application: mounts every door. The only place that knows them all."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.core.errors import AssentryError
+from app.factory import Services, services
+from app.settings import Settings
+from app.web import problems
+from app.web.api.operations import OPERATIONS
+from app.web.contract import openapi, routes
+from app.web.headers import Guard
+from app.web.views import dump
+
+VERSION = "0.1.0"
+
+
+def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
+    """Return the application.
+
+    :param opened: services that are open already (with a worker in the same process); otherwise
+        the application opens and closes its own.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        if opened is not None:
+            app.state.services = opened
+            yield
+            return
+        async with services(settings) as own:
+            app.state.services = own
+            yield
+
+    app = FastAPI(
+        title="Assentry",
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            AssentryError: problems.on_error,
+            HTTPException: problems.on_http_error,
+            RequestValidationError: problems.on_validation,
+            Exception: problems.on_bug,
+        },
+    )
+    app.router.routes[:0] = routes(OPERATIONS)
+    app.router.routes.append(Route("/openapi.json", _openapi, methods=["GET"]))
+    _mount_dashboard(app)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of the API."""
+    return openapi(OPERATIONS, title="Assentry", version=VERSION)
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(dump(document()), media_type="application/json")
+
+
+def _mount_dashboard(app: FastAPI) -> None:
+    if find_spec("app.web.dashboard") is None:
+        return
+    from app.web.dashboard import mount  # noqa: PLC0415 - an API-only build leaves it out
+
+    mount(app)

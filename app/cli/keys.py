@@ -1,0 +1,22 @@
+"""``assentry keys rotate``: wrap every stored secret by the current master key."""
+
+import argparse
+
+from app.cli.start import guarded
+from app.factory import services
+from app.settings import Settings
+
+
+def main(argv: list[str]) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="assentry keys", description=__doc__)
+    parser.add_argument("what", choices=["rotate"])
+    parser.parse_args(argv)
+    return guarded(_rotate)
+
+
+async def _rotate(settings: Settings) -> int:
+    async with services(settings) as opened:
+        count = await opened.vault.rotate()
+        print(f"{count} values were wrapped anew; the current key is {opened.vault.sealer.current}")
+    return 0

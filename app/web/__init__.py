@@ -1,0 +1,1 @@
+"""HTTP doors: REST and the dashboard. They parse, call a service and paint; they decide nothing."""

@@ -1,0 +1,107 @@
+"""Credentials: values come in and never go out."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.targets import CredentialGrant
+from app.web.api.replies import nothing, reply
+from app.web.bodies import read
+from app.web.deps import caller_of, services_of
+from app.web.filters import once
+from app.web.models_directory import (
+    CredentialIn,
+    CredentialList,
+    CredentialOut,
+    CredentialUpdateIn,
+    GrantIn,
+    GrantList,
+    GrantOut,
+)
+
+
+async def index(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    found = await services_of(request).vault.list(caller)
+    return reply(CredentialList(items=[CredentialOut.of(credential) for credential in found]))
+
+
+async def create(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    body = await read(request, CredentialIn)
+    credential = await services_of(request).vault.create(
+        caller,
+        name=body.name,
+        kind=body.kind,
+        fields=body.fields,
+        description=body.description,
+        vault=body.vault,
+    )
+    location = {"Location": f"/api/credentials/{credential.id}"}
+    return reply(CredentialOut.of(credential), 201, location)
+
+
+async def get(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    found = await services_of(request).vault.get(caller, request.path_params["credential_id"])
+    return reply(CredentialOut.of(found))
+
+
+async def update(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    body = await read(request, CredentialUpdateIn)
+    found = await services_of(request).vault.update(
+        caller,
+        request.path_params["credential_id"],
+        name=body.name,
+        description=body.description,
+        fields=body.fields,
+    )
+    return reply(CredentialOut.of(found))
+
+
+async def delete(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    await services_of(request).vault.delete(caller, request.path_params["credential_id"])
+    return nothing()
+
+
+async def grants(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    found = await services_of(request).vault.grants(caller, request.path_params["credential_id"])
+    return reply(
+        GrantList(
+            items=[
+                GrantOut(
+                    credential_id=grant.credential_id,
+                    target_id=grant.target_id,
+                    agent_id=grant.agent_id,
+                )
+                for grant in found
+            ]
+        )
+    )
+
+
+async def grant(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    await services_of(request).vault.grant(caller, await _grant(request))
+    return nothing()
+
+
+async def revoke(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    await services_of(request).vault.revoke(caller, await _grant(request))
+    return nothing()
+
+
+async def _grant(request: Request) -> CredentialGrant:
+    body = await read(request, GrantIn)
+    return CredentialGrant(request.path_params["credential_id"], body.target_id, body.agent_id)

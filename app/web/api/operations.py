@@ -1,0 +1,139 @@
+"""The table of all operations: adding one is a handler and a row."""
+
+from typing import Any, Final
+
+from app.core.policy import policy_json_schema
+from app.web import sse
+from app.web.api import agents, audit, credentials, health, people, policies, requests, targets
+from app.web.contract import Operation, Query
+from app.web.filters import MAX_LIMIT, MAX_WAIT
+from app.web.models import (
+    AuditPage,
+    DecisionIn,
+    DryRunIn,
+    HealthOut,
+    NoteIn,
+    PolicyList,
+    PolicyOut,
+    PolicyUpdateIn,
+    RequestIn,
+    RequestOut,
+    RequestPage,
+    ResultOut,
+    SettleIn,
+    VersionList,
+)
+from app.web.models_directory import (  # fmt: skip
+    AgentIn,
+    AgentList,
+    AgentOut,
+    AgentUpdateIn,
+    CredentialIn,
+    CredentialList,
+    CredentialOut,
+    CredentialUpdateIn,
+    GrantIn,
+    GrantList,
+    InstallationIn,
+    InstallationOut,
+    KeyIn,
+    KeyList,
+    KeyNameIn,
+    KeyOut,
+    NewKeyOut,
+    PasswordIn,
+    PersonIn,
+    PersonList,
+    PersonOut,
+    PersonUpdateIn,
+    RotateIn,
+    TargetIn,
+    TargetList,
+    TargetOut,
+    TargetUpdateIn,
+)
+
+_TEXT: Final = {"type": "string"}
+_LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
+_CURSOR: Final = Query("cursor", _TEXT)
+_FILTERS: Final = (
+    Query("status", _TEXT), Query("action", _TEXT), Query("agent", _TEXT),
+    Query("target", _TEXT), Query("urgency", {"enum": ["low", "normal", "high", "critical"]}),
+    Query("created_from", {"type": "string", "format": "date-time"}),
+    Query("created_to", {"type": "string", "format": "date-time"}), _LIMIT, _CURSOR,
+)  # fmt: skip
+_WAIT: Final = (
+    Query("wait", {"type": "integer", "minimum": 0, "maximum": MAX_WAIT}),
+    Query("until", {"enum": ["final", "decided"]}),
+)
+_ASK: Final = (
+    Query("Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": 255}, "header"),
+    Query("Prefer", _TEXT, "header"),
+)
+_OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_STREAM: Final = "text/event-stream"
+_R, _R1 = "/api/requests", "/api/requests/{request_id}"
+_P, _P1 = "/api/policies", "/api/policies/{policy_id}"
+_T, _T1 = "/api/targets", "/api/targets/{target_id}"
+_C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
+_A, _A1 = "/api/agents", "/api/agents/{agent_id}"
+_K, _K1 = "/api/keys", "/api/keys/{key_id}"
+_H, _H1 = "/api/people", "/api/people/{person_id}"
+
+# fmt: off
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    Operation("POST", _R, requests.create, "Ask for an action", RequestOut, RequestIn, _ASK, (201, 202), (404, 422)),
+    Operation("GET", _R, requests.page, "List requests, newest first", RequestPage, query=_FILTERS),
+    Operation("GET", _R1, requests.get, "Read a request, or wait for it", RequestOut, query=_WAIT),
+    Operation("POST", f"{_R1}/decide", requests.decide, "Approve or deny", RequestOut, DecisionIn),
+    Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
+    Operation("POST", f"{_R1}/settle", requests.settle, "Say whether an unknown outcome ran", RequestOut, SettleIn),
+    Operation("GET", f"{_R1}/result", requests.result, "Read the upstream's answer", ResultOut),
+    Operation("GET", f"{_R1}/audit", requests.trail, "Read the request's part of the record", AuditPage),
+    Operation("GET", f"{_R1}/events", sse.request_events, "Follow a request", str, media_type=_STREAM),
+    Operation("GET", "/api/events", sse.api_events, "Follow everything (people)", str, media_type=_STREAM),
+    Operation("GET", _P, policies.index, "List policies in the order of evaluation", PolicyList),
+    Operation("POST", _P, policies.create, "Create a policy", PolicyOut, policy_json_schema(), statuses=(201,)),
+    Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", None, DryRunIn),
+    Operation("GET", f"{_P}/schema", policies.schema, "Read the JSON schema of a policy"),
+    Operation("GET", _P1, policies.get, "Read a policy", PolicyOut),
+    Operation("PUT", _P1, policies.update, "Change a policy", PolicyOut, PolicyUpdateIn),
+    Operation("DELETE", _P1, policies.delete, "Remove a policy", statuses=(204,)),
+    Operation("GET", f"{_P1}/versions", policies.versions, "List a policy's versions", VersionList),
+    Operation("GET", f"{_P1}/versions/{{version}}", policies.version, "Read one version's document"),
+    Operation("GET", _T, targets.index, "List targets", TargetList),
+    Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
+    Operation("GET", _T1, targets.get, "Read a target", TargetOut),
+    Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
+    Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
+    Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
+    Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),
+    Operation("GET", _C1, credentials.get, "Read a credential, without values", CredentialOut),
+    Operation("PATCH", _C1, credentials.update, "Change a credential", CredentialOut, CredentialUpdateIn),
+    Operation("DELETE", _C1, credentials.delete, "Remove a credential", statuses=(204,)),
+    Operation("GET", f"{_C1}/grants", credentials.grants, "List where it may be used", GrantList),
+    Operation("POST", f"{_C1}/grants", credentials.grant, "Let it be used", body=GrantIn, statuses=(204,)),
+    Operation("POST", f"{_C1}/grants/revoke", credentials.revoke, "Let it be used no more", body=GrantIn, statuses=(204,)),
+    Operation("GET", _A, agents.index, "List agents", AgentList),
+    Operation("POST", _A, agents.create, "Create an agent", AgentOut, AgentIn, statuses=(201,), refusals=(404,)),
+    Operation("GET", _A1, agents.get, "Read an agent", AgentOut),
+    Operation("PATCH", _A1, agents.update, "Change, freeze or release an agent", AgentOut, AgentUpdateIn),
+    Operation("GET", _K, agents.keys, "List keys", KeyList, query=(Query("agent_id", _TEXT), Query("person_id", _TEXT))),
+    Operation("POST", _K, agents.create_key, "Create a key; its secret is shown this once", NewKeyOut, KeyIn, statuses=(201,), refusals=(404,)),
+    Operation("PATCH", _K1, agents.rename_key, "Rename a key", KeyOut, KeyNameIn),
+    Operation("POST", f"{_K1}/revoke", agents.revoke_key, "Revoke a key", KeyOut),
+    Operation("POST", f"{_K1}/rotate", agents.rotate_key, "Replace a key", NewKeyOut, RotateIn, statuses=(201,)),
+    Operation("GET", _H, people.index, "List people", PersonList),
+    Operation("POST", _H, people.create, "Create a person", PersonOut, PersonIn, statuses=(201,)),
+    Operation("GET", _H1, people.get, "Read a person", PersonOut),
+    Operation("PATCH", _H1, people.update, "Change a person", PersonOut, PersonUpdateIn),
+    Operation("POST", f"{_H1}/sessions/revoke", people.revoke_sessions, "End a person's sessions", statuses=(204,)),
+    Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
+    Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
+    Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
+    Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
+    Operation("GET", "/health", health.health, "Whether the process is alive", HealthOut, refusals=(400,), public=True),
+    Operation("GET", "/ready", health.ready, "Whether it can do its work", HealthOut, refusals=(400, 503), public=True),
+)
+# fmt: on
+"""Every operation of the API, the hot ones first."""

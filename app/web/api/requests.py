@@ -1,0 +1,166 @@
+"""The hot doors: ask, read, wait, list, decide. Plain Starlette handlers, bytes out (D6)."""
+
+import hashlib
+import re
+from typing import Final, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.action import Urgency
+from app.core.errors import InvalidFilter, NotFound, UnsupportedMediaType
+from app.core.request import Ballot, Choice, Status
+from app.services.intake import Asked
+from app.services.results import result_document
+from app.web.bodies import document, read, shaped
+from app.web.cursors import Cursor, encode
+from app.web.deps import caller_of, remote_ip, services_of
+from app.web.filters import MAX_WAIT, number, once, request_filter
+from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
+from app.web.views import audit_document, dump, render, render_page
+from app.web.waiters import waiter
+
+JSON: Final = "application/json"
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_PREFER: Final = re.compile(r"\bwait=(\d{1,4})\b")
+_CREATED, _ACCEPTED = 201, 202
+
+
+def _json(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(data, status_code=status, headers=headers, media_type=JSON)
+
+
+async def create(request: Request) -> Response:
+    """Ask for an action."""
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    value, data = await document(request)
+    body = shaped(value, RequestIn)
+    asked = Asked(
+        action=body.action,
+        params=body.params,
+        context=body.context,
+        reason=body.reason,
+        urgency=Urgency(body.urgency),
+        target=body.target,
+        expires_in=body.expires_in,
+        supersedes=body.supersedes,
+        idempotency_key=_idempotency_key(request),
+        fingerprint=hashlib.sha256(data).hexdigest(),
+    )
+    services = services_of(request)
+    made = await services.intake.submit(caller, asked, remote_ip=remote_ip(request))
+    headers = {"Location": f"/api/requests/{made.id}"}
+    seconds = _preferred_wait(request)
+    if seconds:
+        headers["Preference-Applied"] = f"wait={seconds}"
+        with waiter(caller, services.settings.max_waiters_per_key):
+            made = await services.feed.wait(caller, made.id, seconds)
+    status = _ACCEPTED if made.status is Status.PENDING else _CREATED
+    return _json(render(made), status, headers)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    token = request.headers.get("idempotency-key")
+    if token is not None and not _TOKEN.fullmatch(token):
+        message = "an Idempotency-Key has 1 to 255 visible ASCII characters"
+        raise InvalidFilter(message, pointer="/Idempotency-Key")
+    return token
+
+
+def _preferred_wait(request: Request) -> int:
+    """Return the seconds of a ``Prefer: wait=N`` header (RFC 7240), within our limit."""
+    match = _PREFER.search(request.headers.get("prefer", ""))
+    return min(int(match[1]), MAX_WAIT) if match else 0
+
+
+async def get(request: Request) -> Response:
+    """Read one request, or wait for it."""
+    caller = await caller_of(request)
+    request_id = request.path_params["request_id"]
+    services = services_of(request)
+    if not request.url.query:
+        return _json(render(await services.requests.get(caller, request_id)))
+    given = once(request.query_params, ("wait", "until"))
+    seconds = number(given, "wait", 0, 0, MAX_WAIT)
+    until = _until(given.get("until", "final"))
+    with waiter(caller, services.settings.max_waiters_per_key):
+        found = await services.feed.wait(caller, request_id, seconds, until)
+    return _json(render(found))
+
+
+def _until(text: str) -> Literal["final", "decided"]:
+    if text == "final" or text == "decided":  # noqa: PLR1714 - so the type is narrowed
+        return text
+    message = "until is final or decided"
+    raise InvalidFilter(message, pointer="/until")
+
+
+async def page(request: Request) -> Response:
+    """List requests, newest first."""
+    caller = await caller_of(request)
+    wanted, limit, of = request_filter(request.query_params)
+    found = await services_of(request).requests.page(caller, wanted, limit)
+    older = None if found.older is None else encode(Cursor("before", found.older), of)
+    newer = None if found.newer is None else encode(Cursor("after", found.newer), of)
+    return _json(render_page(found.items, older, newer))
+
+
+async def decide(request: Request) -> Response:
+    """Approve or deny exactly what has this digest."""
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    body = await read(request, DecisionIn)
+    ballot = Ballot(Choice(body.decision), body.digest, body.comment, "api")
+    request_id = request.path_params["request_id"]
+    after = await services_of(request).decisions.cast(caller, request_id, ballot)
+    return _json(render(after))
+
+
+async def cancel(request: Request) -> Response:
+    """Withdraw a request."""
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    note = (await read(request, NoteIn)).note if await _has_body(request) else ""
+    request_id = request.path_params["request_id"]
+    return _json(render(await services_of(request).decisions.cancel(caller, request_id, note)))
+
+
+async def _has_body(request: Request) -> bool:
+    length = request.headers.get("content-length")
+    if length in (None, "0") and "transfer-encoding" not in request.headers:
+        return False
+    if not request.headers.get("content-type"):
+        raise UnsupportedMediaType
+    return True
+
+
+async def settle(request: Request) -> Response:
+    """Say whether an execution with unknown outcome ran."""
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    body = await read(request, SettleIn)
+    request_id = request.path_params["request_id"]
+    after = await services_of(request).decisions.settle(
+        caller, request_id, ran=body.ran, note=body.note
+    )
+    return _json(render(after))
+
+
+async def result(request: Request) -> Response:
+    """Read the upstream's answer."""
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    found = await services_of(request).requests.result(caller, request.path_params["request_id"])
+    if found is None:
+        message = "this request has no result, not yet or no longer"
+        raise NotFound(message)
+    return _json(dump(result_document(found)))
+
+
+async def trail(request: Request) -> Response:
+    """Read a request's part of the record."""
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    records = await services_of(request).requests.trail(caller, request.path_params["request_id"])
+    return _json(dump({"items": [audit_document(record) for record in records], "next": None}))

@@ -1,0 +1,68 @@
+"""Targets."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.web.api.replies import nothing, reply
+from app.web.bodies import optional, read
+from app.web.deps import caller_of, services_of
+from app.web.filters import once
+from app.web.models_directory import (
+    TargetIn,
+    TargetList,
+    TargetOut,
+    TargetSettingsIn,
+    TargetUpdateIn,
+)
+
+
+async def index(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    found = await services_of(request).targets.list(caller)
+    return reply(TargetList(items=[TargetOut.of(target) for target in found]))
+
+
+async def create(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    body = await read(request, TargetIn)
+    target = await services_of(request).targets.create(
+        caller,
+        name=body.name,
+        base_url=body.base_url,
+        description=body.description,
+        credential_id=body.credential_id,
+        settings=body.settings.value(),
+        enabled=body.enabled,
+        grant_agents=("*",) if body.grant_agents is None else body.grant_agents,
+    )
+    return reply(TargetOut.of(target), 201, {"Location": f"/api/targets/{target.id}"})
+
+
+async def get(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    target = await services_of(request).targets.get(caller, request.path_params["target_id"])
+    return reply(TargetOut.of(target))
+
+
+async def update(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    changes: dict[str, Any] = optional(await read(request, TargetUpdateIn))
+    if isinstance(changes.get("settings"), TargetSettingsIn):
+        changes["settings"] = changes["settings"].value()
+    target = await services_of(request).targets.update(
+        caller, request.path_params["target_id"], **changes
+    )
+    return reply(TargetOut.of(target))
+
+
+async def delete(request: Request) -> Response:
+    once(request.query_params, ())
+    caller = await caller_of(request)
+    await services_of(request).targets.delete(caller, request.path_params["target_id"])
+    return nothing()

@@ -1,0 +1,89 @@
+"""Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
+
+from typing import Any, TypeVar, cast
+
+import msgspec
+from starlette.requests import Request
+
+from app.core.errors import InvalidField, MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from app.core.json_types import JsonObject
+from app.core.strict_json import parse_json
+
+T = TypeVar("T")
+
+
+async def raw(request: Request, most: int) -> bytes:
+    """Return the body, reading no more than is allowed.
+
+    :raises PayloadTooLarge: it is longer than ``most`` bytes.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise _too_large(most)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than {most} bytes.")
+
+
+async def document(request: Request) -> tuple[JsonObject, bytes]:
+    """Return the JSON object of a body and its bytes.
+
+    :raises UnsupportedMediaType: it was not sent as application/json in UTF-8.
+    :raises MalformedJson: it is not a strict JSON object.
+    """
+    kind, _, rest = request.headers.get("content-type", "").partition(";")
+    charset = rest.strip().lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise UnsupportedMediaType
+    data = await raw(request, request.app.state.services.settings.max_body_bytes)
+    value = parse_json(data)
+    if not isinstance(value, dict):
+        message = "the body must be a JSON object"
+        raise MalformedJson(message)
+    return cast("JsonObject", value), data
+
+
+def shaped(value: object, shape: type[T]) -> T:
+    """Return a value as the given struct; no coercion, no unknown fields.
+
+    :raises InvalidField: with a pointer to the first thing that does not fit.
+    """
+    try:
+        return msgspec.convert(value, shape, strict=True)
+    except msgspec.ValidationError as error:
+        detail, _, path = str(error).partition(" - at `")
+        raise InvalidField(detail, pointer=_pointer(path)) from error
+
+
+def _pointer(path: str) -> str:
+    """Turn msgspec's ``$.a[0].b`` into a JSON pointer (RFC 6901)."""
+    text = path.rstrip("`").removeprefix("$")
+    return text.replace("[...]", "/-").replace("[", "/").replace("]", "").replace(".", "/")
+
+
+async def read(request: Request, shape: type[T]) -> T:
+    """Return a request's body as the given struct."""
+    value, _ = await document(request)
+    return shaped(value, shape)
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A body: unknown fields are refused."""
+
+
+def optional(struct: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of a partial update that were given."""
+    return {
+        name: value
+        for name in struct.__struct_fields__
+        if (value := getattr(struct, name)) is not msgspec.UNSET
+    }

@@ -1,0 +1,89 @@
+"""Pure ASGI around everything: the Host check (T33), request ids and security headers (T14)."""
+
+import re
+from collections.abc import MutableMapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.errors import Invalid
+from app.settings import Settings
+from app.web.problems import problem
+
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+_HOST: Final = re.compile(rb"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
+_LOOPBACK: Final = frozenset({b"127.0.0.1", b"localhost", b"[::1]"})
+
+_HEADERS: Final[list[tuple[bytes, bytes]]] = [
+    (b"content-security-policy", CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class WrongHost(Invalid):
+    """The Host header does not name this server."""
+
+    code = "wrong_host"
+
+
+class Guard:
+    """Refuses foreign Host headers and adds our headers to every answer."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        """Wrap an application."""
+        self._app = app
+        named = [urlsplit(settings.public_url).hostname or "", settings.host]
+        named += [part.strip() for part in settings.trusted_hosts.split(",")]
+        self._hosts = _LOOPBACK | {_bracketed(name).encode() for name in named if name}
+        self._headers = list(_HEADERS)
+        if settings.secure_cookies:
+            self._headers.append((b"strict-transport-security", b"max-age=31536000"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._decorate(scope, message)
+            await send(message)
+
+        if not self._is_ours(scope):
+            await problem(WrongHost())(scope, receive, add)
+            return
+        await self._app(scope, receive, add)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        found = [value for name, value in scope["headers"] if name == b"host"]
+        if len(found) != 1:
+            return False
+        match = _HOST.fullmatch(found[0])
+        return match is not None and match[1].lower() in self._hosts
+
+    def _decorate(self, scope: Scope, message: MutableMapping[str, Any]) -> None:
+        headers: list[tuple[bytes, bytes]] = message["headers"]
+        headers.extend(self._headers)
+        if not any(name == b"cache-control" for name, _ in headers):
+            headers.append(_NO_STORE)
+        window = scope.get("state", {}).get("window")
+        if window is not None:
+            headers += [
+                (b"x-ratelimit-limit", str(window.limit).encode()),
+                (b"x-ratelimit-remaining", str(window.remaining).encode()),
+                (b"x-ratelimit-reset", str(window.reset_seconds).encode()),
+            ]
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name.lower()

@@ -1,0 +1,198 @@
+"""The shapes of bodies and answers; parsing, rendering and the OpenAPI document use the same."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from app.core.instant import Instant, to_datetime
+from app.web.bodies import Strict
+
+Text = Annotated[str, Meta(max_length=2000)]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+JsonDict = dict[str, Any]
+
+
+def when(instant: Instant | None) -> datetime | None:
+    """Return an instant as an answer shows it."""
+    return None if instant is None else to_datetime(instant)
+
+
+def moment(instant: Instant) -> datetime:
+    """Return an instant as an answer shows it."""
+    return to_datetime(instant)
+
+
+class Out(msgspec.Struct, kw_only=True):
+    """An answer."""
+
+
+# --- requests ---
+
+
+class RequestIn(Strict):
+    """What an agent asks."""
+
+    action: Annotated[str, Meta(min_length=1, max_length=128)]
+    params: JsonDict = {}
+    context: JsonDict = {}
+    reason: Text = ""
+    urgency: Literal["low", "normal", "high", "critical"] = "normal"
+    target: Annotated[str, Meta(max_length=64)] | None = None
+    expires_in: Annotated[int, Meta(ge=1, le=2_592_000)] | None = None
+    supersedes: Id | None = None
+
+
+class RequestOut(Out):
+    """A request."""
+
+    id: str
+    status: Literal[
+        "pending", "approved", "executing", "succeeded", "failed", "unknown", "denied",
+        "expired", "cancelled",
+    ]  # fmt: skip
+    kind: Literal["http", "plain"]
+    action: str
+    target: str | None
+    urgency: Literal["low", "normal", "high", "critical"]
+    reason: str
+    digest: str
+    effect: Literal["allow", "deny", "review"]
+    verdict: JsonDict
+    quorum: int
+    approvals: int
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    comment: str
+    valid_until: datetime | None
+    finished_at: datetime | None
+    outcome: JsonDict | None
+    agent_id: str
+    version: int
+    links: dict[str, str]
+
+
+class RequestPage(Out):
+    """A page of requests, newest first."""
+
+    items: list[RequestOut]
+    next: str | None
+    previous: str | None
+
+
+class DecisionIn(Strict):
+    """A ballot about the payload with this digest."""
+
+    decision: Literal["approve", "deny"]
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    comment: Text = ""
+
+
+class NoteIn(Strict):
+    """A word to go with it."""
+
+    note: Text = ""
+
+
+class SettleIn(Strict):
+    """Whether an execution with unknown outcome ran, and how one knows."""
+
+    ran: bool
+    note: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class ResultOut(Out):
+    """An upstream's answer; secrets that we injected are replaced."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: dict[str, str]
+    truncated: bool
+    redacted: int
+
+
+class AuditOut(Out):
+    """A line of the record."""
+
+    seq: int
+    at: datetime
+    event: str
+    actor: str
+    actor_name: str
+    subject: str
+    request_id: str | None
+    details: JsonDict
+
+
+class AuditPage(Out):
+    """Lines of the record."""
+
+    items: list[AuditOut]
+    next: str | None = None
+
+
+# --- policies ---
+
+
+class PolicyUpdateIn(Strict):
+    """A policy's new document, and the version it was made from."""
+
+    document: JsonDict
+    version: Annotated[int, Meta(ge=1, le=2_147_483_646)]
+
+
+class PolicyOut(Out):
+    """A policy."""
+
+    id: str
+    name: str
+    version: int
+    priority: int
+    enabled: bool
+    document: JsonDict
+    author: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class PolicyList(Out):
+    """All policies in the order of evaluation."""
+
+    items: list[PolicyOut]
+
+
+class VersionOut(Out):
+    """One version of a policy."""
+
+    version: int
+    author: str
+    created_at: datetime
+
+
+class VersionList(Out):
+    """The versions of a policy, newest first."""
+
+    items: list[VersionOut]
+
+
+class DryRunIn(Strict):
+    """A request to try the policies on; nothing is recorded or carried out."""
+
+    action: Annotated[str, Meta(min_length=1, max_length=128)]
+    params: JsonDict = {}
+    context: JsonDict = {}
+    reason: Text = ""
+    urgency: Literal["low", "normal", "high", "critical"] = "normal"
+    target: Annotated[str, Meta(max_length=64)] | None = None
+    agent: Annotated[str, Meta(min_length=1, max_length=100)] = "an-agent"
+    candidate: JsonDict | None = None
+
+
+class HealthOut(Out):
+    """That it is there."""
+
+    status: str

@@ -1,0 +1,350 @@
+"""The shapes of targets, credentials, agents, keys and people at the wire."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.core.principals import Agent, ApiKey, Person
+from app.core.targets import Credential, Target, TargetSettings
+from app.web.bodies import Strict
+from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
+
+# --- targets and credentials ---
+
+
+class TargetSettingsIn(Strict):
+    """How calls at a target are made."""
+
+    networks: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
+    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
+    connect_seconds: Annotated[float, Meta(gt=0, le=300)] = 10.0
+    total_seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
+    response_bytes: Annotated[int, Meta(ge=1, le=16_777_216)] = 1_048_576
+    retry_safe_methods: bool = False
+
+    def value(self) -> TargetSettings:
+        """Return the settings as the core has them."""
+        fields: JsonDict = {name: getattr(self, name) for name in self.__struct_fields__}
+        fields |= {"networks": tuple(self.networks), "methods": tuple(self.methods)}
+        return TargetSettings(**fields)
+
+
+class TargetIn(Strict):
+    """A new target."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    base_url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    description: Text = ""
+    credential_id: Id | None = None
+    settings: TargetSettingsIn = msgspec.field(default_factory=TargetSettingsIn)
+    enabled: bool = True
+    grant_agents: Annotated[list[Id], Meta(max_length=200)] | None = None
+
+
+class TargetUpdateIn(Strict):
+    """What changes of a target."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    base_url: Annotated[str, Meta(min_length=1, max_length=2000)] | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    credential_id: Id | UnsetType | None = UNSET
+    settings: TargetSettingsIn | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    grant_agents: Annotated[list[Id], Meta(max_length=200)] | UnsetType = UNSET
+
+
+class TargetOut(Out):
+    """A target."""
+
+    id: str
+    name: str
+    description: str
+    kind: str
+    base_url: str
+    revision: int
+    enabled: bool
+    credential_id: str | None
+    settings: JsonDict
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, target: Target) -> "TargetOut":
+        """Return the answer for a target."""
+        fields: JsonDict = {name: getattr(target, name) for name in cls.__struct_fields__}
+        fields |= {
+            "settings": asdict(target.settings),
+            "created_at": moment(target.created_at),
+            "updated_at": moment(target.updated_at),
+        }
+        return cls(**fields)
+
+
+class TargetList(Out):
+    """All targets by name."""
+
+    items: list[TargetOut]
+
+
+class CredentialIn(Strict):
+    """A new credential; its values are never given back."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    kind: Literal["bearer", "basic", "headers", "query"]
+    fields: dict[str, Annotated[str, Meta(max_length=16_384)]]
+    description: Text = ""
+    vault: Annotated[str, Meta(min_length=1, max_length=64)] = "default"
+
+
+class CredentialUpdateIn(Strict):
+    """What changes of a credential; ``fields`` replaces all of them."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    description: Text | None = None
+    fields: dict[str, Annotated[str, Meta(max_length=16_384)]] | None = None
+
+
+class CredentialOut(Out):
+    """A credential, with the names of its fields only."""
+
+    id: str
+    vault: str
+    name: str
+    description: str
+    kind: str
+    version: int
+    fields: list[str]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, credential: Credential) -> "CredentialOut":
+        """Return the answer for a credential."""
+        fields: JsonDict = {name: getattr(credential, name) for name in cls.__struct_fields__}
+        fields |= {
+            "fields": list(credential.fields),
+            "created_at": moment(credential.created_at),
+            "updated_at": moment(credential.updated_at),
+        }
+        return cls(**fields)
+
+
+class CredentialList(Out):
+    """All credentials by name."""
+
+    items: list[CredentialOut]
+
+
+class GrantIn(Strict):
+    """Leave to use a credential at a target, for one agent or (``*``) for all."""
+
+    target_id: Id
+    agent_id: Id = "*"
+
+
+class GrantOut(Out):
+    """Leave that was given."""
+
+    credential_id: str
+    target_id: str
+    agent_id: str
+
+
+class GrantList(Out):
+    """All leave given for a credential."""
+
+    items: list[GrantOut]
+
+
+# --- agents, keys, people ---
+
+
+class AgentIn(Strict):
+    """A new agent; without an owner the caller answers for it."""
+
+    name: Name
+    description: Text = ""
+    owner_id: Id | None = None
+    open_limit: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+
+
+class AgentUpdateIn(Strict):
+    """What changes of an agent."""
+
+    name: Name | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    owner_id: Id | UnsetType = UNSET
+    open_limit: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    frozen: bool | UnsetType = UNSET
+
+
+class AgentOut(Out):
+    """An agent."""
+
+    id: str
+    name: str
+    description: str
+    owner_id: str | None
+    open_limit: int
+    frozen: bool
+    created_at: datetime
+    last_seen_at: datetime | None
+
+    @classmethod
+    def of(cls, agent: Agent) -> "AgentOut":
+        """Return the answer for an agent."""
+        fields: JsonDict = {name: getattr(agent, name) for name in cls.__struct_fields__}
+        seen, created = when(agent.last_seen_at), moment(agent.created_at)
+        fields |= {"created_at": created, "last_seen_at": seen}
+        return cls(**fields)
+
+
+class AgentList(Out):
+    """All agents by name."""
+
+    items: list[AgentOut]
+
+
+class PermissionIn(Strict):
+    """Calls that a key permits at a target."""
+
+    target: Annotated[str, Meta(min_length=1, max_length=64)]
+    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
+    paths: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=100)] = []
+
+
+class KeyIn(Strict):
+    """A new key of an agent or of a person."""
+
+    name: Name
+    scopes: Annotated[list[Annotated[str, Meta(max_length=40)]], Meta(max_length=20)]
+    agent_id: Id | None = None
+    person_id: Id | None = None
+    permissions: Annotated[list[PermissionIn], Meta(max_length=200)] | None = None
+    networks: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=100)] = []
+    rate_limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    expires_in: Annotated[int, Meta(ge=1, le=315_360_000)] | None = None
+
+
+class KeyNameIn(Strict):
+    """A key's new name."""
+
+    name: Name
+
+
+class RotateIn(Strict):
+    """How long the old key goes on working."""
+
+    grace_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = 0
+
+
+class KeyOut(Out):
+    """A key, without its secret."""
+
+    id: str
+    name: str
+    prefix: str
+    agent_id: str | None
+    person_id: str | None
+    scopes: list[str]
+    permissions: list[JsonDict] | None
+    networks: list[str]
+    rate_limit: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    replaces: str | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "KeyOut":
+        """Return the answer for a key."""
+        fields: JsonDict = {name: getattr(key, name) for name in cls.__struct_fields__}
+        permissions = key.permissions
+        times = ("expires_at", "revoked_at", "last_used_at")
+        fields |= {
+            "scopes": sorted(key.scopes),
+            "permissions": None if permissions is None else [asdict(p) for p in permissions],
+            "networks": list(key.networks),
+            "created_at": moment(key.created_at),
+            **{name: when(getattr(key, name)) for name in times},
+        }
+        return cls(**fields)
+
+
+class NewKeyOut(Out):
+    """A new key; the secret is shown this once."""
+
+    key: KeyOut
+    secret: str
+
+
+class KeyList(Out):
+    """Keys, newest first."""
+
+    items: list[KeyOut]
+
+
+class PersonIn(Strict):
+    """A new person."""
+
+    name: Name
+    email: Annotated[str, Meta(min_length=3, max_length=254)]
+    role: Literal["viewer", "approver", "operator", "admin"]
+    password: Annotated[str, Meta(max_length=256)]
+
+
+class PersonUpdateIn(Strict):
+    """What changes of a person."""
+
+    name: Name | None = None
+    role: Literal["viewer", "approver", "operator", "admin"] | None = None
+    active: bool | None = None
+
+
+class PersonOut(Out):
+    """A person."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    active: bool
+    created_at: datetime
+    last_seen_at: datetime | None
+
+    @classmethod
+    def of(cls, person: Person) -> "PersonOut":
+        """Return the answer for a person."""
+        fields: JsonDict = {name: getattr(person, name) for name in cls.__struct_fields__}
+        seen, created = when(person.last_seen_at), moment(person.created_at)
+        fields |= {"created_at": created, "last_seen_at": seen}
+        return cls(**fields)
+
+
+class PersonList(Out):
+    """All people by name."""
+
+    items: list[PersonOut]
+
+
+class PasswordIn(Strict):
+    """A change of password."""
+
+    old: Annotated[str, Meta(max_length=256)]
+    new: Annotated[str, Meta(max_length=256)]
+
+
+class InstallationOut(Out):
+    """What holds for the whole installation."""
+
+    owner_may_decide: bool
+
+
+class InstallationIn(Strict):
+    """What changes for the whole installation."""
+
+    owner_may_decide: bool

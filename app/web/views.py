@@ -1,0 +1,117 @@
+"""Requests as JSON bytes. What no longer changes is rendered once."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+
+from app.core.instant import Instant, to_datetime
+from app.core.request import Request
+from app.store.audit import AuditRecord
+
+_OPTIONS: Final = orjson.OPT_UTC_Z
+_CACHE_BYTES: Final = 16 * 1024 * 1024
+
+
+def at(instant: Instant | None) -> Any:
+    """Return an instant as the encoder takes it (RFC 3339 in UTC)."""
+    return None if instant is None else to_datetime(instant)
+
+
+def dump(document: Any) -> bytes:
+    """Return a document as JSON."""
+    return orjson.dumps(document, option=_OPTIONS)
+
+
+class _Rendered:
+    """Bytes of request versions, the least recently used ones dropped first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+
+    def get(self, key: tuple[str, int]) -> bytes | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[str, int], data: bytes) -> None:
+        self._kept[key] = data
+        self._size += len(data)
+        while self._size > self._most:
+            _, dropped = self._kept.popitem(last=False)
+            self._size -= len(dropped)
+
+
+_rendered: Final = _Rendered(_CACHE_BYTES)
+
+
+def render(request: Request) -> bytes:
+    """Return a request as JSON bytes."""
+    key = (request.id, request.version)
+    data = _rendered.get(key)
+    if data is None:
+        data = dump(_document(request))
+        _rendered.put(key, data)
+    return data
+
+
+def render_page(items: Iterable[Request], older: str | None, newer: str | None) -> bytes:
+    """Return a page of requests as JSON bytes."""
+    body = b",".join([render(item) for item in items])
+    tail = dump({"next": older, "previous": newer})[1:]
+    return b'{"items":[' + body + b"]," + tail
+
+
+def _document(request: Request) -> dict[str, Any]:
+    home = f"/api/requests/{request.id}"
+    outcome = request.outcome
+    return {
+        "id": request.id,
+        "status": request.status.value,
+        "kind": request.kind.value,
+        "action": request.action,
+        "target": request.target_name,
+        "urgency": request.urgency.value,
+        "reason": request.reason,
+        "digest": request.digest,
+        "effect": request.effect.value,
+        "verdict": orjson.Fragment(request.verdict),
+        "quorum": request.quorum,
+        "approvals": request.approvals,
+        "created_at": at(request.created_at),
+        "expires_at": at(request.expires_at),
+        "decided_at": at(request.decided_at),
+        "decided_by": request.decided_by if request.decided_at is not None else None,
+        "comment": request.comment,
+        "valid_until": at(request.valid_until),
+        "finished_at": at(request.finished_at),
+        "outcome": None if outcome is None else orjson.Fragment(outcome),
+        "agent_id": request.agent_id,
+        "version": request.version,
+        "links": {
+            "self": home,
+            "wait": f"{home}?wait=60",
+            "events": f"{home}/events",
+            "result": f"{home}/result",
+            "audit": f"{home}/audit",
+            "cancel": f"{home}/cancel",
+        },
+    }
+
+
+def audit_document(record: AuditRecord) -> dict[str, Any]:
+    """Return an audit entry as a document."""
+    return {
+        "seq": record.seq,
+        "at": at(record.at),
+        "event": record.event,
+        "actor": record.actor,
+        "actor_name": record.actor_name,
+        "subject": record.subject,
+        "request_id": record.request_id,
+        "details": record.details,
+    }

@@ -1,0 +1,28 @@
+"""How many waiting calls a caller may hold open in this process (T67)."""
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from app.core.errors import TooManyWaiters
+from app.core.principals import Caller
+
+_open: Counter[str] = Counter()
+
+
+@contextmanager
+def waiter(caller: Caller, most: int) -> Generator[None, None, None]:
+    """Count one waiting call while it is open.
+
+    :raises TooManyWaiters: the caller has that many open already.
+    """
+    name = caller.actor.reference if caller.key is None else caller.key.id
+    if _open[name] >= most:
+        raise TooManyWaiters(retry_after=5)
+    _open[name] += 1
+    try:
+        yield
+    finally:
+        _open[name] -= 1
+        if not _open[name]:
+            del _open[name]
