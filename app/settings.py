@@ -42,7 +42,9 @@ class Settings(BaseSettings):
         "from it alone. Empty means http://HOST:PORT.",
     )
     host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
-    port: int = Field(default=8700, ge=1, le=65535, description="Port that it listens on.")
+    port: int = Field(
+        default=8700, ge=0, le=65535, description="Port that it listens on; 0 takes a free one."
+    )
     master_key: SecretStr = Field(
         default=SecretStr(""),
         description="Master keys as `id:base64` of 32 bytes, the current one first, separated by "

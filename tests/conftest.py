@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import missing
+from tests.support import missing, network
 from tests.support.postgres import PostgresServer, shared_server
+
+
+def pytest_configure() -> None:
+    """Cut the tests off from the network."""
+    network.stay_inside()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

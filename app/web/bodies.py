@@ -1,6 +1,6 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from starlette.requests import Request
@@ -11,6 +11,8 @@ from app.core.strict_json import parse_json
 
 T = TypeVar("T")
 
+_LENGTH_DIGITS: Final = 18
+
 
 async def raw(request: Request, most: int) -> bytes:
     """Return the body, reading no more than is allowed.
@@ -18,7 +20,7 @@ async def raw(request: Request, most: int) -> bytes:
     :raises PayloadTooLarge: it is longer than ``most`` bytes.
     """
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most:
+    if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > most):
         raise _too_large(most)
     chunks: list[bytes] = []
     size = 0

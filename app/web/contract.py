@@ -26,6 +26,22 @@ PROBLEM: Final[dict[str, Any]] = {
         "detail": {"type": "string"},
         "pointer": {"type": "string", "description": "RFC 6901 pointer of the offending input."},
         "retry_after": {"type": "number"},
+        "instance": {"type": "string", "description": "Id of the call, as in X-Request-ID."},
+    },
+}
+SCHEMES: Final[dict[str, Any]] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key, `ask_...`."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "assentry_session",
+        "description": "A signed-in person; over TLS the cookie is named `__Host-assentry`.",
+    },
+    "form_token": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "The session's form token, needed by calls that change something.",
     },
 }
 _REFUSALS: Final = (400, 401, 403, 429, 503)
@@ -47,7 +63,7 @@ class Operation:
     """One method of one address.
 
     :ivar body: the struct of its JSON body, or a JSON schema, or None.
-    :ivar answer: the struct of its JSON answer; None for one without body.
+    :ivar answer: the struct of its JSON answer, or a JSON schema; None for one without body.
     :ivar statuses: statuses of success.
     :ivar refusals: further statuses of problems.
     :ivar public: needs no authentication.
@@ -118,7 +134,7 @@ def openapi(operations: tuple[Operation, ...], *, title: str, version: str) -> d
         "paths": paths,
         "components": {
             "schemas": {**components, "Problem": PROBLEM},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": SCHEMES,
         },
     }
 
@@ -127,7 +143,7 @@ def _describe(operation: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "security": [] if operation.public else [{"key": []}],
+        "security": [] if operation.public else _security(operation.method),
         "responses": _responses(operation, refs),
         **operation.extra,
     }
@@ -150,6 +166,13 @@ def _describe(operation: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
     return described
 
 
+def _security(method: str) -> list[dict[str, list[str]]]:
+    session: dict[str, list[str]] = {"session": []}
+    if method not in ("GET", "HEAD"):
+        session["form_token"] = []
+    return [{"key": []}, session]
+
+
 def _path_names(path: str) -> list[str]:
     return [part[1:-1] for part in path.split("/") if part.startswith("{")]
 
@@ -159,7 +182,8 @@ def _responses(operation: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
     for status in operation.statuses:
         found[str(status)] = {"description": HTTPStatus(status).phrase}
         if operation.answer is not None:
-            schema = refs.get(operation.answer, {})
+            answer = operation.answer
+            schema = refs[answer] if isinstance(answer, type) else answer
             found[str(status)]["content"] = {operation.media_type: {"schema": schema}}
     codes = set(operation.refusals)
     if not operation.public:

@@ -7,10 +7,17 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 
-from app.core.errors import CrossOrigin, InvalidKey, RateLimited, Unauthenticated
+from app.core.errors import (
+    AddressForbidden,
+    CrossOrigin,
+    InvalidKey,
+    RateLimited,
+    Unauthenticated,
+)
 from app.core.principals import Caller
 from app.factory import Services
 from app.services.limits import Window
+from app.web import refusals
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
@@ -32,11 +39,19 @@ def remote_ip(connection: HTTPConnection) -> str:
     trusted = services_of(connection).settings.trusted_proxies
     if not trusted or not _within(peer, trusted):
         return peer
-    claimed = connection.headers.get("x-forwarded-for", "").split(",")
+    claimed = ",".join(connection.headers.getlist("x-forwarded-for")).split(",")
     for text in reversed([part.strip() for part in claimed if part.strip()]):
         if not _within(text, trusted):
-            return text
+            return text if _is_address(text) else peer
     return peer
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _within(address: str, networks: str) -> bool:
@@ -54,20 +69,32 @@ async def caller_of(request: Request) -> Caller:
     :raises CrossOrigin: a browser's call that changes something without the form's token.
     :raises RateLimited: the key has used up its limit.
     """
-    header = request.headers.get("authorization")
-    services = services_of(request)
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer":
-            raise InvalidKey
-        caller = await services.access.key_caller(token.strip(), remote_ip(request))
+    caller = await identify(request)
+    if caller.key is not None:
         await _limit(request, caller)
-        return caller
-    caller = await session_of(request)
-    if request.method not in SAFE:
+    elif request.method not in SAFE:
         check_origin(request)
         check_form_token(caller, request.headers.get("x-csrf-token", ""))
     return caller
+
+
+async def identify(request: Request) -> Caller:
+    """Return who calls, without counting the call; long streams ask this again and again.
+
+    :raises Unauthenticated: nobody that is known, or no longer.
+    """
+    header = request.headers.get("authorization")
+    if header is None:
+        return await session_of(request)
+    scheme, _, token = header.partition(" ")
+    address = remote_ip(request)
+    try:
+        # A scheme of another name holds no key: the empty token is refused like an unknown one.
+        key = token.strip() if scheme.lower() == "bearer" else ""
+        return await services_of(request).access.key_caller(key, address)
+    except (InvalidKey, AddressForbidden) as error:
+        await refusals.note(request, error.code, address)
+        raise
 
 
 async def _limit(request: Request, caller: Caller) -> None:

@@ -27,7 +27,7 @@ _NAMES: Final = frozenset(
     }
 )  # fmt: skip
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:*@-]{1,128}")
-_NUMBER: Final = re.compile(r"\d{1,9}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 def once(query: QueryParams, names: Collection[str]) -> dict[str, str]:

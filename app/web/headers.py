@@ -1,15 +1,17 @@
-"""Pure ASGI around everything: the Host check (T33), request ids and security headers (T14)."""
+"""Pure ASGI around everything: the Host check (T33), request ids, security headers (T14), bugs."""
 
 import re
+import secrets
 from collections.abc import MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import Invalid
+from app.core.errors import Invalid, InvalidFilter
 from app.settings import Settings
-from app.web.problems import problem
+from app.web.problems import bug, problem
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -54,15 +56,36 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def add(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self._decorate(scope, message)
             await send(message)
 
-        if not self._is_ours(scope):
-            await problem(WrongHost())(scope, receive, add)
+        number = scope.setdefault("state", {})["request_id"] = secrets.token_hex(8)
+        refused = self._refusal(scope)
+        if refused is not None:
+            await problem(refused, number)(scope, receive, add)
             return
-        await self._app(scope, receive, add)
+        try:
+            await self._app(scope, receive, add)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            answer = bug(error, number)
+            if started:
+                raise
+            await answer(scope, receive, add)
+
+    def _refusal(self, scope: Scope) -> Invalid | None:
+        if not self._is_ours(scope):
+            return WrongHost()
+        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+            return InvalidFilter("an address holds no character NUL")
+        return None
 
     def _is_ours(self, scope: Scope) -> bool:
         found = [value for name, value in scope["headers"] if name == b"host"]
@@ -74,6 +97,7 @@ class Guard:
     def _decorate(self, scope: Scope, message: MutableMapping[str, Any]) -> None:
         headers: list[tuple[bytes, bytes]] = message["headers"]
         headers.extend(self._headers)
+        headers.append((b"x-request-id", scope["state"]["request_id"].encode()))
         if not any(name == b"cache-control" for name, _ in headers):
             headers.append(_NO_STORE)
         window = scope.get("state", {}).get("window")

@@ -338,6 +338,20 @@ class PasswordIn(Strict):
     new: Annotated[str, Meta(max_length=256)]
 
 
+class SignInIn(Strict):
+    """An account and its password."""
+
+    email: Annotated[str, Meta(min_length=3, max_length=254)]
+    password: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SessionOut(Out):
+    """A new session; its token is in the cookie alone."""
+
+    person_id: str
+    csrf_token: str
+
+
 class InstallationOut(Out):
     """What holds for the whole installation."""
 

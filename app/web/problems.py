@@ -2,6 +2,9 @@
 
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
+from math import ceil
+from traceback import format_exception
 from typing import Any, Final
 
 import orjson
@@ -32,7 +35,9 @@ FAMILIES: Final[tuple[tuple[type[errors.AssentryError], int, str], ...]] = (
 _ROUTING: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take this method."),
+    413: ("payload_too_large", "The body is larger than the server accepts."),
 }
+_RETRIED: Final = frozenset({429, 503})
 
 log = structlog.get_logger()
 
@@ -42,8 +47,11 @@ def status_of(error: errors.AssentryError) -> int:
     return next((status for family, status, _ in FAMILIES if isinstance(error, family)), 500)
 
 
-def problem(error: errors.AssentryError) -> Response:
-    """Return the answer for an expected error."""
+def problem(error: errors.AssentryError, instance: str = "") -> Response:
+    """Return the answer for an expected error.
+
+    :param instance: the id of the call, which the answer's header carries too.
+    """
     status, title = next(
         ((status, title) for family, status, title in FAMILIES if isinstance(error, family)),
         (500, "Error"),
@@ -56,12 +64,17 @@ def problem(error: errors.AssentryError) -> Response:
         "code": error.code,
         "detail": error.detail,
     }
+    if instance:
+        document["instance"] = instance
     if error.pointer:
         document["pointer"] = error.pointer
     headers: dict[str, str] = {}
-    if error.retry_after is not None:
-        document["retry_after"] = error.retry_after
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    after = error.retry_after
+    if after is None and status in _RETRIED:
+        after = 1
+    if after is not None:
+        document["retry_after"] = after
+        headers["Retry-After"] = str(max(1, ceil(after)))
     if status == 401:  # noqa: PLR2004 - RFC 9110 section 15.5.2
         headers["WWW-Authenticate"] = 'Bearer realm="assentry"'
     return answer(document, status, headers)
@@ -77,38 +90,50 @@ def answer(
     )  # fmt: skip
 
 
-async def on_error(_request: Request, error: Exception) -> Response:
+def instance_of(request: Request) -> str:
+    """Return the id of a call."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+async def on_error(request: Request, error: Exception) -> Response:
     """Answer an expected error."""
     assert isinstance(error, errors.AssentryError)
-    return problem(error)
+    return problem(error, instance_of(request))
 
 
-async def on_http_error(_request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the router itself refuses."""
     assert isinstance(error, HTTPException)
     code, detail = _ROUTING.get(error.status_code, ("http_error", str(error.detail)))
     document = {
         "type": f"/problems/{code}",
-        "title": detail,
+        "title": HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
         "code": code,
         "detail": detail,
+        "instance": instance_of(request),
     }
     return answer(document, error.status_code, error.headers)
 
 
-async def on_validation(_request: Request, error: Exception) -> Response:
-    """Answer path and query parameters that do not have their type."""
+async def on_validation(request: Request, error: Exception) -> Response:
+    """Answer input that does not have its type, naming every place."""
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    where = "/".join(str(part) for part in first["loc"])
-    return problem(errors.InvalidFilter(f"{where}: {first['msg']}", pointer=f"/{where}"))
+    places = ["/" + "/".join(str(part) for part in found["loc"]) for found in error.errors()]
+    message = f"{places[0]}: {error.errors()[0]['msg']}"
+    refused = errors.InvalidField(message, pointer=places[0], extra={"pointers": places})
+    return problem(refused, instance_of(request))
 
 
-async def on_bug(_request: Request, error: Exception) -> Response:
-    """Answer what nobody expected: logged once, under an id that the answer carries."""
-    number = secrets.token_hex(8)
-    log.error("bug", bug=number, exc_info=error)
+async def on_bug(request: Request, error: Exception) -> Response:
+    """Answer what nobody expected."""
+    return bug(error, instance_of(request) or secrets.token_hex(8))
+
+
+def bug(error: Exception, number: str) -> Response:
+    """Return the answer to what nobody expected: logged once, under the id that it carries."""
+    trace = "".join(format_exception(error))  # text, so that no renderer adds local variables
+    log.error("bug", bug=number, exception=trace)
     document = {
         "type": "/problems/internal",
         "title": "Internal error",

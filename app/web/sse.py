@@ -1,21 +1,28 @@
 """Server-sent events, as plain ASGI (WHATWG HTML, section 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, Final
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.core.errors import AssentryError, Forbidden, Unauthenticated
 from app.core.principals import Caller
-from app.web.deps import caller_of, services_of, session_of
+from app.core.principals import Scope as Right
+from app.services.access import require
+from app.web.deps import caller_of, identify, services_of, session_of
 from app.web.filters import once
 from app.web.views import dump, render
 from app.web.waiters import waiter
 
 HEARTBEAT: Final = 15.0
 """Seconds between comments that keep the connection open."""
+
+log = structlog.get_logger()
 
 _START: Final = {
     "type": "http.response.start",
@@ -27,17 +34,18 @@ _START: Final = {
     ],
 }
 
-Source = AsyncIterator[bytes]
+Source = AsyncGenerator[bytes, None]
 
 
 class EventStream(Response):
     """Sends what a source yields until it ends or the client is gone."""
 
-    def __init__(self, source: Source, caller: Caller, most: int) -> None:
-        """Stream ``source`` for a caller who may hold ``most`` such calls open."""
+    def __init__(self, request: Request, source: Source, caller: Caller) -> None:
+        """Stream ``source`` to the caller of a request."""
+        self._request = request
         self._source = source
         self._caller = caller
-        self._most = most
+        self._most = services_of(request).settings.max_waiters_per_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         """Serve the stream."""
@@ -46,13 +54,35 @@ class EventStream(Response):
             await _until_gone(self._pump(send), receive)
 
     async def _pump(self, send: Send) -> None:
+        """Send what the source yields, and a comment whenever it is silent for a while."""
         await send({"type": "http.response.body", "body": b": here\n\n", "more_body": True})
-        async for data in beating(self._source):
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+        async with aclosing(self._source) as source, asyncio.TaskGroup() as group:
+            coming = group.create_task(_next(source))
+            try:
+                while (data := await self._heard(coming)) is not None:
+                    if data:
+                        coming = group.create_task(_next(source))
+                    part = data or b": still here\n\n"
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            finally:
+                coming.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _heard(self, coming: "asyncio.Task[bytes | None]") -> bytes | None:
+        """Return what came, nothing after a silence, or None at the end.
 
-async def _until_gone(work: Awaitable[None], receive: Receive) -> None:
+        It also ends for a caller whose key or session is over meanwhile.
+        """
+        done, _ = await asyncio.wait({coming}, timeout=HEARTBEAT)
+        data = coming.result() if done else b""
+        try:
+            await identify(self._request)
+        except (Unauthenticated, Forbidden):
+            return None
+        return data
+
+
+async def _until_gone(work: Coroutine[Any, Any, None], receive: Receive) -> None:
     """Run until the work ends or the client disconnects."""
 
     async def watch() -> None:
@@ -60,34 +90,18 @@ async def _until_gone(work: Awaitable[None], receive: Receive) -> None:
             pass
 
     async with asyncio.TaskGroup() as group:
-        tasks = {group.create_task(_awaited(work)), group.create_task(watch())}
+        tasks = {group.create_task(work), group.create_task(watch())}
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
-
-
-async def beating(source: Source) -> Source:
-    """Yield what the source yields, and a comment whenever it is silent for a while."""
-    async with asyncio.TaskGroup() as group:
-        coming = group.create_task(_next(source))
-        while True:
-            done, _ = await asyncio.wait({coming}, timeout=HEARTBEAT)
-            if not done:
-                yield b": still here\n\n"
-                continue
-            data = coming.result()
-            if data is None:
-                return
-            yield data
-            coming = group.create_task(_next(source))
-
-
 async def _next(source: Source) -> bytes | None:
-    return await anext(source, None)
+    try:
+        return await anext(source, None)
+    except AssentryError as error:
+        log.info("stream_ended", code=error.code)
+        return None
 
 
 def event(name: str, data: bytes, number: int | None = None) -> bytes:
@@ -113,7 +127,15 @@ async def request_events(request: Request) -> Response:
             if found.final:
                 return
 
-    return EventStream(source(), caller, services.settings.max_waiters_per_key)
+    return EventStream(request, source(), caller)
+
+
+def _check_follower(caller: Caller) -> None:
+    """Refuse before the stream begins what ``feed.follow`` would refuse within it."""
+    require(caller, Right.REQUEST_READ)
+    if caller.person is None:
+        message = "only people follow everything"
+        raise Forbidden(message)
 
 
 def followed(
@@ -125,6 +147,7 @@ def followed(
         once(request.query_params, ())
         caller = await who(request)
         services = services_of(request)
+        _check_follower(caller)
         changes = services.feed.follow(caller)
 
         async def source() -> Source:
@@ -134,7 +157,7 @@ def followed(
                 elif change[0] != "store":
                     yield event("change", dump({"kind": change[0], "id": change[1]}))
 
-        return EventStream(source(), caller, services.settings.max_waiters_per_key)
+        return EventStream(request, source(), caller)
 
     return follow
 

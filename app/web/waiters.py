@@ -6,8 +6,18 @@ from contextlib import contextmanager
 
 from app.core.errors import TooManyWaiters
 from app.core.principals import Caller
+from app.settings import Settings
 
 _open: Counter[str] = Counter()
+
+
+def may_wait(caller: Caller, settings: Settings) -> bool:
+    """Whether the caller may hold one more waiting call open."""
+    return _open[_name(caller)] < settings.max_waiters_per_key
+
+
+def _name(caller: Caller) -> str:
+    return caller.actor.reference if caller.key is None else caller.key.id
 
 
 @contextmanager
@@ -16,7 +26,7 @@ def waiter(caller: Caller, most: int) -> Generator[None, None, None]:
 
     :raises TooManyWaiters: the caller has that many open already.
     """
-    name = caller.actor.reference if caller.key is None else caller.key.id
+    name = _name(caller)
     if _open[name] >= most:
         raise TooManyWaiters(retry_after=5)
     _open[name] += 1

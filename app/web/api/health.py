@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError, StoreUnavailable
+from app.core.errors import StoreUnavailable
 from app.web.api.replies import reply
 from app.web.deps import services_of
 from app.web.filters import once
@@ -19,6 +19,6 @@ async def ready(request: Request) -> Response:
     once(request.query_params, ())
     try:
         await services_of(request).store.read(lambda tx: tx.policies.revision())
-    except (AssentryError, OSError) as error:
+    except Exception as error:
         raise StoreUnavailable(retry_after=1) from error
     return reply(HealthOut(status="ready"))

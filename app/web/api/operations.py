@@ -4,7 +4,17 @@ from typing import Any, Final
 
 from app.core.policy import policy_json_schema
 from app.web import sse
-from app.web.api import agents, audit, credentials, health, people, policies, requests, targets
+from app.web.api import (
+    agents,
+    audit,
+    credentials,
+    health,
+    people,
+    policies,
+    requests,
+    session,
+    targets,
+)
 from app.web.contract import Operation, Query
 from app.web.filters import MAX_LIMIT, MAX_WAIT
 from app.web.models import (
@@ -47,6 +57,8 @@ from app.web.models_directory import (  # fmt: skip
     PersonOut,
     PersonUpdateIn,
     RotateIn,
+    SessionOut,
+    SignInIn,
     TargetIn,
     TargetList,
     TargetOut,
@@ -94,13 +106,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", "/api/events", sse.api_events, "Follow everything (people)", str, media_type=_STREAM),
     Operation("GET", _P, policies.index, "List policies in the order of evaluation", PolicyList),
     Operation("POST", _P, policies.create, "Create a policy", PolicyOut, policy_json_schema(), statuses=(201,)),
-    Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", None, DryRunIn),
-    Operation("GET", f"{_P}/schema", policies.schema, "Read the JSON schema of a policy"),
+    Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", _OBJECT, DryRunIn),
+    Operation("GET", f"{_P}/schema", policies.schema, "Read the JSON schema of a policy", _OBJECT),
     Operation("GET", _P1, policies.get, "Read a policy", PolicyOut),
     Operation("PUT", _P1, policies.update, "Change a policy", PolicyOut, PolicyUpdateIn),
     Operation("DELETE", _P1, policies.delete, "Remove a policy", statuses=(204,)),
     Operation("GET", f"{_P1}/versions", policies.versions, "List a policy's versions", VersionList),
-    Operation("GET", f"{_P1}/versions/{{version}}", policies.version, "Read one version's document"),
+    Operation("GET", f"{_P1}/versions/{{version}}", policies.version, "Read one version's document", policy_json_schema()),
     Operation("GET", _T, targets.index, "List targets", TargetList),
     Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _T1, targets.get, "Read a target", TargetOut),
@@ -132,6 +144,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
     Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
+    Operation("POST", "/api/session", session.sign_in, "Sign in; the answer sets the session's cookie", SessionOut, SignInIn, statuses=(201,), refusals=(400, 401, 403, 429, 503), public=True),
+    Operation("DELETE", "/api/session", session.sign_out, "Sign out", statuses=(204,)),
     Operation("GET", "/health", health.health, "Whether the process is alive", HealthOut, refusals=(400,), public=True),
     Operation("GET", "/ready", health.ready, "Whether it can do its work", HealthOut, refusals=(400, 503), public=True),
 )

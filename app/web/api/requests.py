@@ -3,12 +3,14 @@
 import hashlib
 import re
 from typing import Final, Literal
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.action import Urgency
 from app.core.errors import InvalidFilter, NotFound, UnsupportedMediaType
+from app.core.principals import Scope
 from app.core.request import Ballot, Choice, Status
 from app.services.intake import Asked
 from app.services.results import result_document
@@ -18,7 +20,7 @@ from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
 from app.web.views import audit_document, dump, render, render_page
-from app.web.waiters import waiter
+from app.web.waiters import may_wait, waiter
 
 JSON: Final = "application/json"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -52,7 +54,7 @@ async def create(request: Request) -> Response:
     made = await services.intake.submit(caller, asked, remote_ip=remote_ip(request))
     headers = {"Location": f"/api/requests/{made.id}"}
     seconds = _preferred_wait(request)
-    if seconds:
+    if seconds and caller.may(Scope.REQUEST_READ) and may_wait(caller, services.settings):
         headers["Preference-Applied"] = f"wait={seconds}"
         with waiter(caller, services.settings.max_waiters_per_key):
             made = await services.feed.wait(caller, made.id, seconds)
@@ -79,7 +81,7 @@ async def get(request: Request) -> Response:
     caller = await caller_of(request)
     request_id = request.path_params["request_id"]
     services = services_of(request)
-    if not request.url.query:
+    if not request.scope["query_string"]:
         return _json(render(await services.requests.get(caller, request_id)))
     given = once(request.query_params, ("wait", "until"))
     seconds = number(given, "wait", 0, 0, MAX_WAIT)
@@ -103,7 +105,13 @@ async def page(request: Request) -> Response:
     found = await services_of(request).requests.page(caller, wanted, limit)
     older = None if found.older is None else encode(Cursor("before", found.older), of)
     newer = None if found.newer is None else encode(Cursor("after", found.newer), of)
-    return _json(render_page(found.items, older, newer))
+    headers = None if older is None else {"Link": _following(request, older)}
+    return _json(render_page(found.items, older, newer), 200, headers)
+
+
+def _following(request: Request, cursor: str) -> str:
+    given = {**request.query_params, "cursor": cursor}
+    return f'</api/requests?{urlencode(given)}>; rel="next"'
 
 
 async def decide(request: Request) -> Response:

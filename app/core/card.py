@@ -1,0 +1,106 @@
+"""What a person is shown of a request, computed by us, the same for every surface.
+
+The order is that of every surface: verb and target, why it is asked, what will run, what the
+agent says. Nothing of the agent's stands in our own sentences.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from app.core.action import HttpAction, PlainAction, Submission
+from app.core.canonical import canonical
+from app.core.errors import MalformedJson
+from app.core.strict_json import parse_json
+
+_EFFECTS: Final = {
+    "GET": "reads", "HEAD": "reads", "OPTIONS": "reads", "POST": "creates or triggers",
+    "PUT": "replaces", "PATCH": "changes", "DELETE": "deletes",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of what will run.
+
+    :ivar note: how it is to be read, such as ``JSON, formatted``.
+    :ivar exact: the exact form, where ``text`` is a formatted one.
+    """
+
+    title: str
+    text: str
+    note: str = ""
+    exact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is shown for approval.
+
+    :ivar verb: what the approve button says, such as ``DELETE``.
+    :ivar headline: verb and target in one line.
+    :ivar consequence: what this kind of action does, in a word.
+    :ivar added: what the vault adds, named without values.
+    """
+
+    verb: str
+    headline: str
+    consequence: str
+    blocks: tuple[Block, ...]
+    added: tuple[str, ...]
+    context: str
+    reason: str
+
+
+def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
+    """Return the card of a submission."""
+    action = submission.action
+    context = _pretty(submission.context) if submission.context else ""
+    if isinstance(action, PlainAction):
+        params = Block("Parameters", _pretty(action.params), "JSON, formatted",
+                       canonical(action.params).decode())  # fmt: skip
+        return Card(
+            action.name, action.name, "is carried out by the agent itself", (params,), added,
+            context, submission.reason,
+        )  # fmt: skip
+    host = urlsplit(submission.target.base_url).netloc if submission.target else "?"
+    line = f"{action.method} {host} {_target(action)}"
+    return Card(
+        action.method, line, _EFFECTS.get(action.method, "acts"), _http_blocks(action), added,
+        context, submission.reason,
+    )  # fmt: skip
+
+
+def _target(action: HttpAction) -> str:
+    return f"{action.path}?{action.query}" if action.query else action.path
+
+
+def _http_blocks(action: HttpAction) -> tuple[Block, ...]:
+    blocks = [Block("Request line", f"{action.method} {_target(action)}")]
+    if action.headers:
+        lines = "\n".join(f"{name}: {value}" for name, value in action.headers)
+        blocks.append(Block("Headers", lines))
+    if action.body:
+        blocks.append(_body(action.body))
+    return tuple(blocks)
+
+
+def _body(body: bytes) -> Block:
+    size = f"{len(body):,} bytes"
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        digest = hashlib.sha256(body).hexdigest()
+        note = f"not text: base64, {size}, SHA-256 {digest}"
+        return Block("Body", base64.b64encode(body).decode(), note)
+    try:
+        return Block("Body", _pretty(parse_json(body)), f"JSON, formatted, {size}", text)
+    except MalformedJson:
+        return Block("Body", text, f"text, {size}")
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

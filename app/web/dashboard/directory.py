@@ -1,0 +1,227 @@
+"""Agents and keys, people, and the record."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.errors import AssentryError, InvalidField
+from app.core.instant import plus
+from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
+from app.web.cursors import Cursor, decode, encode
+from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.rendering import page
+from app.web.deps import services_of
+from app.web.problems import status_of
+
+AUDIT_PAGE = 100
+
+
+@signed_in
+async def agents(request: Request, caller: Caller) -> Response:
+    """Show all agents, with a form to add one."""
+    return await _agents(request, caller)
+
+
+async def _agents(request: Request, caller: Caller, error: AssentryError | None = None) -> Response:
+    services = services_of(request)
+    return page(
+        request, "agents.html", caller=caller, agents=await services.agents.list(caller),
+        people=await services.people.list(caller), admin=caller.may(Scope.ADMIN),
+        form=request.state.form if error else Form(), error=error,
+        status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+@signed_in
+async def create_agent(request: Request, caller: Caller) -> Response:
+    """Add an agent."""
+    form: Form = request.state.form
+    try:
+        agent = await services_of(request).agents.create(
+            caller, name=form["name"], description=form["description"],
+            owner_id=form["owner_id"] or None, open_limit=form.number("open_limit", 100),
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _agents(request, caller, error)
+    return to(f"/agents/{agent.id}")
+
+
+@signed_in
+async def agent(request: Request, caller: Caller) -> Response:
+    """Show an agent and its keys."""
+    return await _agent(request, caller)
+
+
+async def _agent(
+    request: Request,
+    caller: Caller,
+    error: AssentryError | None = None,
+    *,
+    secret: str = "",
+) -> Response:
+    services = services_of(request)
+    agent_id = request.path_params["agent_id"]
+    admin = caller.may(Scope.ADMIN)
+    return page(
+        request, "agent.html", caller=caller, agent=await services.agents.get(caller, agent_id),
+        keys=await services.agents.list_keys(caller, agent_id=agent_id) if admin else [],
+        people=await services.people.list(caller), scopes=sorted(AGENT_SCOPES), admin=admin,
+        secret=secret, error=error, status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+@signed_in
+async def update_agent(request: Request, caller: Caller) -> Response:
+    """Change, freeze or release an agent."""
+    form: Form = request.state.form
+    services = services_of(request)
+    agent_id = request.path_params["agent_id"]
+    try:
+        if form["frozen"]:
+            await services.agents.update(caller, agent_id, frozen=form["frozen"] == "yes")
+        else:
+            await services.agents.update(
+                caller, agent_id, name=form["name"], description=form["description"],
+                owner_id=form["owner_id"], open_limit=form.number("open_limit", 100),
+            )  # fmt: skip
+    except AssentryError as error:
+        return await _agent(request, caller, error)
+    return to(f"/agents/{agent_id}")
+
+
+@signed_in
+async def create_key(request: Request, caller: Caller) -> Response:
+    """Make a key and show it, this once."""
+    form: Form = request.state.form
+    try:
+        services = services_of(request)
+        days = form.number("days", 0)
+        _, secret = await services.agents.create_key(
+            caller, name=form["name"], scopes=_scopes(form),
+            agent_id=request.path_params["agent_id"], permissions=_permissions(form),
+            networks=form.lines("networks"), rate_limit=form.number("rate_limit", 0) or None,
+            expires_at=plus(services.clock.now(), days * 86_400) if days else None,
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _agent(request, caller, error)
+    return await _agent(request, caller, secret=secret)
+
+
+def _scopes(form: Form) -> list[str]:
+    return [scope.value for scope in sorted(PERSON_SCOPES | AGENT_SCOPES) if form.ticked(scope)]
+
+
+def _permissions(form: Form) -> list[Permission] | None:
+    """Read lines such as ``github GET,HEAD /repos/**``; none means every target."""
+    lines = [line.split() for line in form["permissions"].splitlines() if line.strip()]
+    if not lines:
+        return None
+    found: list[Permission] = []
+    for words in lines:
+        target, methods, *paths = [*words, "*"] if len(words) == 1 else words
+        if any(not path.startswith("/") for path in paths):
+            message = "write a target, its methods and its paths, such as: github GET /repos/**"
+            raise InvalidField(message, pointer="/permissions")
+        chosen = () if methods == "*" else tuple(methods.upper().split(","))
+        found.append(Permission(target, chosen, tuple(paths)))
+    return found
+
+
+@signed_in
+async def change_key(request: Request, caller: Caller) -> Response:
+    """Revoke or rotate a key."""
+    form: Form = request.state.form
+    services = services_of(request)
+    key_id = request.path_params["key_id"]
+    try:
+        if form["change"] == "revoke":
+            await services.agents.revoke_key(caller, key_id)
+            return to(f"/agents/{request.path_params['agent_id']}")
+        grace = form.number("grace_minutes", 0) * 60
+        _, secret = await services.agents.rotate_key(caller, key_id, grace)
+    except AssentryError as error:
+        return await _agent(request, caller, error)
+    return await _agent(request, caller, secret=secret)
+
+
+# --- people ---
+
+
+@signed_in
+async def people(request: Request, caller: Caller) -> Response:
+    """Show all people, with a form to add one."""
+    return await _people(request, caller)
+
+
+async def _people(request: Request, caller: Caller, error: AssentryError | None = None) -> Response:
+    services = services_of(request)
+    return page(
+        request, "people.html", caller=caller, people=await services.people.list(caller),
+        roles=list(Role), admin=caller.may(Scope.ADMIN),
+        owner_may_decide=await services.people.owner_may_decide(),
+        form=request.state.form if error else Form(), error=error,
+        status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+@signed_in
+async def create_person(request: Request, caller: Caller) -> Response:
+    """Add a person."""
+    form: Form = request.state.form
+    try:
+        await services_of(request).people.create(
+            caller, name=form["name"], email=form["email"], role=_role(form),
+            password=form["password"],
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _people(request, caller, error)
+    return to("/people")
+
+
+def _role(form: Form) -> Role:
+    try:
+        return Role(form["role"])
+    except ValueError as error:
+        message = "choose a role"
+        raise InvalidField(message, pointer="/role") from error
+
+
+@signed_in
+async def update_person(request: Request, caller: Caller) -> Response:
+    """Change a person's role, or switch the account on or off."""
+    form: Form = request.state.form
+    active = {"yes": True, "no": False}.get(form["active"])
+    try:
+        await services_of(request).people.update(
+            caller, request.path_params["person_id"], active=active,
+            role=_role(form) if form["role"] else None,
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _people(request, caller, error)
+    return to("/people")
+
+
+@signed_in
+async def set_owner(request: Request, caller: Caller) -> Response:
+    """Say whether owners may decide their own agents' requests."""
+    form: Form = request.state.form
+    allowed = form.ticked("owner_may_decide")
+    await services_of(request).people.set_owner_may_decide(caller, allowed)
+    return to("/people")
+
+
+# --- the record ---
+
+
+@signed_in
+async def audit(request: Request, caller: Caller) -> Response:
+    """Show the record, newest first."""
+    text = request.query_params.get("cursor")
+    before = None if text is None else int(decode(text, "audit").id)
+    found = await services_of(request).audit.page(caller, before=before, limit=AUDIT_PAGE + 1)
+    older = None
+    if len(found) > AUDIT_PAGE:
+        older = encode(Cursor("before", str(found[AUDIT_PAGE - 1].seq)), "audit")
+    return page(
+        request, "audit.html", caller=caller, records=found[:AUDIT_PAGE], older=older,
+        newest=before is None,
+    )  # fmt: skip

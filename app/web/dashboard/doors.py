@@ -1,0 +1,141 @@
+"""What every page needs: who is signed in, the form's fields, and errors as pages."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Final
+from urllib.parse import parse_qsl, quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.core.errors import AssentryError, Invalid, Unauthenticated, UnsupportedMediaType
+from app.core.principals import Caller
+from app.web.bodies import raw
+from app.web.dashboard.rendering import page
+from app.web.deps import check_form_token, check_origin, cookie_name, services_of, session_of
+from app.web.problems import status_of
+
+MAX_FORM: Final = 300_000
+"""Most bytes of a form."""
+
+Page = Callable[[Request], Awaitable[Response]]
+SignedIn = Callable[[Request, Caller], Awaitable[Response]]
+
+
+class Form(dict[str, str]):
+    """The fields of a posted form; a field that was not sent is empty."""
+
+    def __missing__(self, name: str) -> str:
+        """Return the empty text."""
+        return ""
+
+    def ticked(self, name: str) -> bool:
+        """Whether a check box is ticked."""
+        return self[name] == "on"
+
+    def number(self, name: str, default: int) -> int:
+        """Return a whole number.
+
+        :raises Invalid: the field holds something else.
+        """
+        text = self[name].strip()
+        if not text:
+            return default
+        if not text.isascii() or not text.isdecimal() or len(text) > 9:  # noqa: PLR2004 - an int32
+            message = f"{name.replace('_', ' ')} is a whole number"
+            raise Invalid(message, pointer=f"/{name}")
+        return int(text)
+
+    def lines(self, name: str) -> list[str]:
+        """Return the words of a field, separated by white space or commas."""
+        return self[name].replace(",", " ").split()
+
+
+async def form_of(request: Request) -> Form:
+    """Return the fields of a form.
+
+    :raises UnsupportedMediaType: it is no form.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        message = "send the page's form"
+        raise UnsupportedMediaType(message)
+    try:
+        text = (await raw(request, MAX_FORM)).decode()
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=100)
+    except ValueError as error:
+        message = "the form cannot be read"
+        raise Invalid(message) from error
+    return Form({name: value.replace("\r\n", "\n") for name, value in pairs})
+
+
+def signed_in(handler: SignedIn) -> Page:
+    """Let signed-in people in; send others to the sign-in page and back.
+
+    A posted form must come from our own page and hold the session's token (T13).
+    """
+
+    @wraps(handler)
+    async def door(request: Request) -> Response:
+        try:
+            caller = await session_of(request)
+        except Unauthenticated:
+            return await _to_sign_in(request)
+        try:
+            if request.method == "POST":
+                check_origin(request)
+                form = await form_of(request)
+                check_form_token(caller, form["form_token"])
+                request.state.form = form
+            return await handler(request, caller)
+        except AssentryError as error:
+            return failure(request, error, caller)
+
+    return door
+
+
+def opened(handler: Page) -> Page:
+    """Let everybody in, with errors as pages."""
+
+    @wraps(handler)
+    async def door(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except AssentryError as error:
+            return failure(request, error, None)
+
+    return door
+
+
+async def _to_sign_in(request: Request) -> Response:
+    if await services_of(request).people.setup_open():
+        return RedirectResponse("/setup", 303)
+    here = request.scope["path"] if request.method == "GET" else "/"
+    return RedirectResponse(f"/sign-in?next={quote(here)}", 303)
+
+
+def failure(request: Request, error: AssentryError, caller: Caller | None) -> Response:
+    """Return the page for an error."""
+    status = status_of(error)
+    return page(request, "error.html", caller=caller, status=status, error=error)
+
+
+def to(address: str) -> Response:
+    """Go on to another page after a form was taken."""
+    return RedirectResponse(address, 303)
+
+
+def local(address: str) -> str:
+    """Return an address of ours, or the inbox for any other."""
+    plain = address.isascii() and address.isprintable() and "\\" not in address
+    return address if plain and address.startswith("/") and not address.startswith("//") else "/"
+
+
+def with_session(request: Request, response: Response, token: str) -> Response:
+    """Set the session's cookie on an answer."""
+    settings = services_of(request).settings
+    response.set_cookie(
+        cookie_name(secure=settings.secure_cookies), token, max_age=settings.session_seconds,
+        path="/", secure=settings.secure_cookies, httponly=True, samesite="lax",
+    )  # fmt: skip
+    return response

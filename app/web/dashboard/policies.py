@@ -1,0 +1,181 @@
+"""Policies: the list, the editor, the versions and the dry run."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.action import BoundTarget, Submission, Urgency
+from app.core.asking import build_action, facts_of
+from app.core.errors import AssentryError, InvalidField, MalformedJson
+from app.core.instant import Instant
+from app.core.json_types import JsonValue
+from app.core.principals import Agent, Caller, Scope
+from app.core.strict_json import parse_json
+from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.rendering import page
+from app.web.deps import services_of
+from app.web.problems import status_of
+
+STARTER = {
+    "name": "a name",
+    "description": "",
+    "priority": 100,
+    "enabled": True,
+    "scope": {"actions": ["http.request"]},
+    "rules": [
+        {
+            "name": "reads",
+            "effect": "allow",
+            "match": {"http.method": {"in": ["GET", "HEAD"]}},
+            "reason": "reading changes nothing",
+        }
+    ],
+}
+SAMPLE = '{\n  "method": "GET",\n  "path": "/notes"\n}'
+
+
+@signed_in
+async def index(request: Request, caller: Caller) -> Response:
+    """Show all policies in the order of evaluation."""
+    records = await services_of(request).policies.list(caller)
+    return page(
+        request, "policies.html", caller=caller, records=records,
+        editor=caller.may(Scope.POLICY_WRITE),
+    )  # fmt: skip
+
+
+@signed_in
+async def new(request: Request, caller: Caller) -> Response:
+    """Show an empty editor."""
+    return await _editor(request, caller, json.dumps(STARTER, indent=2))
+
+
+async def _editor(
+    request: Request,
+    caller: Caller,
+    text: str,
+    *,
+    record: Any = None,
+    error: AssentryError | None = None,
+) -> Response:
+    services = services_of(request)
+    versions = [] if record is None else await services.policies.versions(caller, record.id)
+    return page(
+        request, "policy.html", caller=caller, record=record, text=text, versions=versions,
+        editor=caller.may(Scope.POLICY_WRITE), error=error,
+        status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+def _parsed(text: str, pointer: str = "/document") -> Mapping[str, JsonValue]:
+    value = parse_json(text.encode())
+    if not isinstance(value, dict):
+        message = "write a JSON object"
+        raise MalformedJson(message, pointer=pointer)
+    return value
+
+
+@signed_in
+async def create(request: Request, caller: Caller) -> Response:
+    """Add a policy."""
+    form: Form = request.state.form
+    try:
+        document = _parsed(form["document"])
+        record = await services_of(request).policies.create(caller, document)
+    except AssentryError as error:
+        return await _editor(request, caller, form["document"], error=error)
+    return to(f"/policies/{record.id}")
+
+
+@signed_in
+async def one(request: Request, caller: Caller) -> Response:
+    """Show a policy in the editor."""
+    record = await services_of(request).policies.get(caller, request.path_params["policy_id"])
+    text = json.dumps(record.document, indent=2, ensure_ascii=False)
+    return await _editor(request, caller, text, record=record)
+
+
+@signed_in
+async def update(request: Request, caller: Caller) -> Response:
+    """Change a policy."""
+    form: Form = request.state.form
+    services = services_of(request)
+    record = await services.policies.get(caller, request.path_params["policy_id"])
+    try:
+        document = _parsed(form["document"])
+        version = form.number("version", 0)
+        await services.policies.update(caller, record.id, document, version=version)
+    except AssentryError as error:
+        return await _editor(request, caller, form["document"], record=record, error=error)
+    return to(f"/policies/{record.id}")
+
+
+@signed_in
+async def switch(request: Request, caller: Caller) -> Response:
+    """Switch a policy on or off."""
+    form: Form = request.state.form
+    await services_of(request).policies.set_enabled(
+        caller, request.path_params["policy_id"], enabled=form["enabled"] == "yes"
+    )
+    return to("/policies")
+
+
+@signed_in
+async def delete(request: Request, caller: Caller) -> Response:
+    """Remove a policy."""
+    await services_of(request).policies.delete(caller, request.path_params["policy_id"])
+    return to("/policies")
+
+
+@signed_in
+async def dry_run_form(request: Request, caller: Caller) -> Response:
+    """Show the dry run's form."""
+    form = Form(action="http.request", params=SAMPLE, urgency="normal")
+    return await _dry_run(request, caller, form)
+
+
+@signed_in
+async def dry_run(request: Request, caller: Caller) -> Response:
+    """Try the policies on a request; nothing is recorded or carried out."""
+    form: Form = request.state.form
+    try:
+        explanation = await _explain(request, caller, form)
+    except AssentryError as error:
+        return await _dry_run(request, caller, form, error=error)
+    return await _dry_run(request, caller, form, explanation=explanation)
+
+
+async def _explain(request: Request, caller: Caller, form: Form) -> Any:
+    if form["urgency"] not in list(Urgency):
+        message = "choose an urgency"
+        raise InvalidField(message, pointer="/urgency")
+    submission = Submission(
+        agent_id="-",
+        action=build_action(form["action"].strip(), _parsed(form["params"], "/params")),
+        target=BoundTarget("-", form["target"], "", 0) if form["target"] else None,
+        urgency=Urgency(form["urgency"]),
+        reason=form["reason"],
+        context={},
+    )
+    agent = Agent("-", form["agent"] or "an-agent", "", None, 0, False, Instant(0))  # noqa: FBT003
+    facts = facts_of(submission, agent, Instant(0), None, {})
+    return (await services_of(request).policies.dry_run(caller, facts)).to_json()
+
+
+async def _dry_run(
+    request: Request,
+    caller: Caller,
+    form: Form,
+    *,
+    explanation: Any = None,
+    error: AssentryError | None = None,
+) -> Response:
+    services = services_of(request)
+    return page(
+        request, "dry_run.html", caller=caller, form=form, explanation=explanation, error=error,
+        targets=await services.targets.list(caller), agents=await services.agents.list(caller),
+        urgencies=list(Urgency), status=status_of(error) if error else 200,
+    )  # fmt: skip

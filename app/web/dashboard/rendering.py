@@ -1,0 +1,128 @@
+"""Jinja: one environment, a few filters, and ``page``."""
+
+from collections.abc import Iterable
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from app.core.action import unseal
+from app.core.card import card_of
+from app.core.errors import AssentryError
+from app.core.instant import SECOND, Instant, to_datetime
+from app.core.principals import Caller, Role, at_least
+from app.core.request import Request as Asked
+from app.core.visible import visible
+from app.web.deps import services_of
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
+_LONG: Final = 65_536
+_UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+@cache
+def environment() -> Environment:
+    """Return the template environment."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    ours: dict[str, Any] = {
+        "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
+        "zip_self": zip_self,
+    }  # fmt: skip
+    made.filters.update(ours)
+    made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
+    return made
+
+
+def shown(text: str) -> Markup:
+    """Return a text with everything hidden made visible and marked."""
+    parts = [
+        str(escape(piece.text))
+        if piece.kind == "text"
+        else f'<mark class="{piece.kind}">{escape(piece.text)}</mark>'
+        for piece in visible(text).pieces
+    ]
+    return Markup("".join(parts))  # noqa: S704 - every piece was escaped above
+
+
+@pass_context
+def when(context: Context, instant: Instant | None) -> Markup:
+    """Return how long ago or ahead an instant is, with the exact time on hover."""
+    if instant is None:
+        return Markup("–")
+    exact = to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S UTC")
+    iso = to_datetime(instant).isoformat()
+    text = relative(instant, context["now"])
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact, text)
+
+
+def line(item: Asked) -> Markup:
+    """Return the headline of a request in a list, hidden characters made visible."""
+    if len(item.payload) > _LONG:
+        return shown(item.action)
+    try:
+        return shown(card_of(unseal(item.payload), ()).headline)
+    except (ValueError, AssentryError):
+        return shown(f"{item.action} (its payload cannot be read)")
+
+
+def zip_names(values: Iterable[str], named: Iterable[Any]) -> list[tuple[str, str]]:
+    """Return (value, name) pairs for a choice."""
+    return [(value, item.name) for value, item in zip(values, named, strict=True)]
+
+
+def zip_self(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Return each value as its own name, for a choice."""
+    return [(value, value) for value in values]
+
+
+def clock(instant: Instant | None) -> str:
+    """Return the exact time."""
+    if instant is None:
+        return "–"
+    return to_datetime(instant).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def relative(instant: Instant, now: Instant) -> str:
+    """Return a span in words, such as ``3 min ago`` or ``in 2 h``."""
+    seconds = (instant - now) // SECOND
+    size = abs(seconds)
+    if size < 1:
+        return "now"
+    unit, name = next((unit, name) for unit, name in _UNITS if size >= unit)
+    count = size // unit
+    plural = "s" if name == "day" and count != 1 else ""
+    return f"in {count} {name}{plural}" if seconds > 0 else f"{count} {name}{plural} ago"
+
+
+def page(
+    http: Request,
+    template: str,
+    /,
+    *,
+    caller: Caller | None = None,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """Render a template as an answer."""
+    services = services_of(http)
+    values: dict[str, Any] = {
+        "caller": caller,
+        "person": caller.person if caller else None,
+        "form_token": caller.session.form_token if caller and caller.session else "",
+        "now": services.clock.now(),
+        "path": http.scope["path"],
+        "error": None,
+        "base_url": services.settings.public_url,
+        **context,
+    }
+    text = environment().get_template(template).render(values)
+    return HTMLResponse(text, status_code=status)

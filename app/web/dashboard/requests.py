@@ -1,0 +1,145 @@
+"""The inbox, one request, the history, and the decision."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.card import card_of
+from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
+from app.core.principals import Caller
+from app.core.request import Ballot, Choice, Status
+from app.services.requests import RequestFilter
+from app.services.results import result_document
+from app.web.cursors import Cursor, encode
+from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.rendering import page
+from app.web.deps import services_of
+from app.web.filters import request_filter
+from app.web.problems import status_of
+
+WAITING = (Status.PENDING, Status.UNKNOWN)
+INBOX_SIZE = 100
+
+
+@signed_in
+async def inbox(request: Request, caller: Caller) -> Response:
+    """Show what waits for a person."""
+    return await _inbox(request, caller, "inbox.html")
+
+
+@signed_in
+async def inbox_list(request: Request, caller: Caller) -> Response:
+    """Show the inbox's list alone, for the script."""
+    return await _inbox(request, caller, "inbox_list.html")
+
+
+async def _inbox(request: Request, caller: Caller, template: str) -> Response:
+    services = services_of(request)
+    wanted = RequestFilter(statuses=WAITING)
+    found = await services.requests.page(caller, wanted, INBOX_SIZE)
+    counts = await services.requests.waiting(caller)
+    return page(
+        request, template, caller=caller, items=found.items, more=found.older is not None,
+        counts=counts, waiting=sum(counts.get(status, 0) for status in WAITING),
+        agents=await _agent_names(request, caller),
+    )  # fmt: skip
+
+
+async def _agent_names(request: Request, caller: Caller) -> dict[str, str]:
+    agents = await services_of(request).agents.list(caller)
+    return {agent.id: agent.name for agent in agents}
+
+
+@signed_in
+async def history(request: Request, caller: Caller) -> Response:
+    """Show all requests, with filters in the address."""
+    services = services_of(request)
+    query = request.query_params
+    kept = [(name, value) for name, value in query.multi_items() if value]
+    try:
+        wanted, limit, of = request_filter(type(query)(kept))
+    except (InvalidFilter, InvalidCursor) as error:
+        return page(request, "error.html", caller=caller, error=error, status=status_of(error))
+    found = await services.requests.page(caller, wanted, limit)
+    return page(
+        request, "history.html", caller=caller, items=found.items,
+        older=found.older and encode(Cursor("before", found.older), of),
+        newer=found.newer and encode(Cursor("after", found.newer), of),
+        query={name: value for name, value in kept if name != "cursor"},
+        statuses=list(Status), agents=await _agent_names(request, caller),
+        targets=await services.targets.list(caller),
+    )  # fmt: skip
+
+
+@signed_in
+async def one(request: Request, caller: Caller) -> Response:
+    """Show a request with all that its decision needs."""
+    return await _one(request, caller, "request.html")
+
+
+@signed_in
+async def one_status(request: Request, caller: Caller) -> Response:
+    """Show the parts that change, for the script."""
+    return await _one(request, caller, "request_status.html")
+
+
+async def _one(
+    request: Request, caller: Caller, template: str, error: AssentryError | None = None
+) -> Response:
+    services = services_of(request)
+    request_id = request.path_params["request_id"]
+    detail = await services.requests.detail(caller, request_id)
+    result = await services.requests.result(caller, request_id)
+    submission = detail.submission
+    return page(
+        request, template, caller=caller, detail=detail, request=detail.request,
+        card=None if submission is None else card_of(submission, detail.injected),
+        result=None if result is None else result_document(result),
+        people={person.id: person.name for person in await services.people.list(caller)},
+        form=request.state.form if request.method == "POST" else Form(),
+        error=error, status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+@signed_in
+async def decide(request: Request, caller: Caller) -> Response:
+    """Take a decision on exactly what the page showed."""
+    form: Form = request.state.form
+    request_id = request.path_params["request_id"]
+    choice = Choice.APPROVE if form["decision"] == "approve" else Choice.DENY
+    if form["decision"] not in ("approve", "deny"):
+        message = "press Approve or Deny"
+        return await _one(request, caller, "request.html", InvalidFilter(message))
+    ballot = Ballot(choice, form["digest"], form["comment"], "dashboard")
+    try:
+        await services_of(request).decisions.cast(caller, request_id, ballot)
+    except AssentryError as error:
+        return await _one(request, caller, "request.html", error)
+    return to(f"/requests/{request_id}")
+
+
+@signed_in
+async def settle(request: Request, caller: Caller) -> Response:
+    """Say whether an unknown outcome ran."""
+    form: Form = request.state.form
+    request_id = request.path_params["request_id"]
+    try:
+        if form["ran"] not in ("yes", "no"):
+            message = "say whether it ran"
+            raise InvalidFilter(message)
+        await services_of(request).decisions.settle(
+            caller, request_id, ran=form["ran"] == "yes", note=form["note"]
+        )
+    except AssentryError as error:
+        return await _one(request, caller, "request.html", error)
+    return to(f"/requests/{request_id}")
+
+
+@signed_in
+async def cancel(request: Request, caller: Caller) -> Response:
+    """Revoke a request (administrators)."""
+    request_id = request.path_params["request_id"]
+    try:
+        await services_of(request).decisions.cancel(caller, request_id, "from the dashboard")
+    except AssentryError as error:
+        return await _one(request, caller, "request.html", error)
+    return to(f"/requests/{request_id}")

@@ -1,0 +1,105 @@
+"""Set-up, sign-in, sign-out and one's own account."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.errors import AssentryError
+from app.core.principals import Caller
+from app.web.dashboard.doors import Form, form_of, local, opened, signed_in, to, with_session
+from app.web.dashboard.rendering import page
+from app.web.deps import check_origin, cookie_name, remote_ip, services_of
+from app.web.problems import status_of
+
+
+@opened
+async def setup(request: Request) -> Response:
+    """Show the set-up form, once."""
+    if not await services_of(request).people.setup_open():
+        return to("/sign-in")
+    form = Form(token=request.query_params.get("token", ""))
+    return page(request, "setup.html", form=form)
+
+
+@opened
+async def set_up(request: Request) -> Response:
+    """Make the first administrator and sign them in."""
+    check_origin(request)
+    form = await form_of(request)
+    try:
+        _, token = await services_of(request).people.set_up(
+            form["token"], form["name"], form["email"], form["password"],
+            works_alone=form.ticked("works_alone"),
+        )  # fmt: skip
+    except AssentryError as error:
+        return page(request, "setup.html", form=form, error=error, status=status_of(error))
+    return with_session(request, to("/"), token)
+
+
+@opened
+async def sign_in_form(request: Request) -> Response:
+    """Show the sign-in form."""
+    if await services_of(request).people.setup_open():
+        return to("/setup")
+    form = Form(next=local(request.query_params.get("next", "/")))
+    return page(request, "sign_in.html", form=form)
+
+
+@opened
+async def sign_in(request: Request) -> Response:
+    """Start a session."""
+    check_origin(request)
+    form = await form_of(request)
+    agent = request.headers.get("user-agent", "")
+    try:
+        _, token = await services_of(request).people.sign_in(
+            form["email"], form["password"], remote_ip(request), agent
+        )
+    except AssentryError as error:
+        return page(request, "sign_in.html", form=form, error=error, status=status_of(error))
+    return with_session(request, to(local(form["next"])), token)
+
+
+@signed_in
+async def sign_out(request: Request, caller: Caller) -> Response:
+    """End the session."""
+    services = services_of(request)
+    await services.people.sign_out(caller)
+    answer = to("/sign-in")
+    answer.delete_cookie(cookie_name(secure=services.settings.secure_cookies), path="/")
+    return answer
+
+
+@signed_in
+async def account(request: Request, caller: Caller) -> Response:
+    """Show one's own account."""
+    return await _account(request, caller)
+
+
+@signed_in
+async def change_password(request: Request, caller: Caller) -> Response:
+    """Change one's own password."""
+    form: Form = request.state.form
+    try:
+        await services_of(request).people.change_password(caller, form["old"], form["new"])
+    except AssentryError as error:
+        return await _account(request, caller, error)
+    return to("/account?changed=yes")
+
+
+@signed_in
+async def end_sessions(request: Request, caller: Caller) -> Response:
+    """End all of one's sessions, this one too."""
+    if caller.person is not None:
+        await services_of(request).people.revoke_sessions(caller, caller.person.id)
+    return to("/sign-in")
+
+
+async def _account(
+    request: Request, caller: Caller, error: AssentryError | None = None
+) -> Response:
+    sessions = await services_of(request).people.sessions(caller)
+    return page(
+        request, "account.html", caller=caller, sessions=sessions, error=error,
+        changed="changed" in request.query_params,
+        status=status_of(error) if error else 200,
+    )  # fmt: skip

@@ -1,0 +1,161 @@
+"""Targets and credentials."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.credentials import CredentialKind, required_fields
+from app.core.errors import AssentryError, InvalidField
+from app.core.paths import METHODS
+from app.core.principals import Caller, Scope
+from app.core.targets import TargetSettings
+from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.rendering import page
+from app.web.deps import services_of
+from app.web.problems import status_of
+
+
+@signed_in
+async def index(request: Request, caller: Caller) -> Response:
+    """Show targets and credentials, with forms to add one."""
+    return await _index(request, caller)
+
+
+async def _index(
+    request: Request,
+    caller: Caller,
+    error: AssentryError | None = None,
+    *,
+    failed: str = "",
+) -> Response:
+    services = services_of(request)
+    admin = caller.may(Scope.ADMIN)
+    return page(
+        request, "targets.html", caller=caller, targets=await services.targets.list(caller),
+        credentials=await services.vault.list(caller) if admin else [], admin=admin,
+        kinds=[(kind.value, required_fields(kind)) for kind in CredentialKind],
+        methods=METHODS, form=request.state.form if error else Form(), error=error,
+        failed=failed, status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+def _settings(form: Form) -> TargetSettings:
+    return TargetSettings(
+        networks=tuple(form.lines("networks")),
+        methods=tuple(form.lines("methods")),
+        total_seconds=float(form.number("total_seconds", 30)),
+        response_bytes=form.number("response_bytes", 1_048_576),
+        retry_safe_methods=form.ticked("retry_safe_methods"),
+    )
+
+
+@signed_in
+async def create(request: Request, caller: Caller) -> Response:
+    """Add a target."""
+    form: Form = request.state.form
+    try:
+        target = await services_of(request).targets.create(
+            caller, name=form["name"], base_url=form["base_url"],
+            description=form["description"], credential_id=form["credential_id"] or None,
+            settings=_settings(form),
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _index(request, caller, error, failed="target")
+    return to(f"/targets/{target.id}")
+
+
+@signed_in
+async def one(request: Request, caller: Caller) -> Response:
+    """Show a target."""
+    return await _one(request, caller)
+
+
+async def _one(request: Request, caller: Caller, error: AssentryError | None = None) -> Response:
+    services = services_of(request)
+    target = await services.targets.get(caller, request.path_params["target_id"])
+    admin = caller.may(Scope.ADMIN)
+    return page(
+        request, "target.html", caller=caller, target=target, admin=admin, methods=METHODS,
+        credentials=await services.vault.list(caller) if admin else [],
+        error=error, status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+@signed_in
+async def update(request: Request, caller: Caller) -> Response:
+    """Change a target."""
+    form: Form = request.state.form
+    target_id = request.path_params["target_id"]
+    try:
+        await services_of(request).targets.update(
+            caller, target_id, name=form["name"], base_url=form["base_url"],
+            description=form["description"], credential_id=form["credential_id"] or None,
+            settings=_settings(form), enabled=form.ticked("enabled"),
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _one(request, caller, error)
+    return to(f"/targets/{target_id}")
+
+
+@signed_in
+async def delete(request: Request, caller: Caller) -> Response:
+    """Remove a target."""
+    try:
+        await services_of(request).targets.delete(caller, request.path_params["target_id"])
+    except AssentryError as error:
+        return await _one(request, caller, error)
+    return to("/targets")
+
+
+def _fields(form: Form, kind: str) -> dict[str, str]:
+    """Return a credential's fields from the form: fixed ones, or ``name: value`` lines."""
+    if kind in (CredentialKind.BEARER, CredentialKind.BASIC):
+        names = required_fields(CredentialKind(kind))
+        return {name: form[f"field_{name}"] for name in names}
+    found: dict[str, str] = {}
+    for line in form["pairs"].splitlines():
+        name, colon, value = line.partition(":")
+        if line.strip() and not colon:
+            message = "write one `name: value` on each line"
+            raise InvalidField(message, pointer="/pairs")
+        if colon:
+            found[name.strip()] = value.strip()
+    return found
+
+
+@signed_in
+async def create_credential(request: Request, caller: Caller) -> Response:
+    """Add a credential."""
+    form: Form = request.state.form
+    try:
+        await services_of(request).vault.create(
+            caller, name=form["credential_name"], kind=form["kind"],
+            fields=_fields(form, form["kind"]), description=form["credential_description"],
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _index(request, caller, error, failed="credential")
+    return to("/targets#credentials")
+
+
+@signed_in
+async def replace_credential(request: Request, caller: Caller) -> Response:
+    """Replace a credential's values."""
+    form: Form = request.state.form
+    services = services_of(request)
+    credential_id = request.path_params["credential_id"]
+    try:
+        credential = await services.vault.get(caller, credential_id)
+        fields = _fields(form, credential.kind)
+        await services.vault.update(caller, credential_id, fields=fields)
+    except AssentryError as error:
+        return await _index(request, caller, error, failed="credential")
+    return to("/targets#credentials")
+
+
+@signed_in
+async def delete_credential(request: Request, caller: Caller) -> Response:
+    """Remove a credential."""
+    try:
+        await services_of(request).vault.delete(caller, request.path_params["credential_id"])
+    except AssentryError as error:
+        return await _index(request, caller, error, failed="credential")
+    return to("/targets#credentials")

@@ -1,0 +1,158 @@
+"""What the product promises: id, sentence, source. Tests carry the ids.
+
+Sources: S1 Shellgate, S2 agentkitai AgentGate, S3 monteslu agentgate, S4 Aegis-SSH-MCP,
+S5 iamdainwi AgentGate, "threats" the threat model, "new" what none of them has.
+``tests/house/test_requirements.py`` keeps this file and the tests in step, both ways.
+"""
+
+from typing import NamedTuple
+
+
+class Promise(NamedTuple):
+    """One promise."""
+
+    sentence: str
+    source: str
+
+
+PROMISES: dict[str, Promise] = {
+    # --- people and agents ---
+    "KEY-1": Promise(
+        "API keys are random, shown once, stored as a hash; they can be listed, renamed, revoked, "
+        "rotated with a grace period, bound to addresses and given an end.",
+        "S1 S2 S3",
+    ),
+    "KEY-2": Promise(
+        "Scopes and permissions per target limit a key; one that creates can never decide.",
+        "S1 S2 new",
+    ),
+    "KEY-3": Promise(
+        "A key's calls are limited per minute, with headers that say how much is left.", "S2"
+    ),
+    "KEY-4": Promise("An agent has an owner and a cap on open requests; it can be frozen.", "new"),
+    "PPL-1": Promise(
+        "People sign in to sessions that end when idle, in any case, or when revoked; roles bound "
+        "what they may do.",
+        "S1 S2 new",
+    ),
+    "PPL-3": Promise(
+        "The first administrator is made with a token that is printed once; then set-up is closed.",
+        "S1 S3",
+    ),
+    # --- the request ---
+    "REQ-1": Promise(
+        "A request is made from strict JSON, once per Idempotency-Key, and answered with status, "
+        "verdict and links.",
+        "S2",
+    ),
+    "REQ-2": Promise(
+        "The canonical form and its digest bind decision, grant and execution.", "new"
+    ),
+    "REQ-3": Promise("Requests are read, filtered and paged; an agent sees only its own.", "S2"),
+    "REQ-4": Promise("A caller can wait: long poll, Prefer: wait, SSE.", "S2 new"),
+    "REQ-5": Promise("The requester can withdraw a request.", "S3"),
+    "REQ-6": Promise("A request and an approval each expire, by the clock of the database.", "new"),
+    # --- policy ---
+    "POL-1": Promise(
+        "Policies are tried by priority, the first match wins; no match and every error is review.",
+        "S2 S5",
+    ),
+    "POL-2": Promise(
+        "Typed matchers look at params, target, agent, time and network, in three values.", "S2 S5"
+    ),
+    "POL-3": Promise("A CEL expression says what matchers can't, within limits.", "S5"),
+    "POL-8": Promise(
+        "A dry run tells of every rule why it did or did not match, and changes nothing.", "S2 new"
+    ),
+    # --- decisions and execution ---
+    "DEC-1": Promise(
+        "One conditional write decides; the loser is told the outcome that stands.", "S2"
+    ),
+    "DEC-2": Promise(
+        "Only entitled people decide: not the requester and, by default, not its owner.", "S2 new"
+    ),
+    "EXE-1": Promise(
+        "Workers execute at most once; a lost one after sending leaves `unknown` for a person.",
+        "new",
+    ),
+    "EXE-2": Promise(
+        "Results are redacted, bounded, kept sealed for a set time, and fetched by the owner.",
+        "S1 S3",
+    ),
+    "GW-3": Promise(
+        "Credentials are put into the outgoing call: bearer, basic, headers, query.", "S1 new"
+    ),
+    "GW-4": Promise(
+        "Targets can't be left: address, redirect, path and header rules.", "S2 threats"
+    ),
+    "VLT-1": Promise("Secrets are sealed with rotating keys and never leave to agents.", "S1"),
+    "VLT-2": Promise(
+        "Credentials are opened inside the executor, at granted targets only, and redacted from "
+        "what comes back.",
+        "S1",
+    ),
+    # --- record, dashboard, operations ---
+    "AUD-1": Promise(
+        "Requests, verdicts, votes, executions, administration and failed authentications are "
+        "recorded and searchable.",
+        "S1 S2 S5",
+    ),
+    "DASH-1": Promise("People do on pages what the API does.", "all"),
+    "OPS-1": Promise(
+        "SQLite by default, PostgreSQL by URL; migrations run at start under a lock.", "S2"
+    ),
+    "OPS-2": Promise(
+        "Settings come from the environment or files; unknown names stop the start.", "S2 S5"
+    ),
+    "OPS-3": Promise("Health and readiness can be asked for.", "S5 S1"),
+    # --- threats ---
+    "T1": Promise("What runs is what was approved: any change in between is refused.", "threats"),
+    "T2": Promise("Nothing that an agent sends can count as an approval.", "threats"),
+    "T3": Promise("The digest covers everything that shapes the run.", "threats"),
+    "T13": Promise("A foreign page can't act with a signed-in person's session.", "threats"),
+    "T14": Promise("Pages can't be framed.", "threats"),
+    "T21": Promise("Nobody approves what they asked for.", "threats"),
+    "T22": Promise("Who decides comes from authentication, never from the body.", "threats"),
+    "T23": Promise("No key or role can raise its own rights.", "threats"),
+    "T24": Promise("Fields of the server can't be set from outside; types are strict.", "threats"),
+    "T25": Promise("What belongs to another agent answers like what does not exist.", "threats"),
+    "T26": Promise("A decider's rights are read when the vote is written.", "threats"),
+    "T27": Promise("Two decisions at once: one wins, the other is told.", "threats"),
+    "T28": Promise("Decided or expired, never both; expired is never run.", "threats"),
+    "T29": Promise("Crash, retry or two workers: nothing runs twice.", "threats"),
+    "T30": Promise("One person has one vote; one denial ends it.", "threats"),
+    "T31": Promise("Answers and their time tell nothing about keys and accounts.", "threats"),
+    "T33": Promise("Host and forwarding headers are believed only where configured.", "threats"),
+    "T34": Promise("Params can't pose as facts of the gateway.", "threats"),
+    "T35": Promise("Odd types and missing fields never match an allow.", "threats"),
+    "T36": Promise("JSON that two parsers read differently is refused.", "threats"),
+    "T37": Promise("No pattern can hang the server.", "threats"),
+    "T38": Promise("Whatever fails in a policy leads to a person.", "threats"),
+    "T39": Promise("The order of creation never changes a verdict.", "threats"),
+    "T40": Promise("A tightened policy reaches what is pending or not yet run.", "threats"),
+    "T43": Promise("Policy and upstream see the same path.", "threats"),
+    "T44": Promise("A redirect is not followed and takes no secret along.", "threats"),
+    "T45": Promise("Agents can't smuggle headers, and none of theirs leak.", "threats"),
+    "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
+    "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),
+    "T49": Promise("Every address is checked, and the checked one is connected to.", "threats"),
+    "T62": Promise("Secrets appear in no log, error or representation.", "threats"),
+    "T67": Promise("Bodies, waiting calls and queues have bounds.", "threats"),
+}
+"""Promises that tests show."""
+
+PLANNED: dict[str, Promise] = {
+    "T4": Promise("Nothing that is approved is hidden by cutting it off.", "threats"),
+    "T5": Promise("Hidden and confusable characters are made visible.", "threats"),
+    "T7": Promise("What the agent claims looks different from what the gateway knows.", "threats"),
+    "T15": Promise("A sign-in makes a new session; it can be ended from the server.", "threats"),
+    "T32": Promise("There are no default secrets, and set-up can't be taken over.", "threats"),
+    "T61": Promise("Sealed values are bound to their row and purpose.", "threats"),
+    "T63": Promise("A secret goes only to targets that it was granted for.", "threats"),
+    "T65": Promise("What can't be recorded does not happen.", "threats"),
+    "T66": Promise("Rate limits hold for parallel calls.", "threats"),
+    "T68": Promise("Key and database files can be read by their owner alone.", "threats"),
+    "T69": Promise("A committed change survives a crash on SQLite too.", "threats"),
+    "T71": Promise("A jumping clock of a machine neither expires nor revives anything.", "threats"),
+}
+"""Promises whose tests are still to be written; a test that carries one moves it up."""
