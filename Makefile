@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: run test lint types contracts bench lock clean
+.PHONY: run test lint bench docs lock clean
 
 run: $(VENV)/.core
 	$(BIN)/assentry up --example
@@ -20,6 +20,10 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+
+# Writes the pages of docs/reference that follow from the code.
+docs: $(VENV)/.core
+	$(BIN)/python docs/generate.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }

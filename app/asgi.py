@@ -19,6 +19,7 @@ from app.web import problems
 from app.web.api.operations import OPERATIONS
 from app.web.contract import openapi, routes
 from app.web.headers import Guard
+from app.web.hot import Hot
 from app.web.views import dump
 
 VERSION = "0.1.0"
@@ -59,6 +60,7 @@ def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
     app.router.routes[:0] = routes(OPERATIONS)
     app.router.routes.append(Route("/openapi.json", _openapi, methods=["GET"]))
     _mount_dashboard(app)
+    app.add_middleware(Hot)
     app.add_middleware(Guard, settings=settings)
     return app
 

@@ -126,8 +126,10 @@ def check_origin(request: Request) -> None:
     :raises CrossOrigin: the browser says that it came from elsewhere.
     """
     site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        raise CrossOrigin
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise CrossOrigin
+        return
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise CrossOrigin

@@ -190,7 +190,7 @@ async def test_every_answer_carries_the_security_headers(door: Door) -> None:
         headers = (await client.get(path)).headers
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["x-frame-options"] == "DENY"
         assert headers["cache-control"] == "no-store"
         assert len(headers["x-request-id"]) == 16
