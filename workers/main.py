@@ -33,7 +33,7 @@ class Parts(Protocol):
 
 async def work(services: Parts, stop: asyncio.Event) -> None:
     """Run a worker until ``stop`` is set."""
-    ticks = scheduler(services.sweeps, services.access)
+    ticks = scheduler(services.access, services.sweeps)
     ticks.start()
     log.info("worker_started", worker=services.execution.worker)
     try:

@@ -1,7 +1,7 @@
 """Bringing the schema to this version, in process, one at a time under a lock."""
 
 import fcntl
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -10,8 +10,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app.core.errors import StoreUnavailable
 from app.store.database import Database
 
 _LOCK: Final = 0x6173_7365_6E74
@@ -26,37 +29,28 @@ def scripts() -> Path:
 
 
 def migrate(database: Database, revision: str = "head") -> None:
-    """Upgrade to a revision; processes that start at once wait for each other."""
-    engine = database.engine(writer=False)
-    with _exclusive(database), engine.connect() as connection:
-        if database.kind == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
-            connection.commit()
-        try:
-            _run(connection, revision, down=False)
-        finally:
-            if database.kind == "postgresql":
-                connection.rollback()
-                connection.execute(text(f"SELECT pg_advisory_unlock({_LOCK})"))
-                connection.commit()
-    engine.dispose()
+    """Upgrade to a revision; processes that start at once wait for each other.
+
+    :raises StoreUnavailable: the database does not answer, or a newer version made it.
+    """
+    _run(database, revision, command.upgrade)
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Go back to a revision, for tests and emergencies."""
-    engine = database.engine(writer=False)
-    with _exclusive(database), engine.connect() as connection:
-        _run(connection, revision, down=True)
-    engine.dispose()
+    """Go back to a revision, for tests and emergencies.
+
+    :raises StoreUnavailable: the database does not answer, or a newer version made it.
+    """
+    _run(database, revision, command.downgrade)
 
 
 def current(database: Database) -> str | None:
-    """Return the revision that the database is at, or None before the first."""
-    engine = database.engine(writer=False)
-    with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
-    return revision
+    """Return the revision that the database is at, or None before the first.
+
+    :raises StoreUnavailable: the database does not answer.
+    """
+    with _connected(database) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def head() -> str:
@@ -66,18 +60,49 @@ def head() -> str:
     return newest
 
 
-def _run(connection: Connection, revision: str, *, down: bool) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(scripts()))
-    config.attributes["connection"] = connection
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    (command.downgrade if down else command.upgrade)(config, revision)
+def _run(database: Database, revision: str, step: Callable[[Config, str], None]) -> None:
+    with _file_lock(database), _connected(database) as connection, _advisory_lock(connection):
+        config = Config()
+        config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            step(config, revision)
+        except CommandError as error:
+            message = f"the database is of another version of Assentry: {error}"
+            raise StoreUnavailable(message) from error
+        connection.commit()
+
+
+@contextmanager
+def _connected(database: Database) -> Generator[Connection, None, None]:
+    engine = database.engine(writer=False)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except (OperationalError, InterfaceError) as error:
+        message = f"the database does not answer: {str(error.orig).strip().splitlines()[0]}"
+        raise StoreUnavailable(message) from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _advisory_lock(connection: Connection) -> Generator[None, None, None]:
+    """Hold PostgreSQL's lock; it ends with the connection at the latest."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
+    connection.commit()
+    yield
+    connection.execute(text(f"SELECT pg_advisory_unlock({_LOCK})"))
     connection.commit()
 
 
 @contextmanager
-def _exclusive(database: Database) -> Generator[None, None, None]:
+def _file_lock(database: Database) -> Generator[None, None, None]:
     """Hold a lock file beside a SQLite database; PostgreSQL has its own lock."""
     if database.kind != "sqlite":
         yield

@@ -54,16 +54,18 @@ def guard_postgresql() -> None:
         "BEGIN RAISE EXCEPTION '% of % is refused', TG_OP, TG_TABLE_NAME; END $$"
     )
     columns = ", ".join(REQUEST_COLUMNS)
-    guard("requests", "submitted", f"UPDATE OF {columns}")
-    guard("requests", "kept", "DELETE")
+    guard("requests", "submitted", f"UPDATE OF {columns}", "ROW")
+    guard("requests", "kept", "DELETE", "ROW")
     for table in APPEND_ONLY:
-        guard(table, "unchanged", "UPDATE OR DELETE")
+        guard(table, "unchanged", "UPDATE OR DELETE", "ROW")
+    for table in ("requests", *APPEND_ONLY):
+        guard(table, "not_emptied", "TRUNCATE", "STATEMENT")
 
 
-def guard(table: str, name: str, event: str) -> None:
+def guard(table: str, name: str, event: str, each: str) -> None:
     op.execute(
         f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} "
-        "FOR EACH ROW EXECUTE FUNCTION assentry_refuse()"
+        f"FOR EACH {each} EXECUTE FUNCTION assentry_refuse()"
     )
 
 

@@ -1,0 +1,51 @@
+"""The renderer of deceptive text, over all of Unicode."""
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.visible import escape, is_hidden, visible, visible_text
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN"}
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+ANY = st.text(st.characters(), max_size=40)
+
+pytestmark = pytest.mark.requirement("T5", "T8")
+
+
+def test_nothing_hidden_comes_through_of_all_of_unicode() -> None:
+    for start in range(0, sys.maxunicode + 1, 4096):
+        block = " ".join(map(chr, range(start, start + 4096)))
+        for character in set(visible_text(block)) - {"\n", "\t", " "}:
+            assert unicodedata.category(character) not in HIDDEN, hex(ord(character))
+            assert unicodedata.bidirectional(character) not in BIDI, hex(ord(character))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        0x00AD, 0x034F, 0x061C, 0x115F, 0x17B4, 0x180E, 0x200B, 0x200D, 0x200F, 0x202E, 0x2060,
+        0x2066, 0x2800, 0x3164, 0xFE0F, 0xFEFF, 0xFFA0, 0xFFF9, 0xE0041, 0xE01EF, 0x1D173, 0x1B,
+        0x08, 0x0D, 0x7F, 0x9B, 0xA0, 0xD800,
+    ],
+)  # fmt: skip
+def test_known_tricks_are_written_out(code: int) -> None:
+    assert is_hidden(chr(code))
+    assert visible(f"a{chr(code)}b").text == f"a{escape(chr(code))}b"
+    assert visible(f"a{chr(code)}b").hidden == 1
+
+
+@given(ANY)
+def test_the_text_is_whole_and_what_is_shown_is_plain(text: str) -> None:
+    found = visible(text)
+    assert found.text == "".join(escape(c) if is_hidden(c) else c for c in text)
+    assert not any(is_hidden(character) for character in found.text)
+    assert found.hidden == sum(is_hidden(character) for character in text)
+
+
+def test_mixed_scripts_are_marked() -> None:
+    assert visible("p\u0430ypal").mixed == 1
+    assert visible("\u043f\u0440\u0438\u0432\u0435\u0442 paypal na\u00efve").mixed == 0

@@ -1,0 +1,243 @@
+"""The schema: made by migrations alone, guarded by triggers, the same as the models say."""
+
+import subprocess
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from app.core.errors import StoreUnavailable
+from app.store.database import Database
+from app.store.migrate import current, downgrade, head, migrate, scripts
+from app.store.tables import RequestRow
+from tests.support.sources import ROOT
+
+LATE = (
+    "import sys; from app.store.database import Database; from app.store.migrate import migrate; "
+    "print('here', flush=True); sys.stdin.readline(); migrate(Database(sys.argv[1]))"
+)
+"""A process that says that it is there, waits for the word, and migrates."""
+
+REFUSED = {
+    "payload": "UPDATE requests SET payload = payload",
+    "digest": "UPDATE requests SET digest = 'other'",
+    "verdict": "UPDATE requests SET status = 'denied', verdict = '{}'",
+    "created_at": "UPDATE requests SET created_at = 1",
+    "request": "DELETE FROM requests",
+    "audit changed": "UPDATE audit SET actor = 'nobody'",
+    "audit cut": "DELETE FROM audit",
+    "vote changed": "UPDATE votes SET choice = 'approve'",
+    "vote withdrawn": "DELETE FROM votes",
+    "version changed": "UPDATE policy_versions SET document = '{}'",
+    "version removed": "DELETE FROM policy_versions",
+}
+
+ROWS: dict[str, dict[str, Any]] = {
+    "requests": {
+        "id": "req_1", "agent_id": "agt_1", "key_id": "key_1", "kind": "plain", "action": "a",
+        "urgency": "normal", "reason": "", "payload": b"{}", "digest": "d", "effect": "review",
+        "verdict": "{}", "quorum": 1, "approvers": "[]", "require_reason": False, "valid_for": 1,
+        "created_at": 1, "expires_at": 2, "status": "pending", "version": 1, "approvals": 0,
+        "comment": "", "attempt": 0, "fence": 0,
+    },
+    "audit": {
+        "at": 1, "event": "e", "actor": "system", "actor_name": "", "subject": "request:req_1",
+        "details": "{}",
+    },
+    "votes": {
+        "request_id": "req_1", "person_id": "per_1", "choice": "deny", "digest": "d",
+        "comment": "", "channel": "api", "cast_at": 1,
+    },
+    "policy_versions": {
+        "policy_id": "pol_1", "version": 1, "document": "{}", "author": "", "created_at": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def database(database_url: str) -> Database:
+    """An empty database, migrated."""
+    made = Database(database_url)
+    migrate(made)
+    return made
+
+
+@pytest.fixture
+def engine(database: Database) -> Engine:
+    """A connection source to a database with one row in each guarded table."""
+    opened = database.engine(writer=True)
+    with opened.begin() as connection:
+        for table, row in ROWS.items():
+            names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+    return opened
+
+
+def tables(database: Database) -> set[str]:
+    opened = database.engine(writer=False)
+    with opened.connect() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def first() -> Any:
+    """Return the module of the first migration."""
+    path = scripts() / "versions" / "20261120_0000_first.py"
+    namespace: dict[str, Any] = {}
+    exec(compile(path.read_text("utf-8"), str(path), "exec"), namespace)
+    return namespace
+
+
+@pytest.mark.requirement("OPS-1")
+def test_up_from_empty(database_url: str) -> None:
+    database = Database(database_url)
+    assert current(database) is None
+    migrate(database)
+    assert current(database) == head()
+    assert tables(database) == set(SQLModel.metadata.tables) | {"alembic_version"}
+    migrate(database)
+    assert current(database) == head()
+
+
+@pytest.mark.requirement("OPS-1")
+def test_models_and_migrations_agree(database: Database) -> None:
+    import_module("app.store.tables_directory")
+    with database.engine(writer=False).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_down_one_and_up(database: Database) -> None:
+    downgrade(database, "-1")
+    assert current(database) is None
+    assert tables(database) == {"alembic_version"}
+    migrate(database)
+    assert current(database) == head()
+    assert tables(database) == set(SQLModel.metadata.tables) | {"alembic_version"}
+
+
+def test_every_table_has_text_or_counted_keys(database: Database) -> None:
+    with database.engine(writer=False).connect() as connection:
+        seen = inspect(connection)
+        for table in seen.get_table_names():
+            assert seen.get_pk_constraint(table)["constrained_columns"], table
+        kinds = {
+            (table, column["name"]): str(column["type"])
+            for table in seen.get_table_names()
+            for column in seen.get_columns(table)
+            if column["name"] == "id" and table != "jobs"
+        }
+    assert kinds and set(kinds.values()) <= {"VARCHAR"}
+
+
+@pytest.mark.requirement("REQ-2", "AUD-1")
+@pytest.mark.parametrize("what", REFUSED)
+def test_the_record_refuses_changes(engine: Engine, what: str) -> None:
+    with engine.connect() as connection, connection.begin() as unit:
+        with pytest.raises(DBAPIError) as refusal:
+            connection.execute(text(REFUSED[what]))
+        unit.rollback()
+    words = str(refusal.value)
+    assert "does not change" in words or "kept" in words or "refuse" in words or "only" in words
+
+
+@pytest.mark.requirement("AUD-1")
+def test_postgresql_refuses_to_empty_the_record(engine: Engine) -> None:
+    if engine.dialect.name != "postgresql":
+        return  # SQLite knows no TRUNCATE; its DELETE without WHERE is in the list above
+    for table in ROWS:
+        with engine.connect() as connection, connection.begin() as unit:
+            with pytest.raises(DBAPIError, match="is refused"):
+                connection.execute(text(f"TRUNCATE {table} CASCADE"))
+            unit.rollback()
+
+
+@pytest.mark.requirement("REQ-2")
+def test_every_submitted_column_is_guarded() -> None:
+    columns = list(RequestRow.model_fields)
+    submitted = tuple(columns[: columns.index("created_at") + 1])
+    assert first()["REQUEST_COLUMNS"] == submitted
+
+
+@pytest.mark.requirement("REQ-2")
+def test_each_submitted_column_refuses_by_itself(engine: Engine) -> None:
+    for column in first()["REQUEST_COLUMNS"]:
+        with engine.connect() as connection, connection.begin() as unit:
+            with pytest.raises(DBAPIError):
+                connection.execute(text(f"UPDATE requests SET {column} = {column}"))
+            unit.rollback()
+
+
+def test_what_happens_later_can_be_written(engine: Engine) -> None:
+    with engine.begin() as connection:
+        changed = connection.execute(
+            text("UPDATE requests SET status = 'denied', version = 2, decided_at = 3")
+        )
+    assert changed.rowcount == 1
+
+
+def test_an_unknown_status_is_refused(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(DBAPIError):
+        connection.execute(text("UPDATE requests SET status = 'maybe'"))
+
+
+@pytest.mark.requirement("OPS-1")
+def test_processes_that_start_at_once_all_succeed(database_url: str) -> None:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", LATE, database_url], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    for process in started:
+        assert process.stdout and process.stdout.readline() == "here\n"
+    for process in started:
+        assert process.stdin
+        process.stdin.write("now\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=40)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
+    assert current(Database(database_url)) == head()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:
+    with database.engine(writer=True).begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '29990101_0000'"))
+    with pytest.raises(StoreUnavailable, match="another version"):
+        migrate(database)
+    assert current(database) == "29990101_0000"
+
+
+def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    database = Database(f"postgresql://nobody@/nothing?host={tmp_path}")
+    for step in (migrate, current):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            step(database)
+
+
+@pytest.mark.requirement("OPS-1")
+def test_an_installed_wheel_brings_its_migrations(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT, check=True, capture_output=True, timeout=50,
+    )  # fmt: skip
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    script = (
+        "import app.store.migrate as m; from app.store.database import Database; import sys; "
+        "d = Database(sys.argv[1]); m.migrate(d); print(m.scripts()); print(m.current(d))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"sqlite:///{tmp_path / 'wheel.db'}"],
+        cwd=tmp_path / "site", capture_output=True, text=True, check=True, timeout=50,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path / "site/app/store/migrations"), head()]
