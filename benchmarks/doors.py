@@ -13,17 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.server import Product, running
+
 from benchmarks import floor
 from benchmarks.fill import fill
-from tests.support.server import Product, running
 
 CONNECTIONS: Final = (1, 16, 64)
 POLICIES: Final = 20
@@ -86,7 +86,7 @@ def drive(
 
 
 @contextmanager
-def bare_server() -> Iterator[int]:
+def bare_server() -> Generator[int, None, None]:
     """Run the bare Starlette server and give its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

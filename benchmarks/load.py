@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
+import uvloop
+
 _END = b"\r\n\r\n"
 
 
@@ -53,7 +55,7 @@ class Connection(asyncio.Protocol):
         total = head + len(_END) + size
         return total if len(self.buffer) >= total else None
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         self.run.lost()
 
 
@@ -113,8 +115,6 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     lines = [json.loads(line).encode() for line in options.file.read_text().splitlines()]
     requests: Iterator[bytes] = iter(lines) if options.once else cycle(lines)
-    import uvloop
-
     result = uvloop.run(measure(options.port, requests, options.connections, options.seconds))
     print(json.dumps(result))
     return 0

@@ -3,8 +3,11 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import app.store.tables
-import app.store.tables_directory  # noqa: F401 - tables register themselves on import
+from app.store import tables, tables_directory
+
+# Importing them registers the tables.
+assert tables.RequestRow
+assert tables_directory.AgentRow
 
 connection = context.config.attributes["connection"]
 context.configure(

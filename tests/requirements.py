@@ -98,6 +98,10 @@ PROMISES: dict[str, Promise] = {
         "S1 S2 S5",
     ),
     "DASH-1": Promise("People do on pages what the API does.", "all"),
+    "DASH-2": Promise(
+        "Pages work live, without JavaScript, by keyboard, on a phone, and to WCAG 2.2 AA.",
+        "S2 new",
+    ),
     "OPS-1": Promise(
         "SQLite by default, PostgreSQL by URL; migrations run at start under a lock.", "S2"
     ),
@@ -109,6 +113,11 @@ PROMISES: dict[str, Promise] = {
     "T1": Promise("What runs is what was approved: any change in between is refused.", "threats"),
     "T2": Promise("Nothing that an agent sends can count as an approval.", "threats"),
     "T3": Promise("The digest covers everything that shapes the run.", "threats"),
+    "T4": Promise("Nothing that is approved is hidden by cutting it off.", "threats"),
+    "T5": Promise("Hidden and confusable characters are made visible.", "threats"),
+    "T6": Promise("Agent text can't break out of its place or fake a page.", "threats"),
+    "T7": Promise("What the agent claims looks different from what the gateway knows.", "threats"),
+    "T8": Promise("Control sequences reach no terminal, log or page.", "threats"),
     "T13": Promise("A foreign page can't act with a signed-in person's session.", "threats"),
     "T14": Promise("Pages can't be framed.", "threats"),
     "T21": Promise("Nobody approves what they asked for.", "threats"),
@@ -142,9 +151,6 @@ PROMISES: dict[str, Promise] = {
 """Promises that tests show."""
 
 PLANNED: dict[str, Promise] = {
-    "T4": Promise("Nothing that is approved is hidden by cutting it off.", "threats"),
-    "T5": Promise("Hidden and confusable characters are made visible.", "threats"),
-    "T7": Promise("What the agent claims looks different from what the gateway knows.", "threats"),
     "T15": Promise("A sign-in makes a new session; it can be ended from the server.", "threats"),
     "T32": Promise("There are no default secrets, and set-up can't be taken over.", "threats"),
     "T61": Promise("Sealed values are bound to their row and purpose.", "threats"),

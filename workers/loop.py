@@ -43,12 +43,14 @@ class Loop:
     """One worker's loop.
 
     :ivar concurrency: most jobs that are carried out at a time.
+    :ivar poll_seconds: longest sleep without looking for due jobs.
     :ivar stop_seconds: how long a graceful stop waits for what is running.
     """
 
     store: Store
     execution: Execution
     concurrency: int
+    poll_seconds: float = POLL_SECONDS
     stop_seconds: float = STOP_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -69,18 +71,18 @@ class Loop:
     async def _look(self, most: int) -> tuple[list[ClaimedJob], float]:
         """Return up to ``most`` claimed jobs, or none and the seconds until to look again."""
         if most <= 0:
-            return [], POLL_SECONDS
+            return [], self.poll_seconds
         try:
             due = await self.store.read(lambda tx: tx.jobs.next_at())
             if due is None:
-                return [], POLL_SECONDS
+                return [], self.poll_seconds
             left = (due - self.store.clock.now()) / SECOND
             if left > 0:
-                return [], min(left, POLL_SECONDS)
+                return [], min(left, self.poll_seconds)
             return await self.store.write(lambda tx: tx.jobs.claim(most, JOB_LEASE)), _SOON
         except Exception as error:  # noqa: BLE001 - the loop outlives its database
             log.warning("jobs_unavailable", error=_named(error))
-            return [], POLL_SECONDS
+            return [], self.poll_seconds
 
     async def _pause(
         self,

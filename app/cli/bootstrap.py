@@ -2,80 +2,113 @@
 
 import argparse
 import json
-import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.cli.start import USAGE, guarded, prepare, show_setup
-from app.core.errors import AssentryError
+from app.cli.start import FAILED, guarded, prepare, say, show_setup
+from app.core.errors import AssentryError, NotFound
 from app.core.principals import AGENT_SCOPES, ROLE_SCOPES, Caller, Person, Role
-from app.factory import Services, services
-from app.settings import Settings
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from app.factory import Services
 
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="assentry bootstrap", description=__doc__)
-    parser.add_argument("--admin", metavar="EMAIL", help="make the first administrator")
-    parser.add_argument("--name", default="Administrator", help="the administrator's name")
-    parser.add_argument("--password-file", type=Path, help="file with the password")
-    parser.add_argument("--works-alone", action="store_true",
-                        help="owners of agents may decide their requests")  # fmt: skip
-    parser.add_argument("--agent", metavar="NAME", help="make an agent with a key")
-    parser.add_argument("--open-limit", type=int, default=100, help="the agent's pending requests")
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
     if options.admin and not options.password_file:
-        parser.error("--admin needs --password-file")
+        _parser().error("--admin needs --password-file")
     return guarded(lambda settings: _run(settings, options))
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="assentry bootstrap",
+        description="Migrate, make the master key, and print the link of the set-up; or make an "
+        "administrator and an agent right away and print their keys, once, as JSON.",
+    )
+    parser.add_argument("--admin", metavar="EMAIL", help="make the first administrator")
+    parser.add_argument("--name", default="Administrator", help="the administrator's name")
+    parser.add_argument("--password-file", type=Path, help="file with the password")
+    parser.add_argument(
+        "--works-alone", action="store_true", help="owners of agents may decide their requests"
+    )
+    parser.add_argument("--agent", metavar="NAME", help="make an agent with a key")
+    parser.add_argument("--open-limit", type=int, default=100, help="the agent's pending requests")
+    return parser
+
+
 async def _run(settings: Settings, options: argparse.Namespace) -> int:
+    from app.factory import services  # noqa: PLC0415 - heavy
+
     prepare(settings)
     async with services(settings) as opened:
-        try:
-            return await _fill(settings, opened, options)
-        except AssentryError as error:
-            print(f"assentry: {error.detail} ({error.code})", file=sys.stderr)
-            return USAGE
-
-
-async def _fill(settings: Settings, opened: Services, options: argparse.Namespace) -> int:
-    made: dict[str, str] = {}
-    if options.admin:
-        password = options.password_file.read_text(encoding="utf-8").strip()
-        person = await opened.people.add_first(options.name, options.admin, password)
-        made |= {"admin_id": person.id, "admin_key": await _admin_key(opened, person)}
-        if options.works_alone:
-            await opened.people.set_owner_may_decide(_caller(person), True)  # noqa: FBT003
-    if options.agent:
-        made |= await _agent(opened, options)
-    if made:
-        print(json.dumps(made))
-    else:
-        await show_setup(settings, opened)
+        if options.admin or options.agent:
+            return await _make(opened, options)
+        if not await show_setup(settings, opened):
+            print(f"Assentry is set up; it is reached at {settings.public_url}")
     return 0
 
 
-def _caller(person: Person) -> Caller:
-    return Caller(person.actor, ROLE_SCOPES[person.role], person=person)
+async def _make(opened: "Services", options: argparse.Namespace) -> int:
+    """Make what is asked for, and print what was made even when a later part fails."""
+    async with _printed() as made:
+        try:
+            if options.admin:
+                await _add_administrator(opened, options, made)
+            if options.agent:
+                await _add_agent(opened, options, made)
+        except AssentryError as error:
+            say(f"{error.detail} ({error.code})")
+            return FAILED
+    return 0
 
 
-async def _admin_key(opened: Services, person: Person) -> str:
+@asynccontextmanager
+async def _printed() -> AsyncGenerator[dict[str, str], None]:
+    """Print at the end what was made: keys are shown this one time."""
+    made: dict[str, str] = {}
+    try:
+        yield made
+    finally:
+        if made:
+            print(json.dumps(made), flush=True)
+
+
+async def _add_administrator(
+    opened: "Services", options: argparse.Namespace, made: dict[str, str]
+) -> None:
+    try:
+        password = options.password_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        message = f"cannot read {options.password_file}: {error.strerror}"
+        raise SettingsError(message) from error
+    person = await opened.people.add_first(options.name, options.admin, password)
+    caller = _caller(person)
+    if options.works_alone:
+        await opened.people.set_owner_may_decide(caller, allowed=True)
     _, secret = await opened.agents.create_key(
-        _caller(person), name="bootstrap", scopes=sorted(ROLE_SCOPES[Role.ADMIN]),
-        person_id=person.id,
-    )  # fmt: skip
-    return secret
+        caller, name="bootstrap", scopes=sorted(ROLE_SCOPES[Role.ADMIN]), person_id=person.id
+    )
+    made |= {"admin_id": person.id, "admin_key": secret}
 
 
-async def _agent(opened: Services, options: argparse.Namespace) -> dict[str, str]:
+async def _add_agent(opened: "Services", options: argparse.Namespace, made: dict[str, str]) -> None:
     people = await opened.store.read(lambda tx: tx.people.all())
-    admin = next((person for person in people if person.role is Role.ADMIN), None)
-    if admin is None:
-        print("assentry: make an administrator first (--admin)", file=sys.stderr)
-        return {}
-    caller = _caller(admin)
+    owner = next((one for one in people if one.role is Role.ADMIN and one.active), None)
+    if owner is None:
+        message = "an agent needs an owner: make an administrator first (--admin)"
+        raise NotFound(message)
+    caller = _caller(owner)
     agent = await opened.agents.create(caller, name=options.agent, open_limit=options.open_limit)
     _, secret = await opened.agents.create_key(
         caller, name="bootstrap", scopes=sorted(AGENT_SCOPES), agent_id=agent.id
     )
-    return {"agent_id": agent.id, "agent_key": secret}
+    made |= {"agent_id": agent.id, "agent_key": secret}
+
+
+def _caller(person: Person) -> Caller:
+    return Caller(person.actor, ROLE_SCOPES[person.role], person=person)

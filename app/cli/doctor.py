@@ -1,26 +1,29 @@
 """``assentry doctor``: check settings, master key, database, clock, policies and port."""
 
 import argparse
+import asyncio
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
-from app.cli.start import guarded
-from app.core.errors import AssentryError
+from app.cli import logs
+from app.cli.start import FAILED, database_of, load_settings
+from app.core.errors import AssentryError, Unavailable
 from app.core.instant import SECOND
-from app.factory import services
-from app.services.sealing import load_master_keys
-from app.settings import Settings, SettingsError
-from app.store.database import Database
-from app.store.migrate import current, head
+from app.settings import PREFIX, Settings, SettingsError
 
 SKEW: Final = 5
 """Seconds that the database's clock may differ from ours before it is worth a word."""
 
+_KEY_FILE: Final = f"{PREFIX}MASTER_KEY_FILE"
+_OTHERS: Final = 0o007
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found."""
 
@@ -30,68 +33,134 @@ class Finding:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command."""
+    """Run the command; the exit code is 1 when a check fails."""
     parser = argparse.ArgumentParser(prog="assentry doctor", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args(argv)
-    return guarded(lambda settings: _run(settings, as_json=options.json))
-
-
-async def _run(settings: Settings, *, as_json: bool) -> int:
-    findings = [Finding("settings", True, f"database is {Database(settings.database).kind}")]  # noqa: FBT003
-    checks: tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...] = (
-        ("master key", _master_key),
-        ("database", _database),
-        ("policies and clock", _policies),
-        ("port", _port),
-    )
-    for name, check in checks:
-        findings.append(await _finding(name, check, settings))
-    if as_json:
+    findings = asyncio.run(examine())
+    if options.json:
         print(json.dumps([asdict(finding) for finding in findings]))
     else:
         for finding in findings:
             print(f"{'ok  ' if finding.good else 'BAD '} {finding.check}: {finding.detail}")
-    return 0 if all(finding.good for finding in findings) else 1
+    return 0 if all(finding.good for finding in findings) else FAILED
+
+
+async def examine() -> list[Finding]:
+    """Return what every check found; without valid settings the others are left out."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return [Finding("settings", good=False, detail=str(error))]
+    logs.configure(settings)
+    findings = [Finding("settings", good=True, detail=f"reached at {settings.public_url}")]
+    for name, check in CHECKS:
+        findings.append(await _finding(name, check, settings))
+    return findings
 
 
 async def _finding(
     name: str, check: Callable[[Settings], Awaitable[str]], settings: Settings
 ) -> Finding:
     try:
-        return Finding(name, True, await check(settings))  # noqa: FBT003
+        return Finding(name, good=True, detail=await check(settings))
+    except (AssentryError, SettingsError) as error:
+        return Finding(name, good=False, detail=str(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        return Finding(name, False, f"{type(error).__name__}: {str(error)[:300]}")  # noqa: FBT003
+        return Finding(name, good=False, detail=f"{type(error).__name__}: {str(error)[:300]}")
 
 
 async def _master_key(settings: Settings) -> str:
+    from app.services.sealing import load_master_keys  # noqa: PLC0415 - heavy
+
     keys = load_master_keys(settings)
-    return f"{len(keys)} configured, the current one is {keys[0].id}"
+    words = f"{len(keys)} configured, the current one is {keys[0].id}"
+    path = os.environ.get(_KEY_FILE)
+    if path and await asyncio.to_thread(_is_open, Path(path)):
+        words += f"; note that every account of this machine can read {path}"
+    return words
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & _OTHERS)
 
 
 async def _database(settings: Settings) -> str:
-    found = current(Database(settings.database))
+    from app.store.migrate import current, head  # noqa: PLC0415 - heavy
+
+    if settings.database.startswith("sqlite:///"):
+        path = Path(settings.database.removeprefix("sqlite:///"))
+        if not await asyncio.to_thread(path.exists):
+            message = f"{path} does not exist yet: run 'assentry migrate' or 'assentry up'"
+            raise SettingsError(message)
+    database = database_of(settings)
+    found = current(database)
     if found != head():
         message = f"the schema is at {found}, this version needs {head()}: run 'assentry migrate'"
         raise SettingsError(message)
-    return f"reachable, at {found}"
+    return f"{database.kind} answers, the schema is at {found}"
+
+
+async def _clock(settings: Settings) -> str:
+    from app.store.engine import Store  # noqa: PLC0415 - heavy
+    from app.store.writer import database_time  # noqa: PLC0415 - heavy
+
+    await _need_database(settings)
+    store = Store(settings.database)
+    if store.kind == "sqlite":
+        return "SQLite takes this machine's"
+    await store.open()
+    try:
+        ours = store.clock.now() - store.clock.offset
+        skew = (await store.read(lambda tx: database_time(tx.connection)) - ours) / SECOND
+    finally:
+        await store.close()
+    if abs(skew) > SKEW:
+        message = f"the database's clock is {skew:+.0f} s from this machine's"
+        raise Unavailable(message)
+    return f"the database's is {skew:+.1f} s from this machine's"
 
 
 async def _policies(settings: Settings) -> str:
+    from app.factory import services  # noqa: PLC0415 - heavy
+
+    await _need_database(settings)
     async with services(settings) as opened:
         policies = await opened.policies.refresh()
-        if any(policy.id == "fail-closed" for policy in policies.policies):
-            message = "a stored policy cannot be read; everything waits for a person"
-            raise AssentryError(message)
-        skew = abs(opened.clock.offset) / SECOND
-        if skew > SKEW:
-            message = f"the database's clock differs by {skew:.0f} s"
-            raise AssentryError(message)
-        return f"{len(policies.policies)} policies, revision {policies.revision}"
+    if any(policy.id == "fail-closed" for policy in policies.policies):
+        message = "a stored policy cannot be read; everything waits for a person"
+        raise Unavailable(message)
+    return f"{len(policies.policies)} in force, revision {policies.revision}"
+
+
+async def _need_database(settings: Settings) -> None:
+    """Let a check pass that would otherwise make a database, or wait for one.
+
+    :raises Unavailable: the database was not found good.
+    """
+    try:
+        await _database(settings)
+    except (AssentryError, SettingsError) as error:
+        message = "cannot be checked without the database"
+        raise Unavailable(message) from error
 
 
 async def _port(settings: Settings) -> str:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        taken = probe.connect_ex((settings.host, settings.port)) == 0
-    return f"{settings.host}:{settings.port} is {'served' if taken else 'free'}"
+    def taken() -> bool:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((settings.host, settings.port)) == 0
+
+    served = await asyncio.to_thread(taken)
+    return f"{settings.host}:{settings.port} is {'served' if served else 'free'}"
+
+
+CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (
+    ("master key", _master_key),
+    ("database", _database),
+    ("clock", _clock),
+    ("policies", _policies),
+    ("port", _port),
+)
+"""What is looked at, in this order."""

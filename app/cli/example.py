@@ -11,17 +11,21 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.cli.listening import Server, address, bound, config
 from app.core.audit import SYSTEM
+from app.core.errors import AssentryError
 from app.core.json_types import JsonObject
 from app.core.targets import Credential, Target, TargetSettings
 from app.factory import Services
+from app.services.vault import ANY_AGENT
+from app.settings import SettingsError
 
 NAME: Final = "example"
 """Name of the target."""
@@ -31,7 +35,7 @@ CREDENTIAL: Final = "example-token"
 
 POLICIES: Final[tuple[JsonObject, ...]] = (
     {
-        "name": "example: reads pass",
+        "name": "example: reads",
         "priority": 100,
         "scope": {"targets": [NAME]},
         "rules": [
@@ -44,14 +48,21 @@ POLICIES: Final[tuple[JsonObject, ...]] = (
         ],
     },
     {
-        "name": "example: changes ask",
+        "name": "example: deletes",
         "priority": 200,
         "scope": {"targets": [NAME]},
         "rules": [
-            {"name": "changes", "effect": "review", "reason": "this changes somebody's notes"}
+            {
+                "name": "changes",
+                "effect": "review",
+                "match": {"http.method": {"in": ["DELETE", "POST"]}},
+                "reason": "this changes somebody's notes",
+            }
         ],
     },
 )
+
+_HOST: Final = "127.0.0.1"
 
 
 @dataclass
@@ -90,9 +101,13 @@ class Notes:
         """Add a note."""
         if refusal := self.refusal(request):
             return refusal
+        try:
+            text = str((await request.json())["text"])
+        except (ValueError, LookupError, TypeError):
+            return JSONResponse({"error": 'send {"text": "..."}'}, status_code=400)
         number = max(self.notes, default=0) + 1
-        self.notes[number] = str((await request.json())["text"])
-        return JSONResponse({"id": number, "text": self.notes[number]}, status_code=201)
+        self.notes[number] = text
+        return JSONResponse({"id": number, "text": text}, status_code=201)
 
     async def remove(self, request: Request) -> Response:
         """Remove a note."""
@@ -112,42 +127,52 @@ class Notes:
 
 @asynccontextmanager
 async def running(services: Services) -> AsyncGenerator[str, None]:
-    """Run the upstream on a free loopback port, and configure it as a target."""
-    notes = Notes(secrets.token_urlsafe(24))
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    config = uvicorn.Config(
-        notes.app(), access_log=False, log_config=None, lifespan="off", loop="none", ws="none"
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
-    await seed(services, url, notes.token)
+    """Run the upstream on loopback, and configure it as a target; gives its address."""
+    target = await services.store.read(lambda tx: tx.targets.named(NAME))
+    sock = _socket(target)
+    url, stop = address(sock), asyncio.Event()
+    token = await _stored_token(services, target) or secrets.token_urlsafe(24)
+    await seed(services, url, token)
+    server = Server(config(Notes(token).app(), lifespan="off"))
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(_serve(server, sock))
+        group.create_task(server.until(stop, sock))
         try:
             yield url
         finally:
-            server.should_exit = True
-            await asyncio.wait({task})
+            stop.set()
 
 
-async def _serve(server: uvicorn.Server, sock: socket.socket) -> None:
-    """Serve without touching the process's signal handlers."""
-    await server._serve(sockets=[sock])  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+def _socket(target: Target | None) -> socket.socket:
+    """Return a socket at the address of the last run, so that what was approved stays valid."""
+    port = (urlsplit(target.base_url).port or 0) if target is not None else 0
+    try:
+        return bound(_HOST, port)
+    except SettingsError:
+        return bound(_HOST, 0)
+
+
+async def _stored_token(services: Services, target: Target | None) -> str | None:
+    """Return the token that an earlier run put into the vault, or None."""
+    if target is None:
+        return None
+    try:
+        injection = await services.vault.for_execution(target, ANY_AGENT)
+    except AssentryError:
+        return None
+    return injection.secrets[0] if injection.secrets else None
 
 
 async def seed(services: Services, url: str, token: str) -> None:
-    """Put target, credential and policies in place, or bring them up to this run's address."""
+    """Put target, credential and policies in place; what is there as wanted is left alone."""
     credential = await services.store.read(lambda tx: tx.vault.named(CREDENTIAL))
     target = await services.store.read(lambda tx: tx.targets.named(NAME))
     if credential is None:
         credential = await _credential(services, token)
-    else:
+    elif token != await _stored_token(services, target):
         await services.vault.refill(SYSTEM, credential, {"token": token})
     if target is None:
         await _target(services, url, credential.id)
-    else:
+    elif target.base_url != url:
         await services.targets.change(SYSTEM, target.id, {"base_url": url})
     for document in POLICIES:
         name = str(document["name"])

@@ -3,7 +3,6 @@
 import argparse
 
 from app.cli.start import guarded
-from app.factory import services
 from app.settings import Settings
 
 
@@ -16,7 +15,11 @@ def main(argv: list[str]) -> int:
 
 
 async def _rotate(settings: Settings) -> int:
+    from app.factory import services  # noqa: PLC0415 - heavy
+
     async with services(settings) as opened:
         count = await opened.vault.rotate()
+        days = settings.result_retention / 86_400
         print(f"{count} values were wrapped anew; the current key is {opened.vault.sealer.current}")
+        print(f"Keep the former keys configured for {days:g} days: results may still need them.")
     return 0

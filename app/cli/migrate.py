@@ -4,7 +4,6 @@ import argparse
 
 from app.cli.start import guarded, prepare
 from app.settings import Settings
-from app.store.migrate import head
 
 
 def main(argv: list[str]) -> int:
@@ -14,6 +13,8 @@ def main(argv: list[str]) -> int:
 
 
 async def _run(settings: Settings) -> int:
+    from app.store.migrate import head  # noqa: PLC0415 - heavy
+
     prepare(settings)
     print(f"the database is at {head()}")
     return 0

@@ -1,9 +1,9 @@
 """``assentry serve``: the server alone; workers run apart."""
 
 import argparse
+import asyncio
 
-from app.cli.start import guarded, listen, prepare, serve, show_setup, with_port
-from app.factory import services
+from app.cli.start import guarded, note_engine, prepare, say
 from app.settings import Settings
 
 
@@ -14,10 +14,24 @@ def main(argv: list[str]) -> int:
 
 
 async def _run(settings: Settings) -> int:
+    from app.cli.listening import listen, on_signals, serve, with_port  # noqa: PLC0415 - heavy
+    from app.factory import services  # noqa: PLC0415 - heavy
+    from workers.schedule import scheduler  # noqa: PLC0415 - heavy
+
+    stop = asyncio.Event()
+    on_signals(stop)
     prepare(settings)
+    note_engine(settings)
     sock = listen(settings)
     settings = with_port(settings, sock)
     async with services(settings) as opened:
-        await show_setup(settings, opened)
-        await serve(settings, opened, sock)
+        if await opened.people.setup_open():
+            say("nobody has an account yet; 'assentry bootstrap' prints the link that makes one")
+        seen = scheduler(opened.access)
+        seen.start()
+        try:
+            await serve(settings, opened, sock, stop)
+        finally:
+            seen.shutdown(wait=False)
+            await opened.access.flush_seen()
     return 0

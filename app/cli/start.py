@@ -1,109 +1,133 @@
-"""What the commands that run something share: settings, schema, server, signals."""
+"""What every command shares: settings, logs, the prepared installation, and words for a refusal."""
 
-import asyncio
 import os
-import signal
-import socket
 import sys
+import warnings
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
-import uvloop
-
-from app.asgi import create_app
-from app.cli import logs
-from app.factory import Services
-from app.services.sealing import MASTER_KEY_FILE, create_master_key
+from app.core.errors import AssentryError
 from app.settings import Settings, SettingsError, load
-from app.store.database import Database
-from app.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from app.factory import Services
+    from app.store.database import Database
+
+FAILED: Final = 1
+"""Exit code for what went wrong while it ran."""
 
 USAGE: Final = 2
 """Exit code for a start that settings or arguments do not allow."""
 
 
+def say(message: str) -> None:
+    """Write a line for the operator to standard error."""
+    print(f"assentry: {message}", file=sys.stderr, flush=True)
+
+
 def guarded(run: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
-    """Load the settings, set up logs, and run; say in one line why it cannot start."""
+    """Load the settings, set up logs, and run; say in one line why it cannot."""
     os.umask(0o077)
     try:
+        return _run(load_settings(), run)
+    except (SettingsError, AssentryError, ExceptionGroup) as error:
+        reason = _leaf(error)
+        if isinstance(reason, SettingsError):
+            say(str(reason))
+            return USAGE
+        if isinstance(reason, AssentryError):
+            say(f"{reason.detail} ({reason.code})")
+            return FAILED
+        raise
+
+
+def load_settings() -> Settings:
+    """Return the settings, and say what is odd about them.
+
+    :raises SettingsError: one is unknown or not valid.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         settings = load()
-        logs.configure(settings)
-        return uvloop.run(run(settings))
-    except SettingsError as error:
-        print(f"assentry: {error}", file=sys.stderr)
-        return USAGE
+    for warning in caught:
+        say(f"warning: {warning.message}")
+    return settings
+
+
+def _run(settings: Settings, run: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
+    import uvloop  # noqa: PLC0415 - not for `--help`
+
+    from app.cli import logs  # noqa: PLC0415 - likewise
+
+    logs.configure(settings)
+    return uvloop.run(run(settings))
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """Return the one error that a task group wrapped."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        (error,) = error.exceptions
+    return error
+
+
+def database_of(settings: Settings) -> "Database":
+    """Return the configured database, not yet connected.
+
+    :raises SettingsError: its address is not one, or its file cannot be made.
+    """
+    from app.store.database import Database  # noqa: PLC0415 - not for `--help`
+
+    try:
+        return Database(settings.database)
+    except AssentryError as error:
+        reason = error.detail
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+    except Exception:  # noqa: BLE001 - the parser's words may repeat a password
+        reason = "it is not written as sqlite:///path or postgresql://user:password@host/name"
+    message = f"ASSENTRY_DATABASE_URL cannot be used: {reason}"
+    raise SettingsError(message)
 
 
 def prepare(settings: Settings) -> None:
-    """Make the data folder and the master key where none is set, and migrate."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not settings.master_key.get_secret_value():
-        create_master_key(settings.data_dir / MASTER_KEY_FILE)
-    migrate(Database(settings.database))
+    """Make the data folder and the master key where none is set, and migrate.
 
-
-def listen(settings: Settings) -> socket.socket:
-    """Return the listening socket; port 0 takes a free one.
-
-    :raises SettingsError: the address is taken or not ours.
+    :raises SettingsError: the folder or the database's address cannot be used.
+    :raises StoreUnavailable: the database does not answer.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    from app.services.sealing import MASTER_KEY_FILE, create_master_key  # noqa: PLC0415 - heavy
+    from app.store.migrate import migrate  # noqa: PLC0415 - heavy
+
     try:
-        sock.bind((settings.host, settings.port))
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not settings.master_key.get_secret_value():
+            create_master_key(settings.data_dir / MASTER_KEY_FILE)
     except OSError as error:
-        sock.close()
-        message = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        message = f"the data folder {settings.data_dir} cannot be used: {error.strerror}"
         raise SettingsError(message) from error
-    return sock
+    migrate(database_of(settings))
 
 
-def with_port(settings: Settings, sock: socket.socket) -> Settings:
-    """Return the settings with the port that the socket really has."""
-    return settings.model_copy(update={"port": sock.getsockname()[1]})
+def note_engine(settings: Settings) -> None:
+    """Say what running server and worker apart means on SQLite."""
+    if settings.database.startswith("sqlite"):
+        say(
+            "note: on SQLite every process must run on this machine and share the file; "
+            "'assentry up' does it all in one, PostgreSQL spreads over machines"
+        )
 
 
-async def serve(settings: Settings, services: Services, sock: socket.socket) -> None:
-    """Serve until the process is told to stop."""
-    config = uvicorn.Config(
-        create_app(settings, services),
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        proxy_headers=False,
-        timeout_graceful_shutdown=10,
-    )
-    server = uvicorn.Server(config)
-    print(f"ready {settings.public_url}", file=sys.stderr, flush=True)
-    await server.serve(sockets=[sock])
-
-
-def on_signals(stop: asyncio.Event) -> None:
-    """Set the event at SIGTERM and SIGINT."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-
-async def show_setup(settings: Settings, services: Services) -> None:
-    """Print the one-time link of the set-up, while nobody has an account."""
+async def show_setup(settings: Settings, services: "Services") -> bool:
+    """Print the one-time link of the set-up; False when somebody has an account."""
     token = await services.people.issue_setup_token()
     if token is None:
-        print(f"Assentry runs at {settings.public_url}", flush=True)
-        return
+        return False
     print(
         "\n".join(
             [
                 "",
-                f"  Assentry runs at {settings.public_url}",
-                "",
-                "  Nobody has an account yet. Open this link once to make the first one:",
+                "  Welcome to Assentry. Nobody has an account yet.",
+                "  Open this link once to make the first one:",
                 "",
                 f"    {settings.public_url}/setup?token={token}",
                 "",
@@ -111,3 +135,4 @@ async def show_setup(settings: Settings, services: Services) -> None:
         ),
         flush=True,
     )
+    return True

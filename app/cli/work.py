@@ -4,10 +4,8 @@ import argparse
 import asyncio
 import sys
 
-from app.cli.start import guarded, on_signals, prepare
-from app.factory import services
+from app.cli.start import guarded, note_engine, prepare
 from app.settings import Settings
-from workers.main import work
 
 
 def main(argv: list[str]) -> int:
@@ -17,9 +15,14 @@ def main(argv: list[str]) -> int:
 
 
 async def _run(settings: Settings) -> int:
-    prepare(settings)
+    from app.cli.listening import on_signals  # noqa: PLC0415 - heavy
+    from app.factory import services  # noqa: PLC0415 - heavy
+    from workers.main import work  # noqa: PLC0415 - heavy
+
     stop = asyncio.Event()
     on_signals(stop)
+    prepare(settings)
+    note_engine(settings)
     async with services(settings) as opened:
         print(f"working {opened.execution.worker}", file=sys.stderr, flush=True)
         await work(opened, stop)

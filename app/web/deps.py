@@ -5,10 +5,13 @@ import secrets
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import HTTPConnection, Request
 
+from app.core.audit import NOBODY
 from app.core.errors import (
     AddressForbidden,
+    AssentryError,
     CrossOrigin,
     InvalidKey,
     RateLimited,
@@ -17,7 +20,9 @@ from app.core.errors import (
 from app.core.principals import Caller
 from app.factory import Services
 from app.services.limits import Window
-from app.web import refusals
+from app.web.refusals import Refusals
+
+log = structlog.get_logger()
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
@@ -93,8 +98,24 @@ async def identify(request: Request) -> Caller:
         key = token.strip() if scheme.lower() == "bearer" else ""
         return await services_of(request).access.key_caller(key, address)
     except (InvalidKey, AddressForbidden) as error:
-        await refusals.note(request, error.code, address)
+        await _note_refusal(request, error.code, address)
         raise
+
+
+async def _note_refusal(request: Request, code: str, address: str) -> None:
+    """Record a failed authentication (AUD-1); the caller is refused in any case."""
+    services, state = services_of(request), request.app.state
+    if not hasattr(state, "refusals"):
+        state.refusals = Refusals()
+    details = cast("Refusals", state.refusals).admit(code, address, services.clock.now())
+    if details is None:
+        return
+    try:
+        await services.store.write(
+            lambda tx: tx.note("authentication.failed", NOBODY, "authentication:-", details)
+        )
+    except AssentryError as failure:
+        log.warning("refusal_not_recorded", error=failure.code)
 
 
 async def _limit(request: Request, caller: Caller) -> None:

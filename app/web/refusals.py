@@ -5,24 +5,16 @@ is left out is counted, and the count is written with the first failure after th
 """
 
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
-import structlog
-from starlette.requests import Request
-
-from app.core.audit import NOBODY
-from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant
 from app.core.json_types import JsonValue
-from app.factory import Services
 
 MOST: Final = 20
 """Entries that one process writes in a minute."""
 
 _WINDOW: Final = 60 * SECOND
 _NEVER: Final = Instant(-_WINDOW)
-
-log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -45,20 +37,3 @@ class Refusals:
             return None
         self.written.add((code, address))
         return {"code": code, "from": address, "left_out_before": left_out}
-
-
-async def note(request: Request, code: str, address: str) -> None:
-    """Record a failed authentication; the caller is refused in any case."""
-    state = request.app.state
-    if not hasattr(state, "refusals"):
-        state.refusals = Refusals()
-    services = cast("Services", state.services)
-    details = cast("Refusals", state.refusals).admit(code, address, services.clock.now())
-    if details is None:
-        return
-    try:
-        await services.store.write(
-            lambda tx: tx.note("authentication.failed", NOBODY, "authentication:-", details)
-        )
-    except AssentryError as error:
-        log.warning("refusal_not_recorded", error=error.code)

@@ -8,7 +8,7 @@ import orjson
 
 from app.core.instant import Instant, to_datetime
 from app.core.request import Request
-from app.store.audit import AuditRecord
+from app.services.audit import AuditRecord
 
 _OPTIONS: Final = orjson.OPT_UTC_Z
 _CACHE_BYTES: Final = 16 * 1024 * 1024

@@ -11,7 +11,7 @@ from app.core.errors import InvalidField
 
 pytestmark = [pytest.mark.requirement("T49"), pytest.mark.requirement("GW-4")]
 
-ANY = "0.0.0.0"  # noqa: S104 - an address to refuse, not a place to bind
+ANY = "0.0.0.0"
 
 PUBLIC = (
     *("1.1.1.1", "8.8.8.8", "93.184.215.14", "100.63.255.255", "100.128.0.0", "172.15.255.255"),

@@ -111,7 +111,8 @@ def test_what_has_no_canonical_form_is_refused(value: float | str) -> None:
         b"9007199254740993", b"-9007199254740992", b"1" * 5000, b'"\\ud800"', b'{"\\udc00":1}',
         b'"\\u0000"', b'"\x00"', b"\xff", b"\xef\xbb\xbf{}", b'"\xed\xa0\x80"', b"{'a':1}",
         b"[1,]", b"{}{}", b"", b"[" * 65 + b"]" * 65, b"[" * 100_000, b'{"a":' * 70 + b"1",
-        '{"a":1}'.encode("utf-16"), b"01", b"+1", b".5", b"1.", b'"\n"', b"nul", b'"a', b"1e17", b"-9007199254740994.0",
+        '{"a":1}'.encode("utf-16"), b"01", b"+1", b".5", b"1.", b'"\n"', b"nul", b'"a',
+        b"1e17", b"-9007199254740994.0",
     ],
 )  # fmt: skip
 def test_hostile_texts_are_refused(text: bytes) -> None:

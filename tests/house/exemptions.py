@@ -11,6 +11,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 UNMIRRORED: dict[str, str] = {
     "tests/core/test_policy_docs.py": "the examples of docs/reference/policies.md",
+    "tests/web/test_schemathesis.py": "every answer against the OpenAPI document",
     "tests/web/test_scopes.py": "every operation with every scope",
 }
 """Test files that cover a behaviour instead of the source file of the same name."""

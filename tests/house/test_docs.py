@@ -12,7 +12,7 @@ from app.core.errors import AssentryError
 from app.settings import PREFIX, Settings
 from tests.support.sources import ROOT
 
-SECTIONS = ("Start", "Test", "Documentation")
+SECTIONS = ("Start", "Test", "Commands", "Configure", "Read on")
 ADR_HEADINGS = ["Status", "Context", "Decision", "Consequences", "Rejected"]
 
 

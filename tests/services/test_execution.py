@@ -62,8 +62,10 @@ async def test_it_runs_once_however_often_it_is_asked(place: World, upstream: Up
 
 
 MUTATIONS = {
-    "payload": "UPDATE requests SET payload = CAST(replace(CAST(payload AS TEXT), '5', '6') AS BLOB)",
-    "payload and digest": "UPDATE requests SET payload = CAST('{}' AS BLOB), digest = '44136fa355b3678a1146ad16"
+    "payload": "UPDATE requests SET "
+    "payload = CAST(replace(CAST(payload AS TEXT), '5', '6') AS BLOB)",
+    "payload and digest": "UPDATE requests SET payload = CAST('{}' AS BLOB), "
+    "digest = '44136fa355b3678a1146ad16"
     "f7e8649e94fb4fc21fe77e8310c060f61caaff8a'",
     "digest": "UPDATE requests SET digest = 'aa' || substr(digest, 3)",
     "action": "UPDATE requests SET action = 'send_mail'",

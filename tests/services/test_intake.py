@@ -103,7 +103,7 @@ BAD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", BAD)
 async def test_bad_input_is_refused_and_nothing_is_written(place: World, what: str) -> None:
-    fields = {"action": "send_mail", "params": {}, "context": {}, **BAD[what]}
+    fields: dict[str, Any] = {"action": "send_mail", "params": {}, "context": {}, **BAD[what]}
     with pytest.raises((InvalidAction, InvalidField)) as refused:
         await place.services.intake.submit(place.robot, Asked(**fields))
     assert refused.value.pointer

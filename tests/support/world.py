@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from app.clock import SystemClock
 from app.core.audit import Actor, ActorKind
@@ -77,7 +78,7 @@ class World:
         self, name: str, effect: str, match: dict[str, object], **rule: object
     ) -> None:
         """Put a policy with one rule into force."""
-        document = {
+        document: dict[str, Any] = {
             "name": name,
             "rules": [{"name": "rule", "effect": effect, "match": match, **rule}],
         }

@@ -136,3 +136,11 @@ async def test_no_body_takes_unknown_fields(door: Door, operation: Operation) ->
     answer = await client.request(operation.method, path, json={"is_admin": True})
     assert answer.status_code == 400, (operation.name, answer.text)
     assert answer.json()["code"] in ("invalid_field", "invalid_policy")
+
+
+@pytest.mark.requirement("T36")
+async def test_addresses_hold_no_nul(any_door: Door) -> None:
+    client = await any_door.client("admin")
+    for address in ("/api/requests/%00", "/api/keys?agent_id=%00", "/api/agents/a%00b"):
+        answer = await client.get(address)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_filter"), address

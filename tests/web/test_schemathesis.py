@@ -61,17 +61,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[s
 @pytest.mark.requirement("REQ-1", "T24", "T36")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("role", ROLES)
-@SCHEMA.parametrize()
+@SCHEMA.parametrize()  # pyright: ignore[reportUntypedFunctionDecorator] - untyped upstream
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
 )
 def test_every_answer_is_as_described(
-    case: Case, role: str, live: tuple[str, dict[str, str]]
+    case: Case[Any], role: str, live: tuple[str, dict[str, str]]
 ) -> None:
     address, keys = live
     headers = {"Authorization": f"Bearer {keys[role]}"}

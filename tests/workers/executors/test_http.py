@@ -16,7 +16,7 @@ from tests.support.upstream import Upstream
 from workers.executors.http import HttpExecutor
 from workers.executors.http_client import HttpClient
 
-SECRET = "hunter2-hunter2"  # noqa: S105 - a canary
+SECRET = "hunter2-hunter2"
 KEY = build_injection(CredentialKind.HEADERS, {"X-Api-Key": SECRET})
 
 NOTHING = Injection()
@@ -34,7 +34,7 @@ class Bench:
         self,
         path: str,
         injection: Injection = NOTHING,
-        **plan: Any,  # noqa: ANN401
+        **plan: Any,
     ) -> Outcome:
         values: dict[str, Any] = {
             "method": "GET",

@@ -14,7 +14,7 @@ from tests.support.upstream import DEADLINE, Upstream
 from workers.executors.http_call import Answer, Call
 from workers.executors.http_client import HttpClient
 
-ANY = "0.0.0.0"  # noqa: S104 - an answer to refuse, not a place to bind
+ANY = "0.0.0.0"
 LOOPBACK = ("127.0.0.0/8",)
 
 
@@ -180,7 +180,7 @@ async def test_tls_by_name_keeps_name_and_address_apart() -> None:
 
 @pytest.mark.requirement("EXE-1")
 async def test_a_mark_that_fails_stops_the_call(rig: Rig) -> None:
-    class FenceLost(Exception):  # noqa: N818
+    class FenceLost(Exception):
         pass
 
     for error in (FenceLost(), TimeoutError(), ConnectionResetError(), OSError(9, "x")):

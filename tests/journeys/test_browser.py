@@ -1,0 +1,240 @@
+"""The whole story in a browser: set-up, agent, key, inbox, approval; with and without script."""
+
+import json
+import os
+import re
+import selectors
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.support import axe
+from tests.support.browser import chromium
+
+pytestmark = [
+    pytest.mark.requirement("DASH-1", "PPL-1", "PPL-3"),
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("browser"),
+]
+PASSWORD = "correct horse battery staple"
+DEADLINE = 30.0
+
+
+@dataclass
+class Site:
+    """A running product with its one-time link."""
+
+    base: str
+    link: str
+
+    def ask(self, key: str, **body: Any) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"{self.base}/api/requests",
+            data=json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Generator[Site, None, None]:
+    environment = {
+        **os.environ, "ASSENTRY_DATA_DIR": str(tmp_path / "data"), "ASSENTRY_PORT": "0",
+    }  # fmt: skip
+    command = [str(Path(sys.executable).parent / "assentry"), "up", "--example"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        link = printed_link(process)
+        yield Site(link.split("/setup")[0], link)
+    finally:
+        process.terminate()
+        code = process.wait(DEADLINE)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert code == 0
+
+
+def printed_link(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    text, until = "", time.monotonic() + DEADLINE
+    with selectors.DefaultSelector() as ready:
+        ready.register(process.stdout, selectors.EVENT_READ)
+        while time.monotonic() < until and ready.select(until - time.monotonic()):
+            line = process.stdout.readline()
+            assert line, f"it ended early: {text}"
+            text += line
+            if found := re.search(r"http\S+token=\S+", text):
+                return found[0]
+    raise AssertionError(text)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser, None, None]:
+    with chromium() as running:
+        yield running
+
+
+def context(browser: Browser, *, script: bool = True, **options: Any) -> BrowserContext:
+    made = browser.new_context(java_script_enabled=script, **options)
+    made.set_default_timeout(15_000)
+    return made
+
+
+def set_up(page: Page, site: Site) -> None:
+    page.goto(site.link)
+    page.fill("#name", "Anne Arbor")
+    page.fill("#email", "anne@example.org")
+    page.fill("#password", PASSWORD)
+    page.check("[name=works_alone]")
+    page.click("text=Create the account")
+    page.wait_for_url(f"{site.base}/")
+
+
+def make_key(page: Page, site: Site) -> str:
+    page.goto(f"{site.base}/agents")
+    page.fill("#name", "robot")
+    page.locator("button", has_text="Add the agent").click()
+    page.locator("button", has_text="Make the key").click()
+    return page.inner_text(".secret pre >> nth=0").strip()
+
+
+def delete_note(site: Site, key: str, number: int = 1) -> dict[str, Any]:
+    params = {"method": "DELETE", "path": f"/notes/{number}"}
+    return site.ask(key, action="http.request", target="example", params=params, reason="done")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_from_set_up_to_an_executed_call(site: Site, browser: Browser, script: bool) -> None:
+    page = context(browser, script=script).new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    set_up(page, site)
+    key = make_key(page, site)
+    asked = delete_note(site, key)
+    assert asked["status"] == "pending"
+    page.goto(f"{site.base}/")
+    page.click(f"a[href='/requests/{asked['id']}']")
+    assert "DELETE 127.0.0.1" in page.inner_text("h1")
+    assert "Authorization: <example-token>" in page.inner_text("main")
+    assert asked["digest"] in page.inner_text("main")
+    page.fill("#comment", "looked at it")
+    page.click("button.approve")
+    until = time.monotonic() + DEADLINE
+    while "succeeded" not in page.inner_text("#state"):
+        assert time.monotonic() < until
+        page.reload()
+    assert "Water the plants" in page.inner_text("main")
+    assert "looked at it" in page.inner_text("main")
+    assert errors == []
+
+
+def test_the_set_up_closes_for_good(site: Site, browser: Browser) -> None:
+    set_up(context(browser).new_page(), site)
+    page = context(browser).new_page()
+    page.goto(site.link)
+    assert page.url.startswith(f"{site.base}/sign-in")
+    page.fill("#email", "anne@example.org")
+    page.fill("#password", "not the right password")
+    page.click("button.primary")
+    assert "bad_credentials" in page.inner_text("main")
+    page.fill("#password", PASSWORD)
+    page.click("button.primary")
+    page.wait_for_url(f"{site.base}/")
+
+
+def test_the_inbox_is_live_and_keys_decide(site: Site, browser: Browser) -> None:
+    page = context(browser).new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    page.goto(f"{site.base}/")
+    page.mouse.move(0, 0)
+    asked = delete_note(site, key)
+    card = page.locator(f"a[href='/requests/{asked['id']}']")
+    expect(card).to_be_visible()
+    page.keyboard.press("j")
+    expect(card).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/requests/{asked['id']}")
+    page.keyboard.press("d")
+    page.keyboard.type("not today")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#state .status")).to_have_text("denied")
+    assert "not today" in page.inner_text("main")
+
+
+@pytest.mark.requirement("T5", "T6", "T13", "T14")
+def test_hostile_text_stays_text_and_foreign_forms_are_refused(
+    site: Site, browser: Browser
+) -> None:
+    opened = context(browser)
+    page = opened.new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    hostile = "evil\u202egnp.exe p\u0430ypal <img src=x onerror=alert(1)> {{7*7}} \u200b"
+    asked = site.ask(key, action="send_mail", params={"text": hostile}, reason=hostile)
+    page.goto(f"{site.base}/requests/{asked['id']}")
+    text = page.inner_text("main")
+    assert "\\u{202E}" in text
+    assert "\u202e" not in text
+    assert "{{7*7}}" in text
+    assert page.locator("main img").count() == 0
+    assert page.locator("mark.mixed").count() >= 1
+    elsewhere = opened.new_page()
+    elsewhere.set_content(
+        f"<form method=post action='{site.base}/requests/{asked['id']}/decide'>"
+        f"<input name=decision value=approve><input name=digest value={asked['digest']}>"
+        "<button>x</button></form>"
+    )
+    elsewhere.click("button")
+    assert "cross_origin" in elsewhere.inner_text("body")
+    page.reload()
+    assert "pending" in page.inner_text("#state")
+    assert page.request.get(f"{site.base}/").headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.requirement("DASH-2")
+def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
+    source = axe.script()
+    opened = context(browser, bypass_csp=True, color_scheme="light")
+    page = opened.new_page()
+    page.goto(site.link)
+    assert violations(page, source) == []
+    set_up(page, site)
+    key = make_key(page, site)
+    assert violations(page, source) == []
+    asked = delete_note(site, key)
+    listed = [
+        "/", "/requests", f"/requests/{asked['id']}", "/policies", "/policies/new",
+        "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account",
+    ]  # fmt: skip
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+        for path in listed:
+            page.goto(site.base + path)
+            assert violations(page, source) == [], (scheme, path)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in listed:
+        page.goto(site.base + path)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, (path, width)
+
+
+def violations(page: Page, source: str) -> list[str]:
+    page.evaluate(source)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found = page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
+    return [
+        f"{item['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for item in found["violations"]
+        for node in item["nodes"]
+    ]
