@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.core.errors import AssentryError
-from app.factory import Services, services
+from app.factory import services
+from app.services.bundle import Services
 from app.settings import Settings
 from app.web import problems
 from app.web.api.operations import OPERATIONS

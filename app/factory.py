@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import structlog
 
@@ -15,6 +14,7 @@ from app.core.ports import Executor
 from app.services.access import CACHE_SECONDS, Access
 from app.services.agents import Agents
 from app.services.audit import Audit
+from app.services.bundle import Services
 from app.services.decisions import Decisions
 from app.services.execution import Execution
 from app.services.feed import Feed
@@ -32,30 +32,6 @@ from app.store.engine import Store
 from workers.executors import EXECUTORS
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything that doors and workers call."""
-
-    settings: Settings
-    store: Store
-    clock: SystemClock
-    ids: Ids
-    access: Access
-    people: People
-    agents: Agents
-    targets: Targets
-    vault: Vault
-    policies: Policies
-    limits: Limits
-    intake: Intake
-    requests: Requests
-    decisions: Decisions
-    execution: Execution
-    sweeps: Sweeps
-    feed: Feed
-    audit: Audit
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from app.core.principals import AGENT_SCOPES, ROLE_SCOPES, Caller, Person, Role
 from app.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from app.factory import Services
+    from app.services.bundle import Services
 
 
 def main(argv: list[str]) -> int:

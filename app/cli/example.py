@@ -23,7 +23,7 @@ from app.core.audit import SYSTEM
 from app.core.errors import AssentryError
 from app.core.json_types import JsonObject
 from app.core.targets import Credential, Target, TargetSettings
-from app.factory import Services
+from app.services.bundle import Services
 from app.services.vault import ANY_AGENT
 from app.settings import SettingsError
 

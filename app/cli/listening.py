@@ -11,7 +11,7 @@ from typing import Any, Final
 import uvicorn
 
 from app.asgi import create_app
-from app.factory import Services
+from app.services.bundle import Services
 from app.settings import Settings, SettingsError
 
 GRACE_SECONDS: Final = 10

@@ -10,7 +10,7 @@ from app.core.errors import AssentryError
 from app.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
-    from app.factory import Services
+    from app.services.bundle import Services
     from app.store.database import Database
 
 FAILED: Final = 1

@@ -10,7 +10,7 @@ from app.cli.start import guarded, prepare, show_setup
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.factory import Services
+    from app.services.bundle import Services
 
 
 def main(argv: list[str]) -> int:

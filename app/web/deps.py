@@ -18,7 +18,7 @@ from app.core.errors import (
     Unauthenticated,
 )
 from app.core.principals import Caller
-from app.factory import Services
+from app.services.bundle import Services
 from app.services.limits import Window
 from app.web.refusals import Refusals
 

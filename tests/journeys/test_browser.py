@@ -69,9 +69,9 @@ def printed_link(process: "subprocess.Popen[str]") -> str:
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
         while time.monotonic() < until and ready.select(until - time.monotonic()):
-            line = process.stdout.readline()
-            assert line, f"it ended early: {text}"
-            text += line
+            data = os.read(process.stdout.fileno(), 65_536)
+            assert data, f"it ended early: {text}"
+            text += data.decode()
             if found := re.search(r"http\S+token=\S+", text):
                 return found[0]
     raise AssertionError(text)
@@ -196,7 +196,7 @@ def test_hostile_text_stays_text_and_foreign_forms_are_refused(
         "<button>x</button></form>"
     )
     elsewhere.click("button")
-    assert "cross_origin" in elsewhere.inner_text("body")
+    assert "Sign in" in elsewhere.inner_text("h1")  # the cookie did not go along
     page.reload()
     assert "pending" in page.inner_text("#state")
     assert page.request.get(f"{site.base}/").headers["x-frame-options"] == "DENY"

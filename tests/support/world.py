@@ -15,7 +15,8 @@ from app.core.instant import SECOND, Instant
 from app.core.principals import AGENT_SCOPES, ROLE_SCOPES, Agent, ApiKey, Caller, Person, Role
 from app.core.request import Ballot, Choice, Request
 from app.core.targets import Target, TargetSettings
-from app.factory import Services, services
+from app.factory import services
+from app.services.bundle import Services
 from app.services.intake import Asked
 from app.services.sealing import create_master_key
 from app.settings import Settings

@@ -1,0 +1,45 @@
+"""All services together, as doors and workers are handed them."""
+
+from dataclasses import dataclass
+
+from app.clock import Ids, SystemClock
+from app.services.access import Access
+from app.services.agents import Agents
+from app.services.audit import Audit
+from app.services.decisions import Decisions
+from app.services.execution import Execution
+from app.services.feed import Feed
+from app.services.intake import Intake
+from app.services.limits import Limits
+from app.services.people import People
+from app.services.policies import Policies
+from app.services.requests import Requests
+from app.services.sweeps import Sweeps
+from app.services.targets import Targets
+from app.services.vault import Vault
+from app.settings import Settings
+from app.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that doors and workers call."""
+
+    settings: Settings
+    store: Store
+    clock: SystemClock
+    ids: Ids
+    access: Access
+    people: People
+    agents: Agents
+    targets: Targets
+    vault: Vault
+    policies: Policies
+    limits: Limits
+    intake: Intake
+    requests: Requests
+    decisions: Decisions
+    execution: Execution
+    sweeps: Sweeps
+    feed: Feed
+    audit: Audit
