@@ -8,6 +8,10 @@ from app.core.instant import SECOND, Instant
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _NANOS: Final = 1000
+_CHUNK: Final = 10
+_AT_A_TIME: Final = 256
+_POOL: Final[list[bytes]] = []
+os.register_at_fork(after_in_child=_POOL.clear)
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
@@ -48,7 +52,18 @@ def time_part(instant: Instant) -> str:
     return "".join([_PAIRS[millis >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
 
 
+def _random() -> bytes:
+    """Return ten random bytes; the system is asked for many at a time."""
+    try:
+        return _POOL.pop()
+    except IndexError:
+        data = os.urandom(_CHUNK * _AT_A_TIME)
+        fresh = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
+        _POOL.extend(fresh[1:])
+        return fresh[0]
+
+
 def random_part() -> str:
     """Return 80 random bits as 16 digits."""
-    bits = int.from_bytes(os.urandom(10))
+    bits = int.from_bytes(_random())
     return "".join([_PAIRS[bits >> shift & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)])

@@ -46,13 +46,22 @@ def _plain(value: JsonValue) -> bool:
     if kind is str or kind is int or kind is bool or value is None:
         return True
     if kind is dict:
-        mapping = cast("dict[str, JsonValue]", value)
-        return all(max(key, default="") <= _LAST_BMP for key in mapping) and all(
-            _plain(item) for item in mapping.values()
-        )
+        return _plain_object(cast("dict[str, JsonValue]", value))
     if kind is list or kind is tuple:
-        return all(_plain(item) for item in cast("list[JsonValue]", value))
+        for item in cast("list[JsonValue]", value):
+            if type(item) is not str and not _plain(item):
+                return False
+        return True
     return False
+
+
+def _plain_object(value: dict[str, JsonValue]) -> bool:
+    for key, item in value.items():
+        if not key.isascii() and max(key) > _LAST_BMP:
+            return False
+        if type(item) is not str and not _plain(item):
+            return False
+    return True
 
 
 def _write(value: JsonValue) -> Iterator[str]:

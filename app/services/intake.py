@@ -139,6 +139,8 @@ class Intake:
         now: Instant,
     ) -> Request:
         payload = seal(submission)
+        if len(payload) > MAX_CONTEXT_BYTES:
+            _check_context(submission.context)
         route, target = verdict.route, submission.target
         lifetime = min(
             asked.expires_in or MAX_EXPIRES_IN, route.expires_in or self.settings.request_ttl
@@ -186,7 +188,10 @@ def _check_words(asked: Asked) -> None:
     if asked.expires_in is not None and not 1 <= asked.expires_in <= MAX_EXPIRES_IN:
         message = f"expires_in is a number of seconds from 1 to {MAX_EXPIRES_IN}"
         raise InvalidField(message, pointer="/expires_in")
-    if asked.context and len(canonical(asked.context)) > MAX_CONTEXT_BYTES:
+
+
+def _check_context(context: JsonObject) -> None:
+    if len(canonical(context)) > MAX_CONTEXT_BYTES:
         message = f"the context is larger than {MAX_CONTEXT_BYTES} bytes"
         raise InvalidField(message, pointer="/context")
 

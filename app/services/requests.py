@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from app.core.action import Submission, unseal
 from app.core.ballots import obstacle
@@ -24,7 +24,9 @@ from app.store.engine import Store
 from app.store.requests import RequestFilter
 from app.store.tx import Tx
 
-__all__ = ("Detail", "Page", "RequestFilter", "Requests")
+__all__ = ("Detail", "Listing", "Page", "RequestFilter", "Requests")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,15 @@ class Page:
     """A page of requests, newest first; the ids lead to the neighbours, when there are any."""
 
     items: list[Request]
+    older: str | None
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page as (id, version) pairs, newest first."""
+
+    items: list[tuple[str, int]]
     older: str | None
     newer: str | None
 
@@ -83,18 +94,36 @@ class Requests:
 
     async def page(self, caller: Caller, wanted: RequestFilter, limit: int) -> Page:
         """Return a page; ``wanted.before`` and ``wanted.after`` are the cursors."""
+        seen = _seen(caller, wanted)
+        if seen is None:
+            return Page([], None, None)
+        found = await self.store.read(lambda tx: tx.requests.find(seen, limit + 1))
+        items, older, newer = _cut(found, seen, limit)
+        return Page(
+            items=items,
+            older=items[-1].id if items and older else None,
+            newer=items[0].id if items and newer else None,
+        )
+
+    async def listing(self, caller: Caller, wanted: RequestFilter, limit: int) -> Listing:
+        """Return a page as ids and versions, for a door that keeps what it rendered."""
+        seen = _seen(caller, wanted)
+        if seen is None:
+            return Listing([], None, None)
+        found = await self.store.read(lambda tx: tx.requests.find_versions(seen, limit + 1))
+        items, older, newer = _cut(found, seen, limit)
+        return Listing(
+            items=items,
+            older=items[-1][0] if items and older else None,
+            newer=items[0][0] if items and newer else None,
+        )
+
+    async def many(self, caller: Caller, ids: list[str]) -> list[Request]:
+        """Return those of the requests that the caller sees, in no particular order."""
         require(caller, Scope.REQUEST_READ)
-        if caller.agent is not None:
-            if wanted.agent_id not in (None, caller.agent.id):
-                return Page([], None, None)
-            wanted = _own(wanted, caller.agent.id)
-        found = await self.store.read(lambda tx: tx.requests.find(wanted, limit + 1))
-        more = len(found) > limit
-        if wanted.after is not None:
-            items = found[1:] if more else found
-            return _page(items, older=bool(items), newer=more)
-        items = found[:limit]
-        return _page(items, older=more, newer=wanted.before is not None and bool(items))
+        found = await self.store.read(lambda tx: tx.requests.many(ids))
+        own = None if caller.agent is None else caller.agent.id
+        return [request for request in found if own in (None, request.agent_id)]
 
     async def trail(self, caller: Caller, request_id: str) -> list[AuditRecord]:
         """Return the audit entries of a request, oldest first."""
@@ -136,16 +165,24 @@ def _visible(caller: Caller, request: Request | None) -> Request:
     return request
 
 
-def _own(wanted: RequestFilter, agent_id: str) -> RequestFilter:
-    return replace(wanted, agent_id=agent_id)
+def _seen(caller: Caller, wanted: RequestFilter) -> RequestFilter | None:
+    """Return the filter within what the caller sees, or None when that is nothing."""
+    require(caller, Scope.REQUEST_READ)
+    if caller.agent is None:
+        return wanted
+    if wanted.agent_id not in (None, caller.agent.id):
+        return None
+    return replace(wanted, agent_id=caller.agent.id)
 
 
-def _page(items: list[Request], *, older: bool, newer: bool) -> Page:
-    return Page(
-        items=items,
-        older=items[-1].id if items and older else None,
-        newer=items[0].id if items and newer else None,
-    )
+def _cut(found: list[T], wanted: RequestFilter, limit: int) -> tuple[list[T], bool, bool]:
+    """Return the page among one row more than it holds, and whether there are older and newer."""
+    more = len(found) > limit
+    if wanted.after is not None:
+        items = found[1:] if more else found
+        return items, bool(items), more
+    items = found[:limit]
+    return items, more, wanted.before is not None and bool(items)
 
 
 def _detail(tx: Tx, request: Request, person: Person | None) -> Detail:

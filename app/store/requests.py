@@ -210,6 +210,18 @@ class Requests:
         found = [from_row(row) for row in rows]
         return found[::-1] if wanted.after else found
 
+    def find_versions(self, wanted: RequestFilter, limit: int) -> list[tuple[str, int]]:
+        """Return (id, version) of a page, in the order of ``find``."""
+        statement = select(T.c.id, T.c.version).where(*_conditions(wanted)).limit(limit)
+        order = T.c.id.asc() if wanted.after else T.c.id.desc()
+        rows = self._tx.query(statement.order_by(order)).all()
+        found = [(str(row[0]), int(row[1])) for row in rows]
+        return found[::-1] if wanted.after else found
+
+    def many(self, ids: Sequence[str]) -> list[Request]:
+        """Return the requests with these ids, in no particular order."""
+        return [from_row(row) for row in self._tx.query(select(T).where(T.c.id.in_(ids)))]
+
     def due(self, what: str, now: Instant, most: int) -> list[str]:
         """Return ids for a sweep: ``expire``, ``lapse`` (grant over) or ``lose`` (lease over)."""
         rows = self._tx.run(_DUE[what], {"now": now, "most": most}).fetchall()

@@ -21,7 +21,7 @@ class Signals:
     def __init__(self) -> None:
         """Start with nobody waiting."""
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
-        self._followers: set[asyncio.Queue[Change | None]] = set()
+        self._followers: dict[asyncio.Queue[Change | None], frozenset[str]] = {}
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Wake whoever waits for one of these."""
@@ -31,8 +31,9 @@ class Signals:
             for future in self._waiters.pop(change[1], ()):
                 if not future.done():
                     future.set_result(None)
-            for queue in self._followers:
-                self._put(queue, change)
+            for queue, ignored in self._followers.items():
+                if change[0] not in ignored:
+                    self._put(queue, change)
 
     def _wake_all(self) -> None:
         """Let everybody look again, after changes may have been missed."""
@@ -65,14 +66,16 @@ class Signals:
                     del self._waiters[name]
 
     @contextmanager
-    def following(self) -> Generator[asyncio.Queue[Change | None], None, None]:
-        """Give a queue of all changes; None in it means that some were left out."""
+    def following(
+        self, ignored: frozenset[str] = frozenset()
+    ) -> Generator[asyncio.Queue[Change | None], None, None]:
+        """Give a queue of all changes but those of ignored kinds; None: some were left out."""
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
-        self._followers.add(queue)
+        self._followers[queue] = ignored
         try:
             yield queue
         finally:
-            self._followers.discard(queue)
+            del self._followers[queue]
 
     @property
     def busy(self) -> bool:

@@ -1,7 +1,6 @@
 """Requests as JSON bytes. What no longer changes is rendered once."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -59,11 +58,21 @@ def render(request: Request) -> bytes:
     return data
 
 
-def render_page(items: Iterable[Request], older: str | None, newer: str | None) -> bytes:
-    """Return a page of requests as JSON bytes."""
-    body = b",".join([render(item) for item in items])
+def not_rendered(items: list[tuple[str, int]]) -> list[str]:
+    """Return the ids of those request versions that must be read to be rendered."""
+    return [key[0] for key in items if _rendered.get(key) is None]
+
+
+def render_page(
+    items: list[tuple[str, int]], fresh: dict[str, bytes], older: str | None, newer: str | None
+) -> bytes:
+    """Return a page of requests as JSON bytes.
+
+    :param fresh: by id, what had to be rendered now; it may be newer than the listed version.
+    """
+    kept = (_rendered.get(key) or fresh.get(key[0]) for key in items)
     tail = dump({"next": older, "previous": newer})[1:]
-    return b'{"items":[' + body + b"]," + tail
+    return b'{"items":[' + b",".join([data for data in kept if data]) + b"]," + tail
 
 
 def _document(request: Request) -> dict[str, Any]:

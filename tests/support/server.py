@@ -243,6 +243,7 @@ def installation(
     servers: int = 0,
     workers: int = 0,
     up: Sequence[str] = (),
+    agent: str = "robot",
     works_alone: bool = True,
     **settings: object,
 ) -> Generator[Installation, None, None]:
@@ -250,7 +251,7 @@ def installation(
 
     Settings are named as in ``Settings``, such as ``database_url`` or ``lease_margin``.
     """
-    made = install(folder, works_alone=works_alone, **settings)
+    made = install(folder, agent=agent, works_alone=works_alone, **settings)
     try:
         if servers or workers:
             for _ in range(servers):

@@ -19,7 +19,7 @@ from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
-from app.web.views import audit_document, dump, render, render_page
+from app.web.views import audit_document, dump, not_rendered, render, render_page
 from app.web.waiters import may_wait, waiter
 
 JSON: Final = "application/json"
@@ -102,11 +102,15 @@ async def page(request: Request) -> Response:
     """List requests, newest first."""
     caller = await caller_of(request)
     wanted, limit, of = request_filter(request.query_params)
-    found = await services_of(request).requests.page(caller, wanted, limit)
+    requests = services_of(request).requests
+    found = await requests.listing(caller, wanted, limit)
+    missing = not_rendered(found.items)
+    read = await requests.many(caller, missing) if missing else []
+    fresh = {item.id: render(item) for item in read}
     older = None if found.older is None else encode(Cursor("before", found.older), of)
     newer = None if found.newer is None else encode(Cursor("after", found.newer), of)
     headers = None if older is None else {"Link": _following(request, older)}
-    return _json(render_page(found.items, older, newer), 200, headers)
+    return _json(render_page(found.items, fresh, older, newer), 200, headers)
 
 
 def _following(request: Request, cursor: str) -> str:

@@ -1,0 +1,108 @@
+"""`assentry doctor`: one line for each thing that can be wrong."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.support.postgres import PostgresServer
+from tests.support.server import free_port, installation, run
+
+pytestmark = pytest.mark.requirement("OPS-2")
+
+CHECKS = ["settings", "master key", "database", "clock", "policies", "port"]
+
+
+def examined(env: dict[str, str]) -> tuple[int, dict[str, tuple[bool, str]]]:
+    done = run(env, "doctor", "--json")
+    findings = json.loads(done.stdout)
+    return done.returncode, {one["check"]: (one["good"], one["detail"]) for one in findings}
+
+
+def bad(env: dict[str, str]) -> dict[str, str]:
+    code, findings = examined(env)
+    assert code == 1
+    return {check: detail for check, (good, detail) in findings.items() if not good}
+
+
+@pytest.fixture
+def migrated(env: dict[str, str]) -> dict[str, str]:
+    assert run(env, "migrate").returncode == 0
+    return {**env, "ASSENTRY_PORT": str(free_port())}
+
+
+def statement(env: dict[str, str], sql: str) -> None:
+    with sqlite3.connect(Path(env["ASSENTRY_DATA_DIR"]) / "assentry.db") as connection:
+        connection.execute(sql)
+
+
+def test_a_good_installation(migrated: dict[str, str]) -> None:
+    code, findings = examined(migrated)
+    assert (code, list(findings)) == (0, CHECKS)
+    assert findings["port"][1].endswith("is free")
+    done = run(migrated, "doctor")
+    assert done.returncode == 0
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
+        f"ok   {check}" for check in CHECKS
+    ]
+
+
+def test_a_running_installation(tmp_path: Path) -> None:
+    with installation(tmp_path / "data") as made:
+        port = made.base_url.rpartition(":")[2]
+        code, findings = examined({**made.env, "ASSENTRY_PORT": port})
+    assert code == 0
+    assert findings["port"][1].endswith("is served")
+
+
+def test_nothing_there_yet_and_nothing_is_made(env: dict[str, str]) -> None:
+    assert set(bad(env)) == {"master key", "database", "clock", "policies"}
+    assert list(Path(env["ASSENTRY_DATA_DIR"]).iterdir()) == []
+
+
+def test_settings_that_are_wrong(env: dict[str, str]) -> None:
+    assert "ASSENTRY_PROT" in bad({**env, "ASSENTRY_PROT": "1"})["settings"]
+
+
+def test_a_key_file_that_others_can_read(migrated: dict[str, str]) -> None:
+    (Path(migrated["ASSENTRY_DATA_DIR"]) / "master.key").chmod(0o644)
+    found = bad(migrated)
+    assert "chmod 600" in found["master key"]
+    given = Path(migrated["ASSENTRY_DATA_DIR"]) / "given.key"
+    given.write_bytes((given.parent / "master.key").read_bytes())
+    given.chmod(0o644)
+    code, findings = examined({**migrated, "ASSENTRY_MASTER_KEY_FILE": str(given)})
+    assert code == 0
+    assert "can read" in findings["master key"][1]
+
+
+def test_a_schema_of_another_version(migrated: dict[str, str]) -> None:
+    statement(migrated, "UPDATE alembic_version SET version_num = '20200101_0000'")
+    assert "run 'assentry migrate'" in bad(migrated)["database"]
+
+
+def test_a_policy_that_cannot_be_read(migrated: dict[str, str]) -> None:
+    statement(
+        migrated,
+        "INSERT INTO policies VALUES ('pol_1', 'p', 1, 1, 1, '{\"nonsense\": 1}', '', 1, 1)",
+    )
+    assert set(bad(migrated)) == {"policies"}
+
+
+def test_a_database_that_does_not_answer(migrated: dict[str, str], tmp_path: Path) -> None:
+    url = f"postgresql://nobody:hidden-word@/nothing?host={tmp_path}"
+    found = bad({**migrated, "ASSENTRY_DATABASE_URL": url})
+    assert set(found) == {"database", "clock", "policies"}
+    assert "does not answer" in found["database"]
+    assert "hidden-word" not in str(found)
+
+
+@pytest.mark.requirement("OPS-1")
+def test_on_postgresql(env: dict[str, str], postgres: PostgresServer) -> None:
+    with postgres.database() as url:
+        env = {**env, "ASSENTRY_DATABASE_URL": url, "ASSENTRY_PORT": str(free_port())}
+        assert run(env, "migrate").returncode == 0
+        code, findings = examined(env)
+    assert code == 0, findings
+    assert "from this machine's" in findings["clock"][1]
