@@ -9,6 +9,9 @@ from app.core.instant import SECOND, Instant
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _NANOS: Final = 1000
 _CHUNK: Final = 10
+_STEP: Final = 32
+"""An id of the same millisecond lies up to 2^48 above the one before: it cannot be guessed."""
+
 _AT_A_TIME: Final = 256
 _POOL: Final[list[bytes]] = []
 os.register_at_fork(after_in_child=_POOL.clear)
@@ -33,17 +36,24 @@ class SystemClock:
 class Ids:
     """Makes ids: a prefix, 48 bits of milliseconds, 80 random bits, in Crockford's base 32.
 
-    Ids of one kind sort by the time of their making.
+    Ids of one maker sort by the time of their making, those of one millisecond too.
     """
 
     def __init__(self, clock: SystemClock | None = None) -> None:
         """Use the given clock for the time part."""
         self._clock = clock or SystemClock()
+        self._millis = -1
+        self._bits = 0
 
     def new(self, prefix: str, at: Instant | None = None) -> str:
         """Return a new id such as ``req_01kq…``, with the given or the present instant."""
         instant = self._clock.now() if at is None else at
-        return f"{prefix}_{time_part(instant)}{random_part()}"
+        millis = instant * 1000 // SECOND
+        if millis == self._millis:
+            self._bits += 1 + (_random_bits() >> _STEP)
+        else:
+            self._millis, self._bits = millis, _random_bits() >> 1
+        return f"{prefix}_{time_part(instant)}{_spelled(self._bits)}"
 
 
 def time_part(instant: Instant) -> str:
@@ -65,5 +75,12 @@ def _random() -> bytes:
 
 def random_part() -> str:
     """Return 80 random bits as 16 digits."""
-    bits = int.from_bytes(_random())
+    return _spelled(_random_bits())
+
+
+def _random_bits() -> int:
+    return int.from_bytes(_random())
+
+
+def _spelled(bits: int) -> str:
     return "".join([_PAIRS[bits >> shift & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)])

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.server import Product, running
-
 from benchmarks import floor
 from benchmarks.fill import fill
+from tests.support.server import Installation, installation
 
 CONNECTIONS: Final = (1, 16, 64)
 POLICIES: Final = 20
@@ -33,7 +32,7 @@ POLICIES: Final = 20
 class Bench:
     """A product under load, and where the request files go."""
 
-    product: Product
+    product: Installation
     folder: Path
     seconds: float
 
@@ -180,7 +179,7 @@ def measure(bench: Bench, rows: list[int]) -> None:
     message = bench.message("GET", f"/api/requests/{waiting}", agent)
     row("read one, pending", 16, bench.load([message], 16))
     for count in rows:
-        fill(bench.product, count)
+        fill(bench.product.env, count)
         lists(bench, count)
 
 
@@ -191,7 +190,7 @@ def lists(bench: Bench, count: int) -> None:
         ("page of 50, all", "/api/requests?limit=50", admin),
         ("page of 50, by action", "/api/requests?limit=50&action=send_mail", admin),
         ("page of 50, own pending", "/api/requests?limit=50&status=pending", agent),
-        ("page of 50, deep", f"/api/requests?limit=200&cursor={cursor}"[: -0 or None], admin),
+        ("page of 200, second", f"/api/requests?limit=200&cursor={cursor}"[: -0 or None], admin),
     ):
         row(f"{name}, {count:,} rows", 16, bench.load([bench.message("GET", path, key)], 16))
 
@@ -211,7 +210,7 @@ def pending(bench: Bench, most: int) -> list[tuple[str, str]]:
 
 
 def memory(bench: Bench) -> str:
-    status = Path(f"/proc/{bench.product.pid}/status").read_text()
+    status = Path(f"/proc/{bench.product.servers[0].pid}/status").read_text()
     kept = [line for line in status.splitlines() if line.startswith(("VmRSS", "VmHWM"))]
     return ", ".join(" ".join(line.split()) for line in kept)
 
@@ -227,9 +226,12 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         show_floor(folder, options.seconds)
-        with running(folder / "data", database_url=options.database, open_limit=0) as product:
+        settings = {"database_url": options.database} if options.database else {}
+        with installation(folder / "data", **settings) as product:
             bench = Bench(product, folder, options.seconds)
             print(f"idle memory: {memory(bench)}")
+            bench.call("PATCH", f"/api/agents/{product.agent_id}", product.admin_key,
+                       {"open_limit": 0})  # fmt: skip
             seed_policies(bench)
             measure(bench, rows)
             print(f"memory after all of that: {memory(bench)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from app.cli import logs
-from app.cli.start import FAILED, database_of, load_settings
+from app.cli.start import FAILED, check_schema, load_settings
 from app.core.errors import AssentryError, Unavailable
 from app.core.instant import SECOND
 from app.settings import PREFIX, Settings, SettingsError
@@ -86,19 +86,7 @@ def _is_open(path: Path) -> bool:
 
 
 async def _database(settings: Settings) -> str:
-    from app.store.migrate import current, head  # noqa: PLC0415 - heavy
-
-    if settings.database.startswith("sqlite:///"):
-        path = Path(settings.database.removeprefix("sqlite:///"))
-        if not await asyncio.to_thread(path.exists):
-            message = f"{path} does not exist yet: run 'assentry migrate' or 'assentry up'"
-            raise SettingsError(message)
-    database = database_of(settings)
-    found = current(database)
-    if found != head():
-        message = f"the schema is at {found}, this version needs {head()}: run 'assentry migrate'"
-        raise SettingsError(message)
-    return f"{database.kind} answers, the schema is at {found}"
+    return f"it answers, the schema is at {check_schema(settings)}"
 
 
 async def _clock(settings: Settings) -> str:

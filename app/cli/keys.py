@@ -2,7 +2,7 @@
 
 import argparse
 
-from app.cli.start import guarded
+from app.cli.start import check_schema, guarded
 from app.settings import Settings
 
 
@@ -17,6 +17,7 @@ def main(argv: list[str]) -> int:
 async def _rotate(settings: Settings) -> int:
     from app.factory import services  # noqa: PLC0415 - heavy
 
+    check_schema(settings)
     async with services(settings) as opened:
         count = await opened.vault.rotate()
         days = settings.result_retention / 86_400

@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from app.core.errors import AssentryError
@@ -106,6 +107,26 @@ def prepare(settings: Settings) -> None:
         message = f"the data folder {settings.data_dir} cannot be used: {error.strerror}"
         raise SettingsError(message) from error
     migrate(database_of(settings))
+
+
+def check_schema(settings: Settings) -> str:
+    """Return the revision of a database that is there and at this version; none is made.
+
+    :raises SettingsError: it is not; the message says what to run.
+    :raises StoreUnavailable: it does not answer.
+    """
+    from app.store.migrate import current, head  # noqa: PLC0415 - heavy
+
+    if settings.database.startswith("sqlite:///"):
+        path = Path(settings.database.removeprefix("sqlite:///"))
+        if not path.exists():
+            message = f"{path} does not exist yet: run 'assentry migrate' or 'assentry up'"
+            raise SettingsError(message)
+    found, wanted = current(database_of(settings)), head()
+    if found is None or found != wanted:
+        message = f"the schema is at {found}, this version needs {wanted}: run 'assentry migrate'"
+        raise SettingsError(message)
+    return found
 
 
 def note_engine(settings: Settings) -> None:

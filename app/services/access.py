@@ -6,12 +6,13 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 from app.clock import SystemClock
 from app.core.audit import Actor, ActorKind
 from app.core.errors import (
     AddressForbidden,
+    AssentryError,
     InvalidKey,
     MissingRole,
     MissingScope,
@@ -23,13 +24,18 @@ from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Change, Tx
 
+T = TypeVar("T")
+
 KEY_SHAPE: Final = re.compile(r"ask_[A-Za-z0-9_-]{43}")
 """What an API key looks like."""
 
 CACHE_SECONDS: Final = 5
 """How long another process's revocation may stay unseen when its signal is lost."""
 
+_KEY_LENGTH: Final = 47
 _CACHE_SIZE: Final = 10_000
+_REFUSED_SIZE: Final = 1000
+_TTL: Final = CACHE_SECONDS * SECOND
 _TOUCH_SECONDS: Final = 60
 _CHANGES: Final = frozenset({"agent", "key", "person", "store"})
 
@@ -49,10 +55,32 @@ def require(caller: Caller, scope: Scope) -> None:
     raise MissingRole(message)
 
 
-@dataclass(slots=True)
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     caller: Caller
+    networks: tuple[_Network, ...]
     until: Instant
+
+
+@dataclass(slots=True)
+class _Cache:
+    """What was looked up by digest, and when keys were last used.
+
+    :ivar age: grows with every change, so that what was read before one is not kept after it.
+    """
+
+    known: "OrderedDict[str, _Known]" = field(default_factory=OrderedDict[str, _Known])
+    refused: "OrderedDict[str, Instant]" = field(default_factory=OrderedDict[str, Instant])
+    seen: dict[str, Instant] = field(default_factory=dict[str, Instant])
+    age: int = 0
+
+    def clear(self) -> None:
+        self.age += 1
+        self.known.clear()
+        self.refused.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +90,7 @@ class Access:
     store: Store
     clock: SystemClock
     settings: Settings
-    _known: "OrderedDict[str, _Known]" = field(default_factory=OrderedDict[str, _Known])
-    _seen: dict[str, Instant] = field(default_factory=dict[str, Instant])
+    _cache: _Cache = field(default_factory=_Cache)
 
     async def key_caller(self, token: str, remote_ip: str) -> Caller:
         """Return the caller that a key stands for.
@@ -71,46 +98,59 @@ class Access:
         :raises InvalidKey: unknown, expired or revoked.
         :raises AddressForbidden: not from this address.
         """
-        digest = hashlib.sha256(token.encode()).hexdigest()
+        if len(token) != _KEY_LENGTH:
+            raise InvalidKey
+        digest = hashlib.sha256(token.encode("ascii", "replace")).hexdigest()
         now = self.clock.now()
-        known = self._known.get(digest)
-        if known is None or known.until <= now:
+        known = self._cache.known.get(digest)
+        if known is None or not now < known.until <= now + _TTL:
             known = await self._look_up(token, digest, now)
-        key = known.caller.key
-        if key is not None and key.networks:
-            _check_address(key, remote_ip)
+        if known.networks:
+            _check_address(known.networks, remote_ip)
         return known.caller
 
     async def _look_up(self, token: str, digest: str, now: Instant) -> _Known:
-        if not KEY_SHAPE.fullmatch(token):
+        cache, age = self._cache, self._cache.age
+        if not KEY_SHAPE.fullmatch(token) or now < cache.refused.get(digest, 0) <= now + _TTL:
             raise InvalidKey
-        caller, ends = await self.store.read(lambda tx: _key_caller(tx, digest, now))
+        try:
+            caller, ends = await self.store.read(lambda tx: _key_caller(tx, digest, now))
+        except InvalidKey:
+            if cache.age == age:
+                _keep(cache.refused, digest, plus(now, CACHE_SECONDS), _REFUSED_SIZE)
+            raise
         until = min(plus(now, CACHE_SECONDS), ends or plus(now, CACHE_SECONDS))
-        known = self._known[digest] = _Known(caller, until)
-        if len(self._known) > _CACHE_SIZE:
-            self._known.popitem(last=False)
+        networks = caller.key.networks if caller.key else ()
+        known = _Known(caller, tuple(ipaddress.ip_network(text) for text in networks), until)
+        if cache.age == age:
+            _keep(cache.known, digest, known, _CACHE_SIZE)
         if caller.key is not None:
-            self._seen[caller.key.id] = now
+            cache.seen[caller.key.id] = now
         return known
 
     def forget(self, changes: Iterable[Change | None]) -> None:
         """Drop what may have changed; called with every signal."""
         if any(change is None or change[0] in _CHANGES for change in changes):
-            self._known.clear()
+            self._cache.clear()
 
     async def flush_seen(self) -> None:
         """Write down when keys were last used; called once a minute."""
-        seen = dict(self._seen)
-        self._seen.clear()
-        if seen:
+        seen = dict(self._cache.seen)
+        self._cache.seen.clear()
+        if not seen:
+            return
+        try:
             await self.store.write(lambda tx: _write_seen(tx, seen))
+        except AssentryError:
+            self._cache.seen |= seen | self._cache.seen
+            raise
 
     async def session_caller(self, token: str) -> Caller:
         """Return the person that a session's token stands for.
 
         :raises Unauthenticated: no such session, or its time is over.
         """
-        digest = hashlib.sha256(token.encode()).hexdigest()
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
         now = self.clock.now()
         caller = await self.store.read(lambda tx: self._session(tx, digest, now))
         session = caller.session
@@ -156,20 +196,30 @@ def _person_caller(person: Person, key: ApiKey) -> Caller:
     return Caller(person.actor, key.scopes & ROLE_SCOPES[person.role], person=person, key=key)
 
 
-def _check_address(key: ApiKey, remote_ip: str) -> None:
+def _keep(cache: "OrderedDict[str, T]", digest: str, value: T, most: int) -> None:
+    """Put a value into a cache and drop the oldest one when there are too many."""
+    cache[digest] = value
+    if len(cache) > most:
+        cache.popitem(last=False)
+
+
+def _check_address(networks: tuple[_Network, ...], remote_ip: str) -> None:
     try:
         address = ipaddress.ip_address(remote_ip)
     except ValueError as error:
         raise AddressForbidden from error
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    if not any(address in ipaddress.ip_network(network) for network in key.networks):
+    if not any(address in network for network in networks):
         raise AddressForbidden
 
 
 def _write_seen(tx: Tx, seen: dict[str, Instant]) -> None:
-    for key_id, at in seen.items():
-        tx.agents.used(key_id, at)
-        key = tx.agents.key(key_id)
-        if key is not None and key.agent_id is not None:
-            tx.agents.seen(key.agent_id, at)
+    """Write in the order of ids, keys first, so that two servers do not wait for each other."""
+    for key_id in sorted(seen):
+        tx.agents.used(key_id, seen[key_id])
+    latest: dict[str, Instant] = {}
+    for key_id, agent_id in tx.agents.owners(seen).items():
+        latest[agent_id] = max(latest.get(agent_id, seen[key_id]), seen[key_id])
+    for agent_id in sorted(latest):
+        tx.agents.seen(agent_id, latest[agent_id])

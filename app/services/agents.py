@@ -9,7 +9,7 @@ from typing import Final
 
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
-from app.core.errors import InvalidField, NameTaken, NotFound
+from app.core.errors import Conflict, InvalidField, NameTaken, NotFound, ScopeConflict
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonValue
 from app.core.principals import (
@@ -30,7 +30,12 @@ PREFIX_LENGTH: Final = 12
 
 DEFAULT_OPEN_LIMIT: Final = 100
 MAX_GRACE: Final = 30 * 86_400
+CHANGEABLE: Final = frozenset({"name", "description", "owner_id", "open_limit", "frozen"})
+"""What an administrator changes of an agent."""
+
 _MAX_NAME: Final = 100
+_MAX_DESCRIPTION: Final = 2000
+_MAX_NETWORKS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,9 @@ class Agents:
     async def update(self, caller: Caller, agent_id: str, **changes: object) -> Agent:
         """Change any of name, description, owner_id, open_limit and frozen."""
         require(caller, Scope.ADMIN)
+        if unknown := sorted(set(changes) - CHANGEABLE):
+            message = "this cannot be changed"
+            raise InvalidField(message, pointer=f"/{unknown[0]}")
         return await self.store.write(
             lambda tx: _update(tx, caller.actor, agent_id, changes), order=agent_id
         )
@@ -118,7 +126,8 @@ class Agents:
     ) -> tuple[ApiKey, str]:
         """Make a key of an agent or of a person, and return it with its secret, this once.
 
-        :raises ScopeConflict: scopes that such a key can never hold (T21).
+        :raises ScopeConflict: scopes that such a key can never hold (T21), or that the caller
+            does not hold (T23).
         :raises InvalidField: with a pointer to what must change.
         """
         require(caller, Scope.ADMIN)
@@ -137,6 +146,7 @@ class Agents:
             created_at=self.clock.now(),
             expires_at=expires_at,
         )
+        _check_ceiling(caller, key)
         await self.add_key(caller.actor, key)
         return key, secret
 
@@ -178,6 +188,8 @@ class Agents:
         """Make a key with the same rights; the old one ends after the grace.
 
         :raises InvalidField: the grace is negative or above thirty days.
+        :raises Conflict: the key is over, or was rotated before.
+        :raises ScopeConflict: the key can do what the caller cannot (T23).
         """
         require(caller, Scope.ADMIN)
         if not 0 <= grace_seconds <= MAX_GRACE:
@@ -185,7 +197,7 @@ class Agents:
             raise InvalidField(message, pointer="/grace_seconds")
         secret, fresh_id = new_secret(), self.ids.new("key")
         key = await self.store.write(
-            lambda tx: _rotate(tx, caller.actor, key_id, fresh_id, secret, grace_seconds),
+            lambda tx: _rotate(tx, caller, key_id, fresh_id, secret, grace_seconds),
             order=key_id,
         )
         return key, secret
@@ -209,9 +221,20 @@ def _check_name(name: str) -> None:
 
 def _check_agent(agent: Agent) -> None:
     _check_name(agent.name)
+    if len(agent.description) > _MAX_DESCRIPTION or "\x00" in agent.description:
+        message = f"a description has at most {_MAX_DESCRIPTION} characters, and no NUL"
+        raise InvalidField(message, pointer="/description")
     if not 0 <= agent.open_limit <= 1_000_000:  # noqa: PLR2004 - a bound like any other
         message = "open_limit is 0 (none) to 1000000"
         raise InvalidField(message, pointer="/open_limit")
+
+
+def _check_ceiling(caller: Caller, key: ApiKey) -> None:
+    """Let nobody hand out more of a person's rights than they hold themselves (T23)."""
+    surplus = sorted(key.scopes - caller.scopes)
+    if key.person_id is not None and surplus:
+        message = f"you do not hold {', '.join(surplus)} yourself"
+        raise ScopeConflict(message, pointer="/scopes")
 
 
 def _check_key(key: ApiKey, now: Instant) -> None:
@@ -220,6 +243,9 @@ def _check_key(key: ApiKey, now: Instant) -> None:
         message = "a key belongs to an agent or to a person"
         raise InvalidField(message, pointer="/agent_id")
     check_scopes(key.scopes, for_agent=key.agent_id is not None)
+    if len(key.networks) > _MAX_NETWORKS:
+        message = f"a key has at most {_MAX_NETWORKS} networks"
+        raise InvalidField(message, pointer="/networks")
     for place, network in enumerate(key.networks):
         try:
             ipaddress.ip_network(network)
@@ -270,7 +296,7 @@ def _add(tx: Tx, actor: Actor, agent: Agent) -> Agent:
 
 
 def _update(tx: Tx, actor: Actor, agent_id: str, changes: dict[str, object]) -> Agent:
-    before = _existing(tx, agent_id)
+    before = tx.agents.lock(agent_id) or _existing(tx, agent_id)
     after = replace(before, **changes)
     _check_agent(after)
     _check_references(tx, after)
@@ -295,8 +321,8 @@ def _add_key(tx: Tx, actor: Actor, key: ApiKey) -> None:
     if key.agent_id is not None:
         _existing(tx, key.agent_id)
     else:
-        person = tx.people.get(key.person_id or "")
-        if person is None:
+        person = tx.people.hold(key.person_id or "")
+        if person is None or not person.active:
             message = "there is no such person"
             raise NotFound(message, pointer="/person_id")
         surplus = sorted(key.scopes - ROLE_SCOPES[person.role])
@@ -308,7 +334,7 @@ def _add_key(tx: Tx, actor: Actor, key: ApiKey) -> None:
 
 
 def _held_key(tx: Tx, key_id: str) -> ApiKey:
-    key = tx.agents.key(key_id)
+    key = tx.agents.lock_key(key_id)
     if key is None:
         message = "there is no such key"
         raise NotFound(message)
@@ -326,12 +352,16 @@ def _put_key(tx: Tx, actor: Actor, event: str, key_id: str, changes: dict[str, o
 
 
 def _rotate(
-    tx: Tx, actor: Actor, key_id: str, fresh_id: str, secret: str, grace_seconds: int
+    tx: Tx, caller: Caller, key_id: str, fresh_id: str, secret: str, grace_seconds: int
 ) -> ApiKey:
     old = _held_key(tx, key_id)
-    if old.revoked_at is not None:
-        message = "a revoked key cannot be rotated"
-        raise InvalidField(message)
+    if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= tx.now):
+        message = "a key that is revoked or expired cannot be rotated; make a new one"
+        raise Conflict(message)
+    if tx.agents.replaced(key_id):
+        message = "this key was rotated before; rotate the one that took its place"
+        raise Conflict(message)
+    _check_ceiling(caller, old)
     ends = plus(tx.now, grace_seconds)
     fresh = replace(
         old,
@@ -345,7 +375,7 @@ def _rotate(
     ends = ends if old.expires_at is None else min(ends, old.expires_at)
     tx.agents.put_key(replace(old, expires_at=ends))
     tx.agents.add_key(fresh)
-    _note_key(tx, actor, "key.rotated", fresh)
+    _note_key(tx, caller.actor, "key.rotated", fresh)
     return fresh
 
 

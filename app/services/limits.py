@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.clock import SystemClock
-from app.core.bucket import Window, minute_of, window
+from app.core.bucket import Window, oldest_slot, slot_of, window
 from app.core.errors import RateLimited
 from app.core.principals import ApiKey
 from app.store.engine import Store
@@ -22,6 +22,8 @@ class Limits:
     async def check(self, key: ApiKey) -> Window | None:
         """Count a call and return how the limit stands; None when the key has none.
 
+        A refused call is not counted, so that waiting as long as told always helps.
+
         :raises RateLimited: the call is one too many; ``extra`` has the limit's state.
         """
         limit = key.rate_limit
@@ -37,10 +39,8 @@ class Limits:
 
 
 def _count(tx: Tx, key_id: str, limit: int) -> Window:
-    minute = minute_of(tx.now)
-    calls = tx.agents.calls(key_id, minute - 1)
-    before, current = calls.get(minute - 1, 0), calls.get(minute, 0)
-    state = window(limit, before, current + 1, tx.now)
+    tx.agents.hold_calls(key_id)
+    state = window(limit, tx.agents.calls(key_id, oldest_slot(tx.now)), tx.now)
     if not state.exceeded:
-        tx.agents.count_call(key_id, minute)
+        tx.agents.count_call(key_id, slot_of(tx.now))
     return state

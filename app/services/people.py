@@ -15,15 +15,15 @@ from app.core.errors import (
     NameTaken,
     NotFound,
     SetupClosed,
-    TooManySignIns,
     Unauthenticated,
 )
-from app.core.instant import SECOND, plus
+from app.core.instant import plus
 from app.core.json_types import JsonValue
 from app.core.principals import Caller, Person, Role, Scope, Session
 from app.services.access import require
 from app.services.decisions import OWNER_MAY_DECIDE
-from app.services.passwords import check_strength, hash_password, matches
+from app.services.passwords import check_strength, hash_password, matches, turn
+from app.services.throttling import account_subject, address_subject, admit
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -32,11 +32,9 @@ EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 """What is taken for an e-mail address."""
 
 SETUP_TOKEN: Final = "setup_token"  # noqa: S105 - the name of a setting
-FREE_FAILURES: Final = 5
-"""Failed sign-ins before each further one must wait."""
+SET_UP: Final = "set_up"
+"""Name of the setting that says for good who set the installation up."""
 
-_ADDRESS_FAILURES: Final = 20
-_MAX_WAIT: Final = 900
 _MAX_NAME: Final = 100
 
 
@@ -73,7 +71,8 @@ class People:
         :returns: the person and the session's token.
         :raises SetupClosed: somebody exists, or the token is not the one that was printed.
         """
-        if not await self.setup_open():
+        expected = await self.store.read(_setup_token)
+        if not secrets.compare_digest(expected, _sha(token)):
             raise SetupClosed
         person = await self._new_person(name, email, Role.ADMIN, password)
         session, secret = self._session(person, "", "set-up")
@@ -101,29 +100,27 @@ class People:
         :raises TooManySignIns: too many failures for this account or address; wait.
         """
         email = email.strip().lower()
-        subjects = (f"account:{_sha(email)[:32]}", f"address:{remote_ip}")
-        await self._check_wait(subjects)
-        person = await self.store.read(lambda tx: tx.people.by_email(email))
-        good = await matches(person.password if person else None, password)
-        if person is None or not good or not person.active:
-            await self.store.write(lambda tx: _failed(tx, subjects, email))
-            raise BadCredentials
-        session, secret = self._session(person, remote_ip, user_agent)
-        await self.store.write(lambda tx: _signed_in(tx, person, session, subjects[0]))
-        return session, secret
-
-    async def _check_wait(self, subjects: tuple[str, str]) -> None:
-        now = self.clock.now()
-        for subject, free in zip(subjects, (FREE_FAILURES, _ADDRESS_FAILURES), strict=True):
-            failures, last_at = await self.store.read(
-                lambda tx, subject=subject: tx.people.failures(subject)
+        account, address = account_subject(email), address_subject(remote_ip)
+        with turn():
+            # Counted as failed until it is known better: attempts side by side gain nothing.
+            await self.store.write(lambda tx: admit(tx, account, address))
+            person = await self._known(email)
+            good = await matches(person.password if person else None, password)
+        done = None
+        if person is not None and good:
+            session, secret = self._session(person, remote_ip, user_agent)
+            done = await self.store.write(
+                lambda tx: _signed_in(tx, person, session, (account, address)), order=person.id
             )
-            if failures < free:
-                continue
-            wait = min(_MAX_WAIT, 2 ** min(failures - free, 10))
-            left = (plus(last_at, wait) - now) / SECOND
-            if left > 0:
-                raise TooManySignIns(retry_after=max(1, round(left)))
+        if done is None:
+            await self.store.write(lambda tx: _failed(tx, email, remote_ip))
+            raise BadCredentials
+        return done, secret
+
+    async def _known(self, email: str) -> Person | None:
+        if not EMAIL.fullmatch(email):
+            return None
+        return await self.store.read(lambda tx: tx.people.by_email(email))
 
     def _session(self, person: Person, remote_ip: str, user_agent: str) -> tuple[Session, str]:
         secret, now = secrets.token_urlsafe(32), self.clock.now()
@@ -135,7 +132,7 @@ class People:
             seen_at=now,
             expires_at=plus(now, self.settings.session_seconds),
             remote_ip=remote_ip,
-            user_agent=user_agent[:200],
+            user_agent="".join(char for char in user_agent if char.isprintable())[:200],
         )
         return session, secret
 
@@ -161,16 +158,22 @@ class People:
         """Replace the caller's password and end their other sessions.
 
         :raises BadCredentials: the old password is wrong.
+        :raises TooManySignIns: it was wrong too often; wait.
         :raises WeakPassword: the new one is weak.
         """
         person = _self(caller)
-        if not await matches(person.password, old):
-            raise BadCredentials(pointer="/old")
         check_strength(new, person.email, "/new")
-        hashed = await hash_password(new)
-        await self.store.write(
-            lambda tx: _change_password(tx, caller, person.id, hashed), order=person.id
+        account = account_subject(person.email)
+        with turn():
+            await self.store.write(lambda tx: admit(tx, account))
+            good = await matches(person.password, old)
+            hashed = await hash_password(new) if good else ""
+        done = good and await self.store.write(
+            lambda tx: _change_password(tx, caller, person, hashed), order=person.id
         )
+        if not done:
+            await self.store.write(lambda tx: _refused(tx, person))
+            raise BadCredentials(pointer="/old")
 
     # --- administration ---
 
@@ -271,6 +274,13 @@ def _existing(tx: Tx, person_id: str) -> Person:
     return person
 
 
+def _setup_token(tx: Tx) -> str:
+    token = tx.people.setting(SETUP_TOKEN)
+    if token is None or tx.people.count():
+        raise SetupClosed
+    return token
+
+
 def _issue(tx: Tx, sha256: str) -> bool:
     if tx.people.count():
         return False
@@ -279,8 +289,7 @@ def _issue(tx: Tx, sha256: str) -> bool:
 
 
 def _set_up(tx: Tx, token: str, person: Person, session: Session, *, works_alone: bool) -> None:
-    expected = tx.people.setting(SETUP_TOKEN) or ""
-    if tx.people.count() or not secrets.compare_digest(expected, token):
+    if not secrets.compare_digest(_setup_token(tx), token):
         raise SetupClosed
     _add_first(tx, person)
     tx.people.add_session(session)
@@ -289,7 +298,8 @@ def _set_up(tx: Tx, token: str, person: Person, session: Session, *, works_alone
 
 
 def _add_first(tx: Tx, person: Person) -> Person:
-    if tx.people.count():
+    # The claim holds for good, and of two at once only one gets it.
+    if tx.people.count() or not tx.people.claim_setting(SET_UP, person.id):
         raise SetupClosed
     tx.people.add(person)
     tx.people.drop_setting(SETUP_TOKEN)
@@ -304,19 +314,26 @@ def _set_owner(tx: Tx, actor: Actor, *, allowed: bool) -> None:
     tx.note("installation.owner_may_decide", actor, "installation:settings", details)
 
 
-def _failed(tx: Tx, subjects: tuple[str, str], email: str) -> None:
-    for subject in subjects:
-        tx.people.add_failure(subject, tx.now)
-    details: dict[str, JsonValue] = {"email": email[:254], "from": subjects[1]}
+def _failed(tx: Tx, email: str, remote_ip: str) -> None:
+    """Record it; what is no address is left out, for it may be a password in the wrong field."""
+    shown = email if EMAIL.fullmatch(email) else ""
+    details: dict[str, JsonValue] = {"email": shown, "from": remote_ip}
     tx.note("person.sign_in_failed", NOBODY, "person:-", details)
 
 
-def _signed_in(tx: Tx, person: Person, session: Session, subject: str) -> None:
-    tx.people.clear_failures(subject)
+def _signed_in(tx: Tx, seen: Person, session: Session, subjects: tuple[str, str]) -> Session | None:
+    """Add the session, unless the person was switched off or got another password meanwhile."""
+    person = tx.people.lock(seen.id)
+    if person is None or not person.active or person.password != seen.password:
+        return None
+    account, address = subjects
+    tx.people.clear_failures(account)
+    tx.people.take_failure(address)
     tx.people.add_session(session)
     tx.people.put(replace(person, last_seen_at=tx.now))
     details: dict[str, JsonValue] = {"from": session.remote_ip}
     tx.note("person.signed_in", person.actor, f"person:{person.id}", details)
+    return session
 
 
 def _sign_out(tx: Tx, actor: Actor, session: Session) -> None:
@@ -332,13 +349,19 @@ def _revoke_sessions(tx: Tx, actor: Actor, person_id: str) -> int:
     return ended
 
 
-def _change_password(tx: Tx, caller: Caller, person_id: str, hashed: str) -> None:
-    person = _existing(tx, person_id)
+def _refused(tx: Tx, person: Person) -> None:
+    tx.note("person.password_change_failed", person.actor, f"person:{person.id}")
+
+
+def _change_password(tx: Tx, caller: Caller, seen: Person, hashed: str) -> bool:
+    person = tx.people.lock(seen.id)
+    if person is None or not person.active or person.password != seen.password:
+        return False
     tx.people.put(replace(person, password=hashed))
-    tx.people.drop_sessions(person_id)
-    if caller.session is not None:
-        tx.people.add_session(caller.session)
-    tx.note("person.password_changed", caller.actor, f"person:{person_id}")
+    tx.people.clear_failures(account_subject(person.email))
+    tx.people.drop_sessions(person.id, None if caller.session is None else caller.session.sha256)
+    tx.note("person.password_changed", caller.actor, f"person:{person.id}")
+    return True
 
 
 def _add(tx: Tx, actor: Actor, person: Person) -> Person:
@@ -352,31 +375,20 @@ def _add(tx: Tx, actor: Actor, person: Person) -> Person:
 
 
 def _update(tx: Tx, actor: Actor, person_id: str, changes: dict[str, object]) -> Person:
-    before = _existing(tx, person_id)
+    administrators = tx.people.administrators()
+    before = tx.people.lock(person_id) or _existing(tx, person_id)
     after = replace(before, **changes)
     stays = after.active and after.role is Role.ADMIN
-    if before.active and before.role is Role.ADMIN and not stays:
-        _check_administrators(tx, person_id)
+    if not stays and [person.id for person in administrators] == [person_id]:
+        raise LastAdministrator
     tx.people.put(after)
+    details: dict[str, JsonValue] = {
+        "name": after.name,
+        "role": after.role,
+        "active": after.active,
+    }
     if not after.active:
-        tx.people.drop_sessions(person_id)
-        _revoke_keys(tx, person_id)
-    details: dict[str, JsonValue] = {"role": after.role, "active": after.active}
+        details["sessions_ended"] = tx.people.drop_sessions(person_id)
+        details["keys_revoked"] = tx.agents.revoke_keys(person_id, tx.now)
     tx.note("person.updated", actor, f"person:{person_id}", details)
     return after
-
-
-def _check_administrators(tx: Tx, person_id: str) -> None:
-    others = [
-        person
-        for person in tx.people.all()
-        if person.id != person_id and person.active and person.role is Role.ADMIN
-    ]
-    if not others:
-        raise LastAdministrator
-
-
-def _revoke_keys(tx: Tx, person_id: str) -> None:
-    for key in tx.agents.keys(person_id=person_id):
-        if key.revoked_at is None:
-            tx.agents.put_key(replace(key, revoked_at=tx.now))

@@ -8,7 +8,7 @@ import structlog
 
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
-from app.core.errors import InvalidPolicy, NameTaken, NotFound, VersionMismatch
+from app.core.errors import NameTaken, NotFound, VersionMismatch
 from app.core.explanation import Explanation
 from app.core.facts import Facts
 from app.core.instant import SECOND, Instant
@@ -68,13 +68,14 @@ class Policies:
             revision, records = await self.store.read(
                 lambda tx: (tx.policies.revision(), tx.policies.all())
             )
-            self._current.policies = _compile(records, revision)
+            if revision > self.snapshot.revision:
+                self._current.policies = _compile(records, revision)
         self._current.checked_at = self.clock.now()
         return self.snapshot
 
     async def fresh(self) -> PolicySet:
         """Return the compiled set, asking for a newer one when it is a few seconds old."""
-        if self.clock.now() - self._current.checked_at > MAX_AGE:
+        if not 0 <= self.clock.now() - self._current.checked_at <= MAX_AGE:
             return await self.refresh()
         return self.snapshot
 
@@ -183,8 +184,10 @@ def _compile(records: list[PolicyRecord], revision: int) -> PolicySet:
     for record in records:
         try:
             found.append(parse_policy(record.document, id=record.id, version=record.version))
-        except InvalidPolicy as error:
-            log.error("policy_unreadable", policy=record.id, pointer=error.pointer)  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001 - fail closed: whatever it is, a person decides
+            pointer = getattr(error, "pointer", "")
+            kind = type(error).__name__
+            log.error("policy_unreadable", policy=record.id, error=kind, pointer=pointer)  # noqa: TRY400
             closed = parse_policy(_NOT_READABLE, id="fail-closed", version=0)
             return PolicySet.compile([closed], revision=revision)
     return PolicySet.compile(found, revision=revision)
@@ -192,6 +195,14 @@ def _compile(records: list[PolicyRecord], revision: int) -> PolicySet:
 
 def _existing(tx: Tx, policy_id: str) -> PolicyRecord:
     record = tx.policies.get(policy_id)
+    if record is None:
+        message = "there is no such policy"
+        raise NotFound(message)
+    return record
+
+
+def _locked(tx: Tx, policy_id: str) -> PolicyRecord:
+    record = tx.policies.lock(policy_id)
     if record is None:
         message = "there is no such policy"
         raise NotFound(message)
@@ -213,7 +224,7 @@ def _add(tx: Tx, actor: Actor, policy: Policy) -> PolicyRecord:
 
 
 def _put(tx: Tx, actor: Actor, policy: Policy) -> PolicyRecord:
-    before = _existing(tx, policy.id)
+    before = _locked(tx, policy.id)
     if before.version + 1 != policy.version:
         raise VersionMismatch(extra={"version": before.version})
     _check_name(tx, policy)
@@ -225,7 +236,7 @@ def _put(tx: Tx, actor: Actor, policy: Policy) -> PolicyRecord:
 
 
 def _remove(tx: Tx, actor: Actor, policy_id: str) -> None:
-    record = _existing(tx, policy_id)
+    record = _locked(tx, policy_id)
     tx.policies.remove(policy_id)
     details: dict[str, JsonValue] = {"name": record.name, "version": record.version}
     tx.note("policy.deleted", actor, f"policy:{policy_id}", details)

@@ -10,6 +10,7 @@ import base64
 import binascii
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -135,13 +136,30 @@ def load_master_keys(settings: Settings) -> list[MasterKey]:
 def create_master_key(path: Path) -> None:
     """Make a key file that only its owner can read; an existing one is kept."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    value = base64.b64encode(secrets.token_bytes(_KEY)).decode()
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         return
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"k{secrets.token_hex(4)}:{value}\n")
+    value = base64.b64encode(secrets.token_bytes(_KEY)).decode()
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"k{secrets.token_hex(4)}:{value}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut: what the key seals is lost without it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read_key_file(path: Path) -> str:
@@ -161,12 +179,13 @@ def _read_key_file(path: Path) -> str:
 
 
 def _parse_key(text: str) -> MasterKey:
-    name, _, encoded = text.partition(":")
+    name, colon, encoded = text.partition(":")
     try:
         value = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         value = b""
-    if not name.isascii() or not name.isidentifier() or len(name) > _MAX_ID:
+    # The name is shown below, so it must not be the key of somebody who left the id out.
+    if not colon or not name.isascii() or not name.isidentifier() or len(name) > _MAX_ID:
         message = "a master key is written as id:base64, where the id is a plain word"
         raise SettingsError(message)
     if len(value) != _KEY or len(set(value)) < _FEW:

@@ -28,6 +28,12 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 """Grammar of a target's name."""
 
 ANY_AGENT: Final = "*"
+CHANGEABLE: Final = frozenset(
+    {"name", "description", "base_url", "credential_id", "settings", "enabled"}
+)
+"""What an administrator changes of a target."""
+
+MAX_DESCRIPTION: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,12 @@ class Targets:
         credential_id: str | None = None,
         settings: TargetSettings | None = None,
         enabled: bool = True,
-        grant_agents: Sequence[str] = (ANY_AGENT,),
+        grant_agents: Sequence[str] | None = None,
     ) -> Target:
         """Add a target.
 
-        :param grant_agents: agents that may use the credential there; ``*`` stands for all.
+        :param grant_agents: agents that may use the credential there; ``*`` stands for all, and
+            None for ``*``.
         :raises InvalidField: with a pointer to what must change.
         :raises NameTaken: another target has the name.
         """
@@ -71,7 +78,8 @@ class Targets:
             updated_at=now,
             settings=settings or TargetSettings(),
         )
-        return await self.add(caller.actor, target, grant_agents)
+        agents = (ANY_AGENT,) if grant_agents is None else grant_agents
+        return await self.add(caller.actor, target, agents)
 
     async def add(self, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
         """Add a target on behalf of an actor whose right was checked before."""
@@ -89,6 +97,8 @@ class Targets:
         """Change a target; a new address, credential or setting raises its revision.
 
         :param changes: any of name, description, base_url, credential_id, settings, enabled.
+        :param grant_agents: who may use the credential there from now on; None lets a new
+            credential be used by those who might use the one before.
         """
         require(caller, Scope.ADMIN)
         return await self.change(caller.actor, target_id, changes, grant_agents)
@@ -101,8 +111,11 @@ class Targets:
         grant_agents: Sequence[str] | None = None,
     ) -> Target:
         """Change a target on behalf of an actor whose right was checked before."""
+        if unknown := sorted(set(changes) - CHANGEABLE):
+            message = "this cannot be changed"
+            raise InvalidField(message, pointer=f"/{unknown[0]}")
         if isinstance(base_url := changes.get("base_url"), str):
-            changes["base_url"] = parse_base_url(base_url).text
+            changes = {**changes, "base_url": parse_base_url(base_url).text}
         return await self.store.write(
             lambda tx: _update(tx, actor, target_id, changes, grant_agents), order=target_id
         )
@@ -133,6 +146,9 @@ def _check(target: Target) -> None:
     if not NAME.fullmatch(target.name):
         message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
         raise InvalidField(message, pointer="/name")
+    if len(target.description) > MAX_DESCRIPTION or "\x00" in target.description:
+        message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
+        raise InvalidField(message, pointer="/description")
     settings = target.settings
     unknown = set(settings.methods) - set(METHODS)
     if unknown:
@@ -170,6 +186,14 @@ def _existing(tx: Tx, target_id: str) -> Target:
     return target
 
 
+def _locked(tx: Tx, target_id: str) -> Target:
+    target = tx.targets.lock(target_id)
+    if target is None:
+        message = "there is no such target"
+        raise NotFound(message)
+    return target
+
+
 def _check_references(tx: Tx, target: Target) -> None:
     other = tx.targets.named(target.name)
     if other is not None and other.id != target.id:
@@ -194,7 +218,7 @@ def _update(
     changes: dict[str, object],
     grant_agents: Sequence[str] | None,
 ) -> Target:
-    before = _existing(tx, target_id)
+    before = _locked(tx, target_id)
     after = replace(before, **changes, updated_at=tx.now)
     binding = ("base_url", "credential_id", "settings")
     if any(getattr(before, name) != getattr(after, name) for name in binding):
@@ -202,13 +226,19 @@ def _update(
     _check(after)
     _check_references(tx, after)
     tx.targets.put(after)
+    if grant_agents is None and after.credential_id not in (None, before.credential_id):
+        grant_agents = _inherited(tx, before)
     if grant_agents is not None:
         tx.vault.drop_grants_at(target_id)
         _grant(tx, after, grant_agents)
-    elif after.credential_id != before.credential_id:
-        _grant(tx, after, (ANY_AGENT,))
     tx.note("target.updated", actor, f"target:{target_id}", _summary(after))
     return after
+
+
+def _inherited(tx: Tx, before: Target) -> Sequence[str]:
+    """Return who may use a credential that takes the place of another: never more than before."""
+    agents = sorted({one.agent_id for one in tx.vault.grants_at(before.id)})
+    return agents if agents or before.credential_id is not None else (ANY_AGENT,)
 
 
 def _grant(tx: Tx, target: Target, agents: Sequence[str]) -> None:
@@ -222,7 +252,7 @@ def _grant(tx: Tx, target: Target, agents: Sequence[str]) -> None:
 
 
 def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
-    target = _existing(tx, target_id)
+    target = _locked(tx, target_id)
     if tx.requests.names_target(target_id):
         message = "an open request names this target; decide or withdraw it first"
         raise InUse(message)

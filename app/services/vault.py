@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.clock import Ids, SystemClock
-from app.core.audit import Actor
+from app.core.audit import SYSTEM, Actor
 from app.core.credentials import CredentialKind, build_injection
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
@@ -17,6 +17,7 @@ from app.services.access import require
 from app.services.sealing import Sealer
 from app.store.engine import Store
 from app.store.tx import Tx
+from app.store.vault import SealedField
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 """Grammar of a credential's and a vault's name."""
@@ -25,6 +26,8 @@ PURPOSE: Final = "credential"
 """Purpose under which fields are sealed."""
 
 ANY_AGENT: Final = "*"
+MAX_DESCRIPTION: Final = 2000
+_BATCH: Final = 200
 
 
 class CredentialNotGranted(Forbidden):
@@ -76,7 +79,7 @@ class Vault:
     ) -> Credential:
         """Add a credential on behalf of an actor whose right was checked before."""
         _check(credential, fields)
-        sealed = self._seal(credential.id, fields)
+        sealed = self._seal(credential, fields)
         await self.store.write(lambda tx: _add(tx, actor, credential, sealed))
         return replace(credential, fields=tuple(sorted(fields)))
 
@@ -91,26 +94,21 @@ class Vault:
     ) -> Credential:
         """Rename a credential, or replace all its fields."""
         require(caller, Scope.ADMIN)
-        before = await self.get(caller, credential_id)
-        after = replace(
-            before,
-            name=before.name if name is None else name,
-            description=before.description if description is None else description,
-            version=before.version + (fields is not None),
+        changes: dict[str, object] = {
+            key: value
+            for key, value in (("name", name), ("description", description))
+            if value is not None
+        }
+        return await self.store.write(
+            lambda tx: self._put(tx, caller.actor, credential_id, changes, fields),
+            order=credential_id,
         )
-        _check(after, fields)
-        sealed = None if fields is None else self._seal(credential_id, fields)
-        await self.store.write(
-            lambda tx: _put(tx, caller.actor, after, sealed), order=credential_id
-        )
-        return await self.get(caller, credential_id)
 
     async def refill(self, actor: Actor, credential: Credential, fields: Mapping[str, str]) -> None:
         """Replace a credential's fields on behalf of an actor whose right was checked before."""
-        after = replace(credential, version=credential.version + 1)
-        _check(after, fields)
-        sealed = self._seal(credential.id, fields)
-        await self.store.write(lambda tx: _put(tx, actor, after, sealed), order=credential.id)
+        await self.store.write(
+            lambda tx: self._put(tx, actor, credential.id, {}, fields), order=credential.id
+        )
 
     async def delete(self, caller: Caller, credential_id: str) -> None:
         """Remove a credential.
@@ -161,39 +159,86 @@ class Vault:
         if target.credential_id is None:
             return Injection()
         credential_id = target.credential_id
-        kind, sealed = await self.store.read(
-            lambda tx: _granted(tx, credential_id, target.id, agent_id)
+        granted = await self.store.read(
+            lambda tx: tx.vault.granted(credential_id, target.id, (agent_id, ANY_AGENT))
         )
+        if granted is None:
+            raise CredentialNotGranted
+        kind, version, sealed = granted
         fields = {
-            name: self.sealer.open(PURPOSE, _place(credential_id, name), value).decode()
+            name: self.sealer.open(PURPOSE, _place(credential_id, version, name), value).decode()
             for name, value in sealed.items()
         }
         return build_injection(CredentialKind(kind), fields)
 
     async def rotate(self) -> int:
-        """Wrap every field by the current master key and return how many were not yet."""
-        return await self.store.write(self._rewrap)
+        """Wrap every field by the current master key and return how many were not yet.
+
+        The vault stays in use meanwhile; what somebody replaces in between keeps its new value.
+
+        :raises CannotOpen: a field does not open, because a former master key is missing.
+        """
+        total = 0
+        while count := await self.store.write(self._rewrap):
+            total += count
+        return total
 
     def _rewrap(self, tx: Tx) -> int:
-        stale = tx.vault.sealed_with_other(self.sealer.current)
-        for credential_id, name, sealed in stale:
-            fresh = self.sealer.rewrap(PURPOSE, _place(credential_id, name), sealed)
-            tx.vault.put_field(credential_id, name, fresh, self.sealer.current)
-        return len(stale)
-
-    def _seal(self, credential_id: str, fields: Mapping[str, str]) -> dict[str, tuple[bytes, str]]:
         current = self.sealer.current
-        return {
-            name: (self.sealer.seal(PURPOSE, _place(credential_id, name), value.encode()), current)
-            for name, value in fields.items()
-        }
+        fresh = [
+            (field, self.sealer.rewrap(PURPOSE, _place_of(field), field.sealed))
+            for field in tx.vault.sealed_with_other(current, _BATCH)
+        ]
+        count = sum(tx.vault.reseal(field, sealed, current) for field, sealed in fresh)
+        if count:
+            details: dict[str, JsonValue] = {"fields": count, "master_key": current}
+            tx.note("vault.rotated", SYSTEM, "vault:-", details)
+        return count
+
+    def _put(
+        self,
+        tx: Tx,
+        actor: Actor,
+        credential_id: str,
+        changes: dict[str, object],
+        fields: Mapping[str, str] | None,
+    ) -> Credential:
+        before = _locked(tx, credential_id)
+        after = replace(before, **changes, updated_at=tx.now)
+        if fields is not None:
+            names = tuple(sorted(fields))
+            after = replace(after, version=before.version + 1, fields=names)
+        _check(after, fields)
+        _check_name(tx, after)
+        tx.vault.put(after)
+        if fields is not None:
+            tx.vault.put_fields(credential_id, self._seal(after, fields))
+        tx.note("credential.updated", actor, f"credential:{credential_id}", _summary(after))
+        return after
+
+    def _seal(
+        self, credential: Credential, fields: Mapping[str, str]
+    ) -> dict[str, tuple[bytes, str]]:
+        def sealed(name: str, value: str) -> bytes:
+            place = _place(credential.id, credential.version, name)
+            return self.sealer.seal(PURPOSE, place, value.encode())
+
+        return {name: (sealed(name, value), self.sealer.current) for name, value in fields.items()}
 
 
-def _place(credential_id: str, name: str) -> str:
-    return f"{credential_id}/{name}"
+def _place(credential_id: str, version: int, name: str) -> str:
+    """Return what a sealed field is bound to besides its purpose."""
+    return f"{credential_id}/{version}/{name}"
+
+
+def _place_of(field: SealedField) -> str:
+    return _place(field.credential_id, field.version, field.name)
 
 
 def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
+    if len(credential.description) > MAX_DESCRIPTION or "\x00" in credential.description:
+        message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
+        raise InvalidField(message, pointer="/description")
     for pointer, name in (("/name", credential.name), ("/vault", credential.vault)):
         if not NAME.fullmatch(name):
             message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
@@ -215,6 +260,14 @@ def _existing(tx: Tx, credential_id: str) -> Credential:
     return credential
 
 
+def _locked(tx: Tx, credential_id: str) -> Credential:
+    credential = tx.vault.lock(credential_id)
+    if credential is None:
+        message = "there is no such credential"
+        raise NotFound(message)
+    return credential
+
+
 def _check_name(tx: Tx, credential: Credential) -> None:
     other = tx.vault.named(credential.name)
     if other is not None and other.id != credential.id:
@@ -230,17 +283,6 @@ def _add(
     tx.note("credential.created", actor, f"credential:{credential.id}", _summary(credential))
 
 
-def _put(
-    tx: Tx, actor: Actor, credential: Credential, sealed: dict[str, tuple[bytes, str]] | None
-) -> None:
-    _existing(tx, credential.id)
-    _check_name(tx, credential)
-    tx.vault.put(replace(credential, updated_at=tx.now))
-    if sealed is not None:
-        tx.vault.put_fields(credential.id, sealed)
-    tx.note("credential.updated", actor, f"credential:{credential.id}", _summary(credential))
-
-
 def _summary(credential: Credential) -> dict[str, JsonValue]:
     return {
         "name": credential.name,
@@ -251,7 +293,7 @@ def _summary(credential: Credential) -> dict[str, JsonValue]:
 
 
 def _remove(tx: Tx, actor: Actor, credential_id: str) -> None:
-    credential = _existing(tx, credential_id)
+    credential = _locked(tx, credential_id)
     using = [target.name for target in tx.targets.all() if target.credential_id == credential_id]
     if using:
         message = f"the target {using[0]} uses it"
@@ -282,15 +324,3 @@ def _revoke(tx: Tx, actor: Actor, grant: CredentialGrant) -> None:
 def _note_grant(tx: Tx, actor: Actor, event: str, grant: CredentialGrant) -> None:
     details: dict[str, JsonValue] = {"target": grant.target_id, "agent": grant.agent_id}
     tx.note(event, actor, f"credential:{grant.credential_id}", details)
-
-
-def _granted(
-    tx: Tx, credential_id: str, target_id: str, agent_id: str
-) -> tuple[str, dict[str, bytes]]:
-    credential = tx.vault.get(credential_id)
-    allowed = credential is not None and any(
-        tx.vault.is_granted(credential_id, target_id, who) for who in (agent_id, ANY_AGENT)
-    )
-    if credential is None or not allowed:
-        raise CredentialNotGranted
-    return credential.kind, tx.vault.fields(credential_id)

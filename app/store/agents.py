@@ -1,17 +1,19 @@
 """Agents, their keys and the calls that limited keys made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core.bucket import SLOTS
 from app.core.instant import Instant
 from app.core.principals import Agent, ApiKey, Permission, Scope
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import AgentRow, KeyRow, RateRow
+from app.store.unique import unique
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -22,6 +24,10 @@ M = table_of(RateRow)
 
 _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
+_HOLD_KEY = Sql(
+    select(K.c.id).where(K.c.id == bindparam("id")),
+    suffix={"postgresql": " FOR NO KEY UPDATE"},
+)
 _CALLS = Sql(
     select(M.c.minute, M.c.calls).where(
         M.c.key_id == bindparam("key_id"), M.c.minute >= bindparam("since")
@@ -43,6 +49,12 @@ class Agents:
         row = self._tx.run(_AGENT, {"id": agent_id}).fetchone()
         return None if row is None else _agent(row)
 
+    def lock(self, agent_id: str) -> Agent | None:
+        """Return an agent that nobody else changes until this transaction ends, or None."""
+        statement = select(A).where(A.c.id == agent_id).with_for_update(key_share=True)
+        row = self._tx.query(statement).first()
+        return None if row is None else _agent(row)
+
     def named(self, name: str) -> Agent | None:
         """Return the agent of that name, or None."""
         row = self._tx.query(select(A).where(A.c.name == name)).first()
@@ -53,16 +65,25 @@ class Agents:
         return [_agent(row) for row in self._tx.query(select(A).order_by(A.c.name))]
 
     def add(self, agent: Agent) -> None:
-        """Add an agent."""
-        self._tx.query(insert(A).values(**asdict(agent)))
+        """Add an agent.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(insert(A).values(**asdict(agent)))
 
     def put(self, agent: Agent) -> None:
-        """Write the changed agent."""
-        self._tx.query(update(A).where(A.c.id == agent.id).values(**asdict(agent)))
+        """Write the changed agent, which must be locked.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(update(A).where(A.c.id == agent.id).values(**asdict(agent)))
 
     def seen(self, agent_id: str, now: Instant) -> None:
-        """Note when the agent last called."""
-        self._tx.query(update(A).where(A.c.id == agent_id).values(last_seen_at=now))
+        """Note when the agent last called, unless a later call is on record."""
+        earlier = or_(A.c.last_seen_at.is_(None), A.c.last_seen_at < now)
+        self._tx.query(update(A).where(A.c.id == agent_id, earlier).values(last_seen_at=now))
 
     # --- keys ---
 
@@ -75,6 +96,16 @@ class Agents:
         """Return a key, or None."""
         row = self._tx.query(select(K).where(K.c.id == key_id)).first()
         return None if row is None else _key(row)
+
+    def lock_key(self, key_id: str) -> ApiKey | None:
+        """Return a key that nobody else changes until this transaction ends, or None."""
+        statement = select(K).where(K.c.id == key_id).with_for_update(key_share=True)
+        row = self._tx.query(statement).first()
+        return None if row is None else _key(row)
+
+    def replaced(self, key_id: str) -> bool:
+        """Whether a key was made in the place of this one."""
+        return self._tx.query(select(K.c.id).where(K.c.replaces == key_id)).first() is not None
 
     def keys(self, *, agent_id: str | None = None, person_id: str | None = None) -> list[ApiKey]:
         """Return keys, newest first, of one owner or of all."""
@@ -90,19 +121,36 @@ class Agents:
         self._tx.query(insert(K).values(**_key_row(key)))
 
     def put_key(self, key: ApiKey) -> None:
-        """Write the changed key."""
+        """Write the changed key, which must be locked."""
         self._tx.query(update(K).where(K.c.id == key.id).values(**_key_row(key)))
 
+    def revoke_keys(self, person_id: str, now: Instant) -> int:
+        """Revoke all keys of a person and return how many could still be used."""
+        statement = update(K).where(K.c.person_id == person_id, K.c.revoked_at.is_(None))
+        return self._tx.query(statement.values(revoked_at=now)).rowcount
+
     def used(self, key_id: str, now: Instant) -> None:
-        """Note when the key was last used."""
-        self._tx.query(update(K).where(K.c.id == key_id).values(last_used_at=now))
+        """Note when the key was last used, unless a later use is on record."""
+        earlier = or_(K.c.last_used_at.is_(None), K.c.last_used_at < now)
+        self._tx.query(update(K).where(K.c.id == key_id, earlier).values(last_used_at=now))
+
+    def owners(self, key_ids: Iterable[str]) -> dict[str, str]:
+        """Return the owning agents of those of these keys that are agents' keys."""
+        statement = select(K.c.id, K.c.agent_id).where(
+            K.c.id.in_(list(key_ids)), K.c.agent_id.is_not(None)
+        )
+        return {str(row[0]): str(row[1]) for row in self._tx.query(statement)}
 
     # --- calls of limited keys ---
 
-    def count_call(self, key_id: str, minute: int) -> None:
-        """Count one call of a key in a minute (minutes since the epoch)."""
+    def hold_calls(self, key_id: str) -> None:
+        """Let nobody else count calls of this key until this transaction ends."""
+        self._tx.run(_HOLD_KEY, {"id": key_id}).fetchone()
+
+    def count_call(self, key_id: str, slot: int) -> None:
+        """Count one call of a key in a slot (of ``core/bucket.py``)."""
         maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
-        statement = maker(M).values(key_id=key_id, minute=minute, calls=1)
+        statement = maker(M).values(key_id=key_id, minute=slot, calls=1)
         self._tx.query(
             statement.on_conflict_do_update(
                 index_elements=["key_id", "minute"], set_={"calls": M.c.calls + 1}
@@ -110,13 +158,13 @@ class Agents:
         )
 
     def calls(self, key_id: str, since: int) -> dict[int, int]:
-        """Return the counted calls of a key by minute, from one minute on."""
+        """Return the counted calls of a key by slot, from one slot on."""
         rows = self._tx.run(_CALLS, {"key_id": key_id, "since": since}).fetchall()
         return {int(row[0]): int(row[1]) for row in rows}
 
     def drop_calls(self, before: int) -> int:
-        """Forget the counts before a minute."""
-        return self._tx.query(delete(M).where(M.c.minute < before)).rowcount
+        """Forget the counts before a minute (minutes since the epoch)."""
+        return self._tx.query(delete(M).where(M.c.minute < before * SLOTS)).rowcount
 
     def live_keys(self, now: Instant) -> int:
         """Return how many keys could be used now."""

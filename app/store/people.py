@@ -3,13 +3,14 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Text, bindparam, cast, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.instant import Instant
 from app.core.principals import Person, Role, Session
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import PersonRow, SessionRow, SettingRow, SignInRow
+from app.store.unique import unique
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -43,6 +44,22 @@ class People:
         row = self._tx.run(_SHARE, {"id": person_id}).fetchone()
         return None if row is None else _person(row)
 
+    def lock(self, person_id: str) -> Person | None:
+        """Return a person whom nobody else changes until this transaction ends, or None."""
+        statement = select(P).where(P.c.id == person_id).with_for_update(key_share=True)
+        row = self._tx.query(statement).first()
+        return None if row is None else _person(row)
+
+    def administrators(self) -> list[Person]:
+        """Return the active administrators, locked until this transaction ends."""
+        statement = (
+            select(P)
+            .where(P.c.role == Role.ADMIN.value, P.c.active.is_(True))
+            .order_by(P.c.id)
+            .with_for_update(key_share=True)
+        )
+        return [_person(row) for row in self._tx.query(statement)]
+
     def by_email(self, email: str) -> Person | None:
         """Return the person with that (lower-case) address, or None."""
         row = self._tx.query(select(P).where(P.c.email == email)).first()
@@ -53,11 +70,15 @@ class People:
         return [_person(row) for row in self._tx.query(select(P).order_by(P.c.name, P.c.id))]
 
     def add(self, person: Person) -> None:
-        """Add a person."""
-        self._tx.query(insert(P).values(**asdict(person)))
+        """Add a person.
+
+        :raises NameTaken: somebody else took the address meanwhile.
+        """
+        with unique("/email"):
+            self._tx.query(insert(P).values(**asdict(person)))
 
     def put(self, person: Person) -> None:
-        """Write the changed person."""
+        """Write the changed person, who must be locked."""
         self._tx.query(update(P).where(P.c.id == person.id).values(**asdict(person)))
 
     def count(self) -> int:
@@ -88,9 +109,12 @@ class People:
         """End one session."""
         self._tx.query(delete(S).where(S.c.sha256 == sha256))
 
-    def drop_sessions(self, person_id: str) -> int:
-        """End all sessions of a person and return how many there were."""
-        return self._tx.query(delete(S).where(S.c.person_id == person_id)).rowcount
+    def drop_sessions(self, person_id: str, keep: str | None = None) -> int:
+        """End all sessions of a person but the one to keep, and return how many there were."""
+        statement = delete(S).where(S.c.person_id == person_id)
+        if keep is not None:
+            statement = statement.where(S.c.sha256 != keep)
+        return self._tx.query(statement).rowcount
 
     def drop_old_sessions(self, now: Instant, seen_before: Instant) -> int:
         """Forget sessions that are over or idle."""
@@ -100,9 +124,12 @@ class People:
     # --- failed sign-ins ---
 
     def failures(self, subject: str) -> tuple[int, Instant]:
-        """Return how often sign-in failed for a subject, and when last."""
+        """Return how often sign-in failed for a subject, and when last.
+
+        In a unit of work, nobody else counts until it ends.
+        """
         row = self._tx.query(
-            select(F.c.failures, F.c.last_at).where(F.c.subject == subject)
+            select(F.c.failures, F.c.last_at).where(F.c.subject == subject).with_for_update()
         ).first()
         return (0, Instant(0)) if row is None else (int(row[0]), Instant(row[1]))
 
@@ -114,6 +141,14 @@ class People:
             statement.on_conflict_do_update(
                 index_elements=["subject"], set_={"failures": F.c.failures + 1, "last_at": now}
             )
+        )
+
+    def take_failure(self, subject: str) -> None:
+        """Count one failed sign-in less."""
+        self._tx.query(
+            update(F)
+            .where(F.c.subject == subject, F.c.failures > 0)
+            .values(failures=F.c.failures - 1)
         )
 
     def clear_failures(self, subject: str) -> None:
@@ -136,6 +171,22 @@ class People:
         statement = maker(G).values(name=name, value=value)
         self._tx.query(
             statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+        )
+
+    def claim_setting(self, name: str, value: str) -> bool:
+        """Write a fact that can be written once; False when it was written before."""
+        maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
+        statement = maker(G).values(name=name, value=value)
+        done = self._tx.query(statement.on_conflict_do_nothing(index_elements=["name"]))
+        return done.rowcount == 1
+
+    def raise_setting(self, name: str) -> None:
+        """Add one to a fact that is a number; it is 1 when there was none."""
+        maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
+        statement = maker(G).values(name=name, value="1")
+        raised = cast(cast(G.c.value, BigInteger) + 1, Text)
+        self._tx.query(
+            statement.on_conflict_do_update(index_elements=["name"], set_={"value": raised})
         )
 
     def drop_setting(self, name: str) -> bool:

@@ -10,6 +10,7 @@ from app.core.instant import Instant
 from app.core.json_types import JsonObject
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import PolicyRow, PolicyVersionRow, SettingRow
+from app.store.unique import unique
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -49,6 +50,12 @@ class Policies:
         row = self._tx.query(select(P).where(P.c.id == policy_id)).first()
         return None if row is None else _record(tuple(row))
 
+    def lock(self, policy_id: str) -> PolicyRecord | None:
+        """Return a policy that nobody else changes until this transaction ends, or None."""
+        statement = select(P).where(P.c.id == policy_id).with_for_update(key_share=True)
+        row = self._tx.query(statement).first()
+        return None if row is None else _record(tuple(row))
+
     def named(self, name: str) -> PolicyRecord | None:
         """Return the policy of that name, or None."""
         row = self._tx.query(select(P).where(P.c.name == name)).first()
@@ -60,13 +67,21 @@ class Policies:
         return [_record(tuple(row)) for row in rows]
 
     def add(self, record: PolicyRecord) -> None:
-        """Add a policy and keep its first version."""
-        self._tx.query(insert(P).values(**_row(record)))
+        """Add a policy and keep its first version.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(insert(P).values(**_row(record)))
         self._keep(record)
 
     def put(self, record: PolicyRecord) -> None:
-        """Write the changed policy and keep its version."""
-        self._tx.query(update(P).where(P.c.id == record.id).values(**_row(record)))
+        """Write the changed policy, which must be locked, and keep its version.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(update(P).where(P.c.id == record.id).values(**_row(record)))
         self._keep(record)
 
     def remove(self, policy_id: str) -> None:
@@ -107,7 +122,8 @@ class Policies:
         self._raise_revision()
 
     def _raise_revision(self) -> None:
-        self._tx.people.put_setting("policy_revision", str(self.revision() + 1))
+        """Let every process read the policies again; two changes at once raise it twice."""
+        self._tx.people.raise_setting("policy_revision")
 
 
 def _row(record: PolicyRecord) -> dict[str, object]:

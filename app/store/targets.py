@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from app.core.targets import Target, TargetSettings
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import TargetRow
+from app.store.unique import unique
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -35,6 +36,12 @@ class Targets:
         row = self._tx.run(_GET, {"id": target_id}).fetchone()
         return None if row is None else _target(row)
 
+    def lock(self, target_id: str) -> Target | None:
+        """Return a target that nobody else changes until this transaction ends, or None."""
+        statement = select(*_COLUMNS).where(T.c.id == target_id).with_for_update(key_share=True)
+        row = self._tx.query(statement).first()
+        return None if row is None else _target(row)
+
     def named(self, name: str) -> Target | None:
         """Return the target of that name, or None."""
         row = self._tx.query(select(*_COLUMNS).where(T.c.name == name)).first()
@@ -45,16 +52,28 @@ class Targets:
         return [_target(row) for row in self._tx.query(select(*_COLUMNS).order_by(T.c.name))]
 
     def add(self, target: Target) -> None:
-        """Add a target."""
-        self._tx.query(insert(T).values(**_row(target)))
+        """Add a target.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(insert(T).values(**_row(target)))
 
     def put(self, target: Target) -> None:
-        """Write the changed target."""
-        self._tx.query(update(T).where(T.c.id == target.id).values(**_row(target)))
+        """Write the changed target, which must be locked.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(update(T).where(T.c.id == target.id).values(**_row(target)))
 
     def remove(self, target_id: str) -> None:
-        """Remove a target."""
-        self._tx.query(delete(T).where(T.c.id == target_id))
+        """Remove a target.
+
+        :raises VersionMismatch: something refers to it since.
+        """
+        with unique():
+            self._tx.query(delete(T).where(T.c.id == target_id))
 
 
 def _row(target: Target) -> dict[str, object]:

@@ -1,14 +1,17 @@
 """Credentials, their sealed fields and the leave to use them."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.instant import Instant
 from app.core.targets import Credential, CredentialGrant
 from app.store.sql import table_of
 from app.store.tables_directory import CredentialRow, GrantRow, VaultFieldRow
+from app.store.unique import unique
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -16,6 +19,16 @@ if TYPE_CHECKING:
 C = table_of(CredentialRow)
 F = table_of(VaultFieldRow)
 G = table_of(GrantRow)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedField:
+    """One sealed value and the place that it is bound to."""
+
+    credential_id: str
+    version: int
+    name: str
+    sealed: bytes
 
 
 class Vault:
@@ -30,6 +43,12 @@ class Vault:
     def get(self, credential_id: str) -> Credential | None:
         """Return a credential without values, or None."""
         return self._one(C.c.id == credential_id)
+
+    def lock(self, credential_id: str) -> Credential | None:
+        """Return a credential that nobody else changes until this transaction ends, or None."""
+        statement = select(C).where(C.c.id == credential_id).with_for_update(key_share=True)
+        row = self._tx.query(statement).first()
+        return None if row is None else Credential(*row, fields=self._names(credential_id))
 
     def named(self, name: str) -> Credential | None:
         """Return the credential of that name, or None."""
@@ -49,18 +68,30 @@ class Vault:
         return [Credential(*row, fields=self._names(str(row[0]))) for row in rows]
 
     def add(self, credential: Credential) -> None:
-        """Add a credential; its fields are put apart."""
-        self._tx.query(insert(C).values(**_row(credential)))
+        """Add a credential; its fields are put apart.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(insert(C).values(**_row(credential)))
 
     def put(self, credential: Credential) -> None:
-        """Write the changed credential."""
-        self._tx.query(update(C).where(C.c.id == credential.id).values(**_row(credential)))
+        """Write the changed credential, which must be locked.
+
+        :raises NameTaken: somebody else took the name meanwhile.
+        """
+        with unique():
+            self._tx.query(update(C).where(C.c.id == credential.id).values(**_row(credential)))
 
     def remove(self, credential_id: str) -> None:
-        """Remove a credential with its fields and grants."""
-        self._tx.query(delete(G).where(G.c.credential_id == credential_id))
-        self._tx.query(delete(F).where(F.c.credential_id == credential_id))
-        self._tx.query(delete(C).where(C.c.id == credential_id))
+        """Remove a credential with its fields and grants.
+
+        :raises VersionMismatch: a target refers to it since.
+        """
+        with unique():
+            self._tx.query(delete(G).where(G.c.credential_id == credential_id))
+            self._tx.query(delete(F).where(F.c.credential_id == credential_id))
+            self._tx.query(delete(C).where(C.c.id == credential_id))
 
     def put_fields(self, credential_id: str, sealed: dict[str, tuple[bytes, str]]) -> None:
         """Replace all fields: name to (sealed value, id of the master key)."""
@@ -72,43 +103,58 @@ class Vault:
         for row in rows:
             self._tx.query(insert(F).values(**row))
 
-    def fields(self, credential_id: str) -> dict[str, bytes]:
-        """Return the sealed fields of a credential by name."""
+    def granted(
+        self, credential_id: str, target_id: str, agents: Sequence[str]
+    ) -> tuple[str, int, dict[str, bytes]] | None:
+        """Return kind, version and sealed fields for one of these agents at a target.
+
+        One statement, so all of it is of one moment. None when none of them has leave.
+        """
+        given = exists().where(
+            G.c.credential_id == C.c.id, G.c.target_id == target_id, G.c.agent_id.in_(agents)
+        )
         rows = self._tx.query(
-            select(F.c.name, F.c.sealed).where(F.c.credential_id == credential_id)
-        )
-        return {str(row[0]): bytes(row[1]) for row in rows}
+            select(C.c.kind, C.c.version, F.c.name, F.c.sealed)
+            .join(F, F.c.credential_id == C.c.id)
+            .where(C.c.id == credential_id, given)
+        ).all()
+        if not rows:
+            return None
+        fields = {str(row[2]): bytes(row[3]) for row in rows}
+        return str(rows[0][0]), int(rows[0][1]), fields
 
-    def sealed_with_other(self, master_key: str) -> list[tuple[str, str, bytes]]:
-        """Return (credential id, field, sealed) that another master key seals."""
-        statement = select(F.c.credential_id, F.c.name, F.c.sealed).where(
-            F.c.master_key != master_key
+    def sealed_with_other(self, master_key: str, most: int) -> list[SealedField]:
+        """Return up to ``most`` fields that another master key seals."""
+        statement = (
+            select(F.c.credential_id, C.c.version, F.c.name, F.c.sealed)
+            .join(C, C.c.id == F.c.credential_id)
+            .where(F.c.master_key != master_key)
+            .order_by(F.c.credential_id, F.c.name)
+            .limit(most)
         )
-        return [(str(r[0]), str(r[1]), bytes(r[2])) for r in self._tx.query(statement)]
+        return [
+            SealedField(str(r[0]), int(r[1]), str(r[2]), bytes(r[3]))
+            for r in self._tx.query(statement)
+        ]
 
-    def put_field(self, credential_id: str, name: str, sealed: bytes, master_key: str) -> None:
-        """Replace the sealing of one field."""
-        self._tx.query(
-            update(F)
-            .where(F.c.credential_id == credential_id, F.c.name == name)
-            .values(sealed=sealed, master_key=master_key)
+    def reseal(self, field: SealedField, sealed: bytes, master_key: str) -> bool:
+        """Replace the sealing of a field; False when its value changed meanwhile."""
+        statement = update(F).where(
+            F.c.credential_id == field.credential_id,
+            F.c.name == field.name,
+            F.c.sealed == field.sealed,
         )
+        done = self._tx.query(statement.values(sealed=sealed, master_key=master_key))
+        return done.rowcount == 1
 
     # --- grants ---
 
     def grant(self, grant: CredentialGrant, now: Instant) -> None:
         """Give leave; giving it twice changes nothing."""
-        if not self.is_granted(grant.credential_id, grant.target_id, grant.agent_id):
-            self._tx.query(insert(G).values(**asdict(grant), created_at=now))
-
-    def is_granted(self, credential_id: str, target_id: str, agent_id: str) -> bool:
-        """Whether exactly this leave was given."""
-        statement = select(G.c.agent_id).where(
-            G.c.credential_id == credential_id,
-            G.c.target_id == target_id,
-            G.c.agent_id == agent_id,
-        )
-        return self._tx.query(statement).first() is not None
+        maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
+        statement = maker(G).values(**asdict(grant), created_at=now)
+        with unique():
+            self._tx.query(statement.on_conflict_do_nothing())
 
     def revoke(self, grant: CredentialGrant) -> bool:
         """Take leave back; False when it was not given."""
@@ -123,6 +169,13 @@ class Vault:
         """Return the leave given for a credential."""
         statement = select(G.c.credential_id, G.c.target_id, G.c.agent_id).where(
             G.c.credential_id == credential_id
+        )
+        return [CredentialGrant(*row) for row in self._tx.query(statement)]
+
+    def grants_at(self, target_id: str) -> list[CredentialGrant]:
+        """Return all leave given at a target."""
+        statement = select(G.c.credential_id, G.c.target_id, G.c.agent_id).where(
+            G.c.target_id == target_id
         )
         return [CredentialGrant(*row) for row in self._tx.query(statement)]
 

@@ -50,5 +50,11 @@ def test_without_the_former_key_nothing_is_changed(tmp_path: Path) -> None:
         assert wrapped_by(made.env) == before
 
 
+def test_where_nothing_is_set_up_it_says_what_to_run(env: dict[str, str]) -> None:
+    done = run({**env, "ASSENTRY_MASTER_KEY": NEW}, "keys", "rotate")
+    assert done.returncode == 2
+    assert "run 'assentry migrate'" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_other_words_are_refused(env: dict[str, str]) -> None:
     assert run(env, "keys", "print").returncode == 2

@@ -218,7 +218,7 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
         "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account",
     ]  # fmt: skip
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+        page.emulate_media(color_scheme=scheme)
         for path in listed:
             page.goto(site.base + path)
             assert violations(page, source) == [], (scheme, path)

@@ -111,7 +111,7 @@ class Process:
     def wait_for(self, beginning: str) -> str:
         """Return the rest of the first line on standard error that begins so.
 
-        :raises NotReadyError: it ended, or the time is over.
+        :raises NotReadyError: it ended, or the time is over; it runs no more then.
         """
         end = time.monotonic() + DEADLINE
         while (left := end - time.monotonic()) > 0:
@@ -123,6 +123,7 @@ class Process:
                 return line.removeprefix(beginning).strip()
             if name == "err" and not line:
                 break
+        self.kill9()
         message = f"{self.arguments} did not say {beginning!r}:\n{self.out}\n{self.err}"
         raise NotReadyError(message)
 

@@ -1,0 +1,8 @@
+"""``python -m benchmarks``: everything that docs/performance.md has figures of."""
+
+import sys
+
+from benchmarks import doors, policies
+
+if __name__ == "__main__":
+    sys.exit(doors.main(sys.argv[1:]) or policies.main([]))
