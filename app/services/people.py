@@ -106,16 +106,14 @@ class People:
             await self.store.write(lambda tx: admit(tx, account, address))
             person = await self._known(email)
             good = await matches(person.password if person else None, password)
-        done = None
         if person is not None and good:
             session, secret = self._session(person, remote_ip, user_agent)
-            done = await self.store.write(
+            if await self.store.write(
                 lambda tx: _signed_in(tx, person, session, (account, address)), order=person.id
-            )
-        if done is None:
-            await self.store.write(lambda tx: _failed(tx, email, remote_ip))
-            raise BadCredentials
-        return done, secret
+            ):
+                return session, secret
+        await self.store.write(lambda tx: _failed(tx, email, remote_ip))
+        raise BadCredentials
 
     async def _known(self, email: str) -> Person | None:
         if not EMAIL.fullmatch(email):
@@ -321,11 +319,11 @@ def _failed(tx: Tx, email: str, remote_ip: str) -> None:
     tx.note("person.sign_in_failed", NOBODY, "person:-", details)
 
 
-def _signed_in(tx: Tx, seen: Person, session: Session, subjects: tuple[str, str]) -> Session | None:
+def _signed_in(tx: Tx, seen: Person, session: Session, subjects: tuple[str, str]) -> bool:
     """Add the session, unless the person was switched off or got another password meanwhile."""
     person = tx.people.lock(seen.id)
     if person is None or not person.active or person.password != seen.password:
-        return None
+        return False
     account, address = subjects
     tx.people.clear_failures(account)
     tx.people.take_failure(address)
@@ -333,7 +331,7 @@ def _signed_in(tx: Tx, seen: Person, session: Session, subjects: tuple[str, str]
     tx.people.put(replace(person, last_seen_at=tx.now))
     details: dict[str, JsonValue] = {"from": session.remote_ip}
     tx.note("person.signed_in", person.actor, f"person:{person.id}", details)
-    return session
+    return True
 
 
 def _sign_out(tx: Tx, actor: Actor, session: Session) -> None:

@@ -64,6 +64,7 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "recursive_triggers=ON",
         "cache_size=-16000",
         "temp_store=MEMORY",
         "journal_size_limit=67108864",

@@ -4,21 +4,23 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import SystemClock
-from app.core.errors import StoreBusy
+from app.core.errors import AssentryError, StoreBusy, Unavailable
 from app.core.instant import Instant
 from app.core.jobs import JobKind
 from app.store.database import Database
 from app.store.signals import Signals
 from app.store.tx import Change, Tx
-from app.store.writer import Result, Unit, Writer, database_time
+from app.store.writer import Result, Unit, Writer, database_time, translated
 
 T = TypeVar("T")
 
@@ -112,21 +114,44 @@ class Store:
 
     async def read(self, query: Callable[[Tx], T]) -> T:
         """Run a query on committed data and return its result."""
-        if self._reader is not None:
-            self._reader.now = self.clock.now()
+        if self._reader is None:
+            return await self._loop.run_in_executor(self._pool, self._read_pooled, query)
+        self._reader.now = self.clock.now()
+        try:
             return query(self._reader)
-        return await self._loop.run_in_executor(self._pool, self._read_pooled, query)
+        except AssentryError:
+            raise
+        except Exception as error:
+            raise translated(error) from error
 
     def _read_pooled(self, query: Callable[[Tx], T]) -> T:
-        tx: Tx | None = getattr(self._local, "tx", None)
-        if tx is None:
-            tx = self._local.tx = self._reading(self._engine)
-        tx.now = self.clock.now()
+        """Read on this thread's connection; when that was lost meanwhile, on a new one."""
+        kept = getattr(self._local, "tx", None) is not None
         try:
+            return self._read_on_thread(query)
+        except Unavailable:
+            if not kept:
+                raise
+            return self._read_on_thread(query)
+
+    def _read_on_thread(self, query: Callable[[Tx], T]) -> T:
+        tx: Tx | None = getattr(self._local, "tx", None)
+        try:
+            if tx is None:
+                tx = self._local.tx = self._reading(self._engine)
+            tx.now = self.clock.now()
             return query(tx)
-        except psycopg.Error:
-            self._local.tx = None
+        except AssentryError:
             raise
+        except Exception as error:
+            self._forget_connection(tx)
+            raise translated(error) from error
+
+    def _forget_connection(self, tx: Tx | None) -> None:
+        self._local.tx = None
+        if tx is not None:
+            with suppress(SQLAlchemyError):
+                tx.connection.close()
 
     def _deliver(self, results: list[Result], changes: list[Change]) -> None:
         self._loop.call_soon_threadsafe(self._resolve, results, changes)
@@ -159,11 +184,13 @@ class Store:
         seen: object = None
         while True:
             await asyncio.sleep(_TAIL_SECONDS[self.kind])
-            version = await self.read(self._data_version)
-            if version == seen and version is not None:
-                continue
-            seen = version
-            await self._publish_tail()
+            try:
+                version = await self.read(self._data_version)
+                if version != seen or version is None:
+                    await self._publish_tail()
+                seen = version
+            except Unavailable as error:
+                log.warning("store_tail_unread", code=error.code)
 
     def _data_version(self, tx: Tx) -> object:
         if self.kind != "sqlite":
@@ -199,8 +226,11 @@ class Store:
     async def _follow_clock(self) -> None:
         """Keep this process's clock at the database's."""
         while True:
-            theirs = await self.read(lambda tx: database_time(tx.connection))
-            self.clock.offset += theirs - self.clock.now()
+            try:
+                theirs = await self.read(lambda tx: database_time(tx.connection))
+                self.clock.offset += theirs - self.clock.now()
+            except Unavailable as error:
+                log.warning("store_clock_unread", code=error.code)
             await asyncio.sleep(_CLOCK_SECONDS)
 
     async def close(self) -> None:

@@ -177,8 +177,10 @@ class People:
         """Write a fact that can be written once; False when it was written before."""
         maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
         statement = maker(G).values(name=name, value=value)
-        done = self._tx.query(statement.on_conflict_do_nothing(index_elements=["name"]))
-        return done.rowcount == 1
+        written = self._tx.query(
+            statement.on_conflict_do_nothing(index_elements=["name"]).returning(G.c.name)
+        )
+        return written.first() is not None
 
     def raise_setting(self, name: str) -> None:
         """Add one to a fact that is a number; it is 1 when there was none."""

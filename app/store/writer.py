@@ -98,7 +98,7 @@ class Writer(threading.Thread):
                 for unit in units:
                     self._perform([unit])
                 return
-            self._deliver([(units[0], None, _translated(error))], [])
+            self._deliver([(units[0], None, translated(error))], [])
             return
         self._deliver(results, changes)
 
@@ -172,7 +172,7 @@ def _notify(connection: Connection, payload: str) -> None:
         connection.execute(text("SELECT pg_notify('assentry', :payload)"), {"payload": payload})
 
 
-def _translated(error: Exception) -> BaseException:
+def translated(error: Exception) -> BaseException:
     """Return what a caller of the store gets for an error inside it."""
     if isinstance(error, AssentryError):
         return error

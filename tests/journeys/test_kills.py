@@ -10,11 +10,15 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from app.store.database import Database
-from tests.journeys.test_races import Api
+from tests.support.api import Api
 from tests.support.server import Installation, installation
 from tests.support.upstream import Upstream
 
-pytestmark = [pytest.mark.requirement("EXE-1", "T29", "T69"), pytest.mark.timeout(500)]
+pytestmark = [
+    pytest.mark.usefixtures("_clients"),
+    pytest.mark.requirement("EXE-1", "T29", "T69"),
+    pytest.mark.timeout(500),
+]
 KILLS = 50
 DRAIN = 60.0
 
@@ -48,12 +52,13 @@ async def load(place: Installation, stop: asyncio.Event) -> list[str]:
 
 
 async def kill_workers(place: Installation, stop: asyncio.Event) -> None:
-    """Kill the worker at random moments, each time starting another."""
+    """Kill workers at random moments, two after two."""
     moments = random.Random(4)
-    for _ in range(KILLS):
-        worker = await asyncio.to_thread(place.work)
-        await asyncio.sleep(moments.uniform(0.02, 0.5))
-        await asyncio.to_thread(worker.kill9)
+    for _ in range(KILLS // 2):
+        pair = await asyncio.gather(*(asyncio.to_thread(place.work) for _ in range(2)))
+        for worker in pair:
+            await asyncio.sleep(moments.uniform(0.02, 0.4))
+            await asyncio.to_thread(worker.kill9)
     stop.set()
 
 

@@ -5,39 +5,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.support.api import Api
 from tests.support.server import Installation, installation
 from tests.support.upstream import Upstream
 
 pytestmark = [
+    pytest.mark.usefixtures("_clients"),
     pytest.mark.requirement("DEC-1", "T27", "T28", "OPS-1"),
     pytest.mark.timeout(400),
 ]
 REQUESTS = 1000
 RACERS = 8
 PASSWORD = "several unrelated words 42"
-
-
-class Api:
-    """One caller at one server."""
-
-    def __init__(self, base_url: str, key: str) -> None:
-        headers = {"Authorization": f"Bearer {key}"}
-        limits = httpx.Limits(max_connections=32)
-        self.client = httpx.AsyncClient(
-            base_url=base_url, headers=headers, timeout=60, limits=limits
-        )
-
-    async def call(self, method: str, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
-        answer = await self.client.request(method, path, json=body or None)
-        return answer.status_code, answer.json() if answer.content else {}
-
-    async def made(self, path: str, **body: Any) -> dict[str, Any]:
-        status, found = await self.call("POST", path, **body)
-        assert status in (201, 202), found
-        return found
 
 
 async def people(admin: Api) -> list[str]:

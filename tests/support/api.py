@@ -1,0 +1,34 @@
+"""A caller of the API in tests."""
+
+from typing import Any, ClassVar
+
+import httpx
+
+
+class Api:
+    """One caller at one server."""
+
+    opened: ClassVar[list["Api"]] = []
+
+    def __init__(self, base_url: str, key: str) -> None:
+        self.opened.append(self)
+        headers = {"Authorization": f"Bearer {key}"}
+        limits = httpx.Limits(max_connections=32)
+        self.client = httpx.AsyncClient(
+            base_url=base_url, headers=headers, timeout=60, limits=limits
+        )
+
+    async def call(self, method: str, path: str, **body: Any) -> tuple[int, dict[str, Any]]:
+        answer = await self.client.request(method, path, json=body or None)
+        return answer.status_code, answer.json() if answer.content else {}
+
+    async def made(self, path: str, **body: Any) -> dict[str, Any]:
+        status, found = await self.call("POST", path, **body)
+        assert status in (201, 202), found
+        return found
+
+    @classmethod
+    async def close_all(cls) -> None:
+        """Close every client that a test opened."""
+        while cls.opened:
+            await cls.opened.pop().client.aclose()
