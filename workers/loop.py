@@ -20,7 +20,7 @@ from app.store.jobs import ClaimedJob
 from app.store.tx import Change
 from workers.handlers import HANDLERS
 
-JOB_LEASE: Final = 60.0
+JOB_LEASE: Final = 10.0
 """Seconds after which a job that was not acknowledged is claimed again."""
 
 POLL_SECONDS: Final = 1.0

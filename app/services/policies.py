@@ -65,11 +65,9 @@ class Policies:
         """Return the newest compiled set."""
         revision = await self.store.read(lambda tx: tx.policies.revision())
         if revision != self.snapshot.revision:
-            revision, records = await self.store.read(
-                lambda tx: (tx.policies.revision(), tx.policies.all())
-            )
-            if revision > self.snapshot.revision:
-                self._current.policies = _compile(records, revision)
+            newest = await self.store.read(_newest)
+            if newest.revision > self.snapshot.revision:
+                self._current.policies = newest
         self._current.checked_at = self.clock.now()
         return self.snapshot
 
@@ -178,8 +176,25 @@ def _with(policies: PolicySet, candidate: Mapping[str, JsonValue]) -> PolicySet:
     return PolicySet.compile([*others, policy], revision=policies.revision)
 
 
+def _newest(tx: Tx) -> PolicySet:
+    """Compile the stored policies; one that cannot be read turns everything into a review."""
+    revision = tx.policies.revision()
+    try:
+        records = tx.policies.all()
+    except (ValueError, TypeError) as error:
+        log.error("policies_unreadable", error=type(error).__name__)  # noqa: TRY400 - no content
+        return _closed(revision)
+    return _compile(records, revision)
+
+
+def _closed(revision: int) -> PolicySet:
+    """Return the set by which a person decides everything."""
+    return PolicySet.compile(
+        [parse_policy(_NOT_READABLE, id="fail-closed", version=0)], revision=revision
+    )
+
+
 def _compile(records: list[PolicyRecord], revision: int) -> PolicySet:
-    """Compile stored policies; one that cannot be read turns everything into a review."""
     found: list[Policy] = []
     for record in records:
         try:
@@ -188,8 +203,7 @@ def _compile(records: list[PolicyRecord], revision: int) -> PolicySet:
             pointer = getattr(error, "pointer", "")
             kind = type(error).__name__
             log.error("policy_unreadable", policy=record.id, error=kind, pointer=pointer)  # noqa: TRY400
-            closed = parse_policy(_NOT_READABLE, id="fail-closed", version=0)
-            return PolicySet.compile([closed], revision=revision)
+            return _closed(revision)
     return PolicySet.compile(found, revision=revision)
 
 

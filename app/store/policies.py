@@ -143,5 +143,17 @@ def _row(record: PolicyRecord) -> dict[str, object]:
 def _record(row: tuple[Any, ...]) -> PolicyRecord:
     values = list(row)
     values[4] = bool(values[4])
-    values[5] = json.loads(str(values[5]))
+    values[5] = _document(str(values[5]))
     return PolicyRecord(*values)
+
+
+def _document(text: str) -> JsonObject:
+    """Return a stored document; an empty one, which is no policy, for what cannot be read.
+
+    So a broken row fails where policies are compiled, which turns everything into a review.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -42,6 +42,10 @@ _RETRIED: Final = frozenset({429, 503})
 log = structlog.get_logger()
 
 
+_RENAMED: Final = {"status": "request_status"}
+"""What an error says under a name that a problem document has for itself (RFC 9457)."""
+
+
 def status_of(error: errors.AssentryError) -> int:
     """Return the HTTP status of an error."""
     return next((status for family, status, _ in FAMILIES if isinstance(error, family)), 500)
@@ -57,7 +61,7 @@ def problem(error: errors.AssentryError, instance: str = "") -> Response:
         (500, "Error"),
     )
     document: dict[str, Any] = {
-        **error.extra,
+        **{_RENAMED.get(name, name): value for name, value in error.extra.items()},
         "type": f"/problems/{error.code}",
         "title": title,
         "status": status,

@@ -1,5 +1,6 @@
 """`assentry up`: from nothing to a server that answers, and back."""
 
+import os
 import re
 import signal
 import stat
@@ -32,6 +33,25 @@ def test_from_nothing_to_an_answer_and_back(listening: dict[str, str]) -> None:
         assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
     assert "worker_stopped" in process.err
     assert not (data / "assentry.db-wal").exists()
+
+
+@pytest.mark.requirement("T68")
+def test_what_it_keeps_is_its_owners_alone(env: dict[str, str], tmp_path: Path) -> None:
+    """Whatever the umask is, also of the files that are there only while it runs."""
+    data = tmp_path / "made"
+    env = {**env, "ASSENTRY_DATA_DIR": str(data), "ASSENTRY_PORT": str(free_port())}
+    before = os.umask(0)
+    try:
+        assert run(env, "bootstrap", folder=tmp_path).returncode == 0
+        process = Process(env, "up")
+    finally:
+        os.umask(before)
+    process.wait_for("ready ")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()}
+    assert process.stop() == 0
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    assert {"master.key", "assentry.db", "assentry.db-wal"} <= set(modes)
+    assert set(modes.values()) == {0o600}, modes
 
 
 @pytest.mark.requirement("PPL-3")

@@ -1,7 +1,9 @@
 """kill -9 under load: nothing acknowledged is lost, nothing runs twice, nothing stays stuck."""
 
 import asyncio
+import os
 import random
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from app.store.database import Database
 from tests.support.api import Api
-from tests.support.server import Installation, installation
+from tests.support.server import Installation, Process, installation
 from tests.support.upstream import Upstream
 
 pytestmark = [
@@ -19,7 +21,7 @@ pytestmark = [
     pytest.mark.requirement("EXE-1", "T29", "T69"),
     pytest.mark.timeout(500),
 ]
-KILLS = 50
+KILLS = 20
 DRAIN = 60.0
 
 
@@ -132,3 +134,112 @@ async def test_a_killed_server_loses_nothing_that_it_acknowledged(
             status, _ = await last.call("GET", f"/api/requests/{request_id}")
             assert status == 200
     assert len(acknowledged) > 50
+
+
+def pause(worker: Process) -> None:
+    os.kill(worker.pid, signal.SIGSTOP)
+
+
+def resume(worker: Process) -> None:
+    os.kill(worker.pid, signal.SIGCONT)
+
+
+async def becomes(admin: Api, request_id: str, status: str) -> dict[str, Any]:
+    """Return the request once it has the status."""
+    async with asyncio.timeout(DRAIN):
+        while True:
+            _, request = await admin.call("GET", f"/api/requests/{request_id}")
+            if request["status"] == status:
+                return request
+            await asyncio.sleep(0.1)
+
+
+async def says(process: Process, word: str) -> None:
+    """Wait until a process has logged a word."""
+    async with asyncio.timeout(DRAIN):
+        while True:
+            if word in process.err:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_worker_that_comes_back_after_its_lease_changes_nothing(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"database_url": database_url, "lease_margin": 0.5}
+    with installation(tmp_path, servers=1, workers=1, **settings) as place:
+        async with Upstream() as upstream:
+            admin = await prepare(place, upstream)
+            agent, stale = Api(place.base_url, place.agent_key), place.workers[0]
+            params = {"method": "POST", "path": "/slow/1", "json": {}}
+            made = await agent.made(
+                "/api/requests", action="http.request", target="upstream", params=params
+            )
+            await upstream.wait_for(1)
+            pause(stale)
+            try:
+                await asyncio.to_thread(place.work)
+                lost = await becomes(admin, made["id"], "unknown")
+                trail = await admin.call("GET", f"/api/requests/{made['id']}/audit")
+                upstream.release.set()
+            finally:
+                resume(stale)
+            await says(stale, "execution_stale")
+            assert await admin.call("GET", f"/api/requests/{made['id']}") == (200, lost)
+            assert await admin.call("GET", f"/api/requests/{made['id']}/audit") == trail
+            status, _ = await agent.call("GET", f"/api/requests/{made['id']}/result")
+            assert status == 404
+            assert len(upstream.log) == 1
+        assert place.stop() == [0, 0, 0]
+
+
+STALLS = 8
+STALL_SECONDS = 3.2
+"""Longer than a lease here: 1 second to connect, 1 for the call, and a margin of 0.5."""
+
+
+async def stall_workers(place: Installation, stop: asyncio.Event) -> None:
+    """Stop one of the workers for longer than its lease, at random moments."""
+    moments = random.Random(11)
+    for _ in range(STALLS):
+        await asyncio.sleep(moments.uniform(0.05, 0.6))
+        worker = moments.choice(place.workers)
+        pause(worker)
+        try:
+            await asyncio.sleep(STALL_SECONDS)
+        finally:
+            resume(worker)
+    stop.set()
+
+
+async def test_stalled_workers_under_load(database_url: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"database_url": database_url, "lease_margin": 0.5}
+    with installation(tmp_path, servers=1, workers=2, **settings) as place:
+        async with Upstream() as upstream:
+            admin = await prepare(place, upstream)
+            stop = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(load(place, stop))
+                group.create_task(stall_workers(place, stop))
+            await drained(admin)
+            called = Counter(received.target for received in upstream.log)
+        assert place.stop() == [0, 0, 0]
+    assert called
+    assert max(called.values()) == 1, "a call ran twice"
+    check_rows(database_url, asking.result())
+    check_ends(database_url)
+
+
+def check_ends(database_url: str) -> None:
+    """Every request has at most one end in the record, and the one that it shows."""
+    query = """
+        SELECT r.id, r.status, a.event FROM requests r
+          JOIN audit a ON a.request_id = r.id
+         WHERE a.event IN ('request.succeeded', 'request.failed')
+    """
+    engine = create_engine(Database(database_url).url)
+    with engine.connect() as connection:
+        rows = connection.execute(text(query)).all()
+    engine.dispose()
+    assert max(Counter(row.id for row in rows).values()) == 1
+    assert all(row.event == f"request.{row.status}" for row in rows)

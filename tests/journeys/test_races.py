@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
+from app.store.database import Database
 from tests.support.api import Api
 from tests.support.server import Installation, installation
 from tests.support.upstream import Upstream
@@ -18,6 +20,7 @@ pytestmark = [
 ]
 REQUESTS = 1000
 RACERS = 8
+OUTCOMES = {"approved", "denied", "executing", "succeeded"}
 PASSWORD = "several unrelated words 42"
 
 
@@ -43,10 +46,12 @@ async def ask_all(agent: Api) -> list[dict[str, Any]]:
     async def ask(number: int) -> dict[str, Any]:
         short = {"expires_in": 4} if number % 5 == 0 else {}
         if number % 10 == 1:
-            params = {"method": "POST", "path": f"/echo/{number}", "json": {}}
-            return await agent.made(
+            path = f"/echo/{number}"
+            params = {"method": "POST", "path": path, "json": {}}
+            made = await agent.made(
                 "/api/requests", action="http.request", target="upstream", params=params, **short
             )
+            return {**made, "path": path}
         return await agent.made("/api/requests", action="race", params={"n": number}, **short)
 
     made: list[dict[str, Any]] = []
@@ -56,8 +61,13 @@ async def ask_all(agent: Api) -> list[dict[str, Any]]:
     return made
 
 
-async def race(api: Api, number: int, asked: list[dict[str, Any]]) -> Counter[str]:
-    """Vote on everything, as fast as it goes, and count what came of it."""
+async def race(
+    api: Api, number: int, asked: list[dict[str, Any]], told: dict[str, set[str]]
+) -> Counter[str]:
+    """Vote on everything, as fast as it goes, and count what came of it.
+
+    :param told: takes up who decided, as winner and losers were told.
+    """
     seen: Counter[str] = Counter()
     for place, request in enumerate(asked):
         decision = "approve" if (number + place) % 4 else "deny"
@@ -69,7 +79,11 @@ async def race(api: Api, number: int, asked: list[dict[str, Any]]) -> Counter[st
         if status == 409:
             assert answer["code"] in ("already_decided", "request_expired", "already_voted")
         if status == 409 and answer["code"] == "already_decided":
-            assert answer["status"] in ("approved", "denied", "executing", "succeeded", 409)
+            assert answer["request_status"] in OUTCOMES, answer
+            assert answer["decided_by"].startswith("person:"), answer
+            told[request["id"]].add(answer["decided_by"])
+        if status == 200:
+            told[request["id"]].add(answer["decided_by"])
         seen[f"won {request['id']}" if status == 200 else answer["code"]] += 1
     return seen
 
@@ -77,10 +91,22 @@ async def race(api: Api, number: int, asked: list[dict[str, Any]]) -> Counter[st
 async def test_one_winner(database_url: str, tmp_path: Path) -> None:
     with installation(tmp_path, servers=2, workers=1, database_url=database_url) as place:
         async with Upstream() as upstream:
-            await run_the_race(place, upstream)
+            decided = await run_the_race(place, upstream)
+        assert place.stop() == [0, 0, 0]
+    check_votes(database_url, decided)
 
 
-async def run_the_race(place: Installation, upstream: Upstream) -> None:
+def check_votes(database_url: str, decided: set[str]) -> None:
+    """One vote for each request that was decided, and none for the others."""
+    engine = create_engine(Database(database_url).url)
+    with engine.connect() as connection:
+        votes = connection.execute(text("SELECT request_id FROM votes")).scalars().all()
+    engine.dispose()
+    assert Counter(votes) == dict.fromkeys(decided, 1)
+
+
+async def run_the_race(place: Installation, upstream: Upstream) -> set[str]:
+    """Ask, race, wait for the end, check, and return what was decided."""
     admin = Api(place.base_urls[0], place.admin_key)
     await admin.call("PATCH", f"/api/agents/{place.agent_id}", open_limit=0)
     await admin.made(
@@ -90,16 +116,20 @@ async def run_the_race(place: Installation, upstream: Upstream) -> None:
     keys = await people(admin)
     asked = await ask_all(Api(place.base_urls[1], place.agent_key))
     racers = [Api(place.base_urls[n % 2], key) for n, key in enumerate(keys)]
+    told: dict[str, set[str]] = {request["id"]: set() for request in asked}
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(race(api, n, asked)) for n, api in enumerate(racers)]
+        tasks = [group.create_task(race(api, n, asked, told)) for n, api in enumerate(racers)]
     seen: Counter[str] = sum((task.result() for task in tasks), Counter())
     wins = {name.removeprefix("won "): count for name, count in seen.items() if "won" in name}
     assert set(wins.values()) == {1}
     await settled(admin, asked)
     called = Counter(received.target for received in upstream.log)
-    assert not called or max(called.values()) == 1
-    for request in asked:
-        await check(admin, request, won=request["id"] in wins)
+    ends = Counter([await check(admin, request, told[request["id"]], called) for request in asked])
+    assert len(wins) == ends["approved"] + ends["denied"]
+    assert min(ends["approved"], ends["denied"], ends["expired"]) > 0, ends
+    assert ends["expired"] <= REQUESTS // 5, ends
+    assert called, "nothing was carried out"
+    return set(wins)
 
 
 async def settled(admin: Api, asked: list[dict[str, Any]]) -> None:
@@ -116,13 +146,20 @@ async def settled(admin: Api, asked: list[dict[str, Any]]) -> None:
             await asyncio.sleep(0.2)
 
 
-async def check(admin: Api, request: dict[str, Any], *, won: bool) -> None:
-    """One decision in the record, by one person, or one expiry; never both."""
+async def check(admin: Api, request: dict[str, Any], told: set[str], called: Counter[str]) -> str:
+    """One decision by one person, or one expiry, never both; return which of them.
+
+    :param told: who decided, as everybody was told.
+    :param called: how often the upstream was called, by path.
+    """
+    _, stored = await admin.call("GET", f"/api/requests/{request['id']}")
     _, trail = await admin.call("GET", f"/api/requests/{request['id']}/audit")
-    events = Counter(line["event"] for line in trail["items"])
-    decisions = events["request.approved"] + events["request.denied"]
-    assert decisions == (1 if won else 0), events
-    if not won:
-        assert events["request.expired"] == 1, events
-    assert events["request.claimed"] <= 1
+    events = Counter(line["event"].removeprefix("request.") for line in trail["items"])
+    ends = [name for name in ("approved", "denied", "expired") for _ in range(events[name])]
+    assert len(ends) == 1, events
     assert max(events.values()) == 1, events
+    assert told == (set() if ends == ["expired"] else {stored["decided_by"]})
+    if request["kind"] == "http":
+        runs = 1 if ends == ["approved"] else 0
+        assert (called[request["path"]], events["claimed"]) == (runs, runs), stored
+    return ends[0]

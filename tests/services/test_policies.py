@@ -1,0 +1,195 @@
+"""Policies: every version kept, the newest in force, and unreadable ones closed."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.core.errors import (
+    InvalidPolicy,
+    MissingRole,
+    MissingScope,
+    NameTaken,
+    NotFound,
+    VersionMismatch,
+)
+from app.core.facts import Facts
+from app.core.instant import SECOND
+from app.core.policy import Effect
+from app.core.request import Status
+from app.services.policies import MAX_AGE, Policies
+from app.store.tx import Tx
+from tests.support.world import FakeClock, World, world
+
+ALLOW = {
+    "name": "mail",
+    "rules": [{"name": "r", "effect": "allow", "match": {"action": "send_mail"}}],
+}
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {**ALLOW, **changes}
+
+
+def facts(place: World, action: str = "send_mail") -> Facts:
+    return Facts(
+        action=action, kind="plain", agent_id=place.agent.id, agent_name=place.agent.name,
+        target=None, urgency="normal", reason="", params={}, context={}, http=None,
+        now=place.services.clock.now(), remote_ip=None, counters={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[World, None]:
+    async with world(database_url, tmp_path, clock=clock) as opened:
+        yield opened
+
+
+@pytest.mark.requirement("POL-1")
+async def test_a_change_is_in_force_when_it_returns(place: World) -> None:
+    policies = place.services.policies
+    assert (await place.ask()).status is Status.PENDING
+    record = await policies.create(place.anne, ALLOW)
+    assert (await place.ask()).status is Status.APPROVED
+    await policies.set_enabled(place.anne, record.id, enabled=False)
+    assert (await place.ask()).status is Status.PENDING
+    await policies.set_enabled(place.anne, record.id, enabled=True)
+    assert (await place.ask()).status is Status.APPROVED
+    await policies.delete(place.anne, record.id)
+    assert (await place.ask()).status is Status.PENDING
+
+
+@pytest.mark.requirement("POL-1", "AUD-1")
+async def test_every_version_is_kept_even_after_the_end(place: World) -> None:
+    policies = place.services.policies
+    record = await policies.create(place.anne, ALLOW)
+    second = await policies.update(place.anne, record.id, document(priority=7), version=1)
+    assert (second.version, second.priority) == (2, 7)
+    listed = await policies.versions(place.anne, record.id)
+    assert place.anne.person is not None
+    assert [(one[0], one[1]) for one in listed] == [
+        (2, f"person:{place.anne.person.id}"), (1, f"person:{place.anne.person.id}"),
+    ]  # fmt: skip
+    await policies.delete(place.anne, record.id)
+    with pytest.raises(NotFound):
+        await policies.get(place.anne, record.id)
+    assert (await policies.version(place.anne, record.id, 1))["rules"] == ALLOW["rules"]
+    with pytest.raises(NotFound):
+        await policies.version(place.anne, record.id, 3)
+    events = [record.event for record in await place.services.audit.page(place.anne)]
+    assert events == ["policy.deleted", "policy.updated", "policy.created"]
+
+
+@pytest.mark.requirement("POL-1")
+async def test_of_two_editors_the_later_is_told(place: World) -> None:
+    policies = place.services.policies
+    record = await policies.create(place.anne, ALLOW)
+    done = await asyncio.gather(
+        *(
+            policies.update(place.anne, record.id, document(priority=number), version=1)
+            for number in range(3)
+        ),
+        return_exceptions=True,
+    )
+    refused = [one for one in done if isinstance(one, VersionMismatch)]
+    assert len(refused) == 2
+    assert all(one.extra == {"version": 2} for one in refused)
+
+
+@pytest.mark.requirement("POL-1")
+async def test_names_are_taken_once(place: World) -> None:
+    policies = place.services.policies
+    await policies.create(place.anne, ALLOW)
+    second = await policies.create(place.anne, document(name="second"))
+    with pytest.raises(NameTaken):
+        await policies.create(place.anne, ALLOW)
+    with pytest.raises(NameTaken):
+        await policies.update(place.anne, second.id, ALLOW, version=1)
+
+
+@pytest.mark.requirement("POL-1", "T23")
+async def test_who_may_read_and_write(place: World) -> None:
+    policies = place.services.policies
+    record = await policies.create(place.anne, ALLOW)
+    assert await policies.list(place.ben) == [record]
+    attempts: list[Any] = [
+        lambda who: policies.create(who, document(name="x")),
+        lambda who: policies.update(who, record.id, ALLOW, version=1),
+        lambda who: policies.set_enabled(who, record.id, enabled=False),
+        lambda who: policies.delete(who, record.id),
+    ]
+    for attempt in attempts:
+        with pytest.raises(MissingRole):
+            await attempt(place.ben)
+        with pytest.raises(MissingScope):
+            await attempt(place.robot)
+    with pytest.raises(MissingScope):
+        await policies.dry_run(place.robot, facts(place))
+
+
+@pytest.mark.requirement("POL-8")
+async def test_a_dry_run_tries_a_candidate_and_changes_nothing(place: World) -> None:
+    policies = place.services.policies
+    record = await policies.create(place.anne, ALLOW)
+    before = await place.services.audit.page(place.anne)
+    said = await policies.dry_run(place.ben, facts(place))
+    assert said.verdict.effect is Effect.ALLOW
+    stricter = document(rules=[{"name": "r", "effect": "deny", "match": {"action": "send_mail"}}])
+    said = await policies.dry_run(place.ben, facts(place), stricter)
+    assert said.verdict.effect is Effect.DENY
+    assert (await policies.dry_run(place.ben, facts(place, "x"))).verdict.effect is Effect.REVIEW
+    with pytest.raises(InvalidPolicy):
+        await policies.dry_run(place.ben, facts(place), {"name": "x", "rules": "none"})
+    assert await policies.list(place.anne) == [record]
+    assert await place.services.audit.page(place.anne) == before
+    assert (await place.ask()).status is Status.APPROVED
+
+
+@pytest.mark.requirement("T38")
+@pytest.mark.parametrize(
+    "stored", ['{"name": "mail", "rules": [{"effect": "allow"', "[]", '{"x": 1}']
+)
+async def test_a_stored_policy_that_cannot_be_read_means_a_person(
+    place: World, stored: str
+) -> None:
+    policies = place.services.policies
+    record = await policies.create(place.anne, ALLOW)
+
+    def spoil(tx: Tx) -> None:
+        tx.connection.execute(
+            text("UPDATE policies SET document = :document WHERE id = :id"),
+            {"document": stored, "id": record.id},
+        )
+
+    await place.services.store.write(spoil)
+    fresh = Policies(place.services.store, place.services.ids, place.services.clock)
+    closed = await fresh.refresh()
+    assert [policy.name for policy in closed.policies] == ["a stored policy cannot be read"]
+
+
+@pytest.mark.requirement("T40")
+async def test_another_process_is_heard_by_signal_or_after_seconds(
+    place: World, clock: FakeClock
+) -> None:
+    services = place.services
+    other = Policies(services.store, services.ids, services.clock)
+    await other.refresh()
+    await services.policies.create(place.anne, ALLOW)
+    assert not (await other.fresh()).policies
+    clock.move(MAX_AGE / SECOND + 1)
+    assert [policy.name for policy in (await other.fresh()).policies] == ["mail"]
+    await services.policies.create(place.anne, document(name="second"))
+    await other.forget(("agent", "agt_1"))
+    assert len(other.snapshot.policies) == 1
+    await other.forget(("policy", "pol_1"))
+    assert len(other.snapshot.policies) == 2
+    clock.move(-3600)
+    assert (await other.fresh()).revision == other.snapshot.revision
