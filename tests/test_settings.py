@@ -53,7 +53,7 @@ def test_unknown_names_stop_the_start_all_named(names: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_wrong_values_stop_the_start(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match="ASSENTRY_|SESSION_IDLE_SECONDS"):
+    with pytest.raises(SettingsError, match=r"ASSENTRY_|SESSION_IDLE_SECONDS"):
         load({f"ASSENTRY_{name}": value})
 
 
