@@ -29,7 +29,7 @@ async def test_renaming_does_not_undo_a_revocation(database_url: str, tmp_path: 
                     there.rename_key(place.anne, key.id, name),
                     services.agents.revoke_key(place.anne, key.id),
                 )
-                kept = await services.store.read(lambda tx, id=key.id: tx.agents.key(id))
+                kept = await services.store.read(lambda tx, name=key.id: tx.agents.key(name))
                 assert kept is not None
                 assert kept.name == name
                 assert kept.revoked_at is not None
