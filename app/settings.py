@@ -6,6 +6,7 @@ An unknown ``ASSENTRY_*`` name stops the start: a mistyped limit must not be sil
 import os
 import warnings
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -108,6 +109,13 @@ class Settings(BaseSettings):
             message = "must begin with http:// or https://"
             raise ValueError(message)
         return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        for part in value.split(",") if value else ():
+            ip_network(part.strip())
+        return value
 
     @model_validator(mode="after")
     def _check_limits(self) -> Self:

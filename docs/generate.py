@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from difflib import unified_diff
 from importlib import import_module
+from inspect import getclosurevars
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Final
@@ -55,6 +56,10 @@ def settings() -> str:
         f"its file, and a missing file is warned about. An unknown `{PREFIX}` name stops the",
         "start.",
         "",
+        f"Secrets are {_secrets(PREFIX, Settings.model_fields)}, and the database's URL when it",
+        "holds a password. Give them as files that only the server's account can read: variables",
+        "show up in process lists and in crash reports. No page, log or answer repeats them.",
+        "",
         "| variable | default | meaning |",
         "|---|---|---|",
     ]
@@ -63,6 +68,66 @@ def settings() -> str:
         for name, field in Settings.model_fields.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def lifecycle() -> str:
+    """Return the page of the life of a request."""
+    from app.core.lifecycle import MAX_ATTEMPTS, TABLE  # noqa: PLC0415
+
+    events = list(dict.fromkeys(row.event for row in TABLE))
+    lines = [
+        "# The life of a request",
+        "",
+        NOTE,
+        "A request has one status, and this table is all that can happen to it. Each row taken is",
+        "one transaction with its audit entry (`row` in its details), its vote and its jobs. An",
+        "event without a row for the present status is refused and changes nothing.",
+        "",
+        "| # | from | event | when | to | jobs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in TABLE:
+        source = f"`{row.source}`" if row.source else "–"
+        jobs = ", ".join(row.jobs) or "–"
+        event = row.event.__name__.lower()
+        lines.append(
+            f"| {row.number} | {source} | {event} | {_when(row.guard)} | `{row.target}` | {jobs} |"
+        )
+    ends = sorted({row.target.value for row in TABLE} - {row.source for row in TABLE})
+    lines += [
+        "",
+        f"Nothing leads out of {', '.join(f'`{end}`' for end in ends)}.",
+        "",
+        "A request that Assentry only decides (kind `plain`) gets no job execute: it stays",
+        "`approved` until its time to be used is over. Another claim of the same request needs",
+        f"that nothing was sent or that a repeat is harmless; there are {MAX_ATTEMPTS} claims at",
+        "most. Jobs of a kind that nothing handles yet are not written: see",
+        "[decision 0013](../decisions/0013-unhandled-job-kinds-are-not-written.md).",
+        "",
+        "## Events",
+        "",
+        "| event | meaning |",
+        "|---|---|",
+    ]
+    lines += [f"| {event.__name__.lower()} | {_sentence(event.__doc__)} |" for event in events]
+    return "\n".join(lines) + "\n"
+
+
+GUARDS: Final = {
+    "_always": "always",
+    "_quorum_open": "in time, and more approvals are needed",
+    "_quorum_met": "in time, and this is the last approval needed",
+    "_in_time": "in time",
+    "_over": "its time to be decided is over",
+    "_grant_over": "its time to be used is over",
+    "_claimable": "it can be executed, and its time to be used is not over",
+    "_held": "the reporter still holds it: same fencing number",
+    "_lost_for_good": "the lease is over or given up; something was sent, or no try is left",
+    "_lost_repeatable": "the lease is over or given up; nothing was sent, or a repeat is harmless",
+    "_ran": "the person says that it ran",
+    "_did_not_run": "the person says that it did not run",
+}
+"""The table's guards in words, by function; a guard without words is an error here."""
 
 
 def openapi() -> str:
@@ -75,6 +140,7 @@ def openapi() -> str:
 PAGES: Final[tuple[tuple[str, Callable[[], str]], ...]] = (
     ("errors.md", errors),
     ("settings.md", settings),
+    ("lifecycle.md", lifecycle),
     ("openapi.json", openapi),
 )
 
@@ -118,6 +184,16 @@ def _below(family: type) -> Iterator[type]:
     for child in family.__subclasses__():
         yield child
         yield from _below(child)
+
+
+def _when(guard: Callable[..., bool]) -> str:
+    effect = getclosurevars(guard).nonlocals.get("effect")
+    return f"the verdict is {effect}" if effect else GUARDS[guard.__name__]
+
+
+def _secrets(prefix: str, fields: dict[str, FieldInfo]) -> str:
+    names = [name for name, field in fields.items() if field.annotation is SecretStr]
+    return ", ".join(f"`{prefix}{name.upper()}`" for name in names)
 
 
 def _sentence(text: str | None) -> str:

@@ -49,7 +49,7 @@ def test_unknown_names_stop_the_start_all_named(names: list[str]) -> None:
     [
         ("PORT", "x"), ("PORT", "70000"), ("PORT", "-1"), ("LOG_LEVEL", "loud"),
         ("BASE_URL", "ftp://x"), ("REQUEST_TTL", "0"), ("SESSION_SECONDS", "60"),
-        ("MAX_BODY_BYTES", "99999999999"),
+        ("MAX_BODY_BYTES", "99999999999"), ("TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
     ],
 )  # fmt: skip
 def test_wrong_values_stop_the_start(name: str, value: str) -> None:

@@ -112,9 +112,9 @@ def unseal(envelope: bytes) -> Submission:
 
     :raises ValueError: when it is not an envelope of this version.
     """
-    document = cast("dict[str, JsonValue]", parse_json(envelope))
-    if document.get("v") != ENVELOPE_VERSION:
-        message = f"unknown envelope version {document.get('v')!r}"
+    document = parse_json(envelope)
+    if not isinstance(document, dict) or document.get("v") != ENVELOPE_VERSION:
+        message = "not an envelope of this version"
         raise ValueError(message)
     try:
         return Submission(
@@ -125,7 +125,7 @@ def unseal(envelope: bytes) -> Submission:
             reason=cast("str", document["reason"]),
             context=cast("JsonObject", document["context"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         message = f"broken envelope: {error}"
         raise ValueError(message) from error
 

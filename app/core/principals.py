@@ -1,6 +1,6 @@
 """Who calls: agents and their keys, people and their sessions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -95,7 +95,7 @@ class ApiKey:
     id: str
     name: str
     prefix: str
-    sha256: str
+    sha256: str = field(repr=False)
     agent_id: str | None
     person_id: str | None
     scopes: frozenset[Scope]
@@ -117,7 +117,7 @@ class Person:
     name: str
     email: str
     role: Role
-    password: str
+    password: str = field(repr=False)
     active: bool
     created_at: Instant
     last_seen_at: Instant | None = None
@@ -132,9 +132,9 @@ class Person:
 class Session:
     """A signed-in browser."""
 
-    sha256: str
+    sha256: str = field(repr=False)
     person_id: str
-    form_token: str
+    form_token: str = field(repr=False)
     created_at: Instant
     seen_at: Instant
     expires_at: Instant

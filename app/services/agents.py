@@ -130,7 +130,7 @@ class Agents:
             does not hold (T23).
         :raises InvalidField: with a pointer to what must change.
         """
-        require(caller, Scope.ADMIN)
+        _require_keys(caller, person_id)
         secret = new_secret()
         key = ApiKey(
             id=self.ids.new("key"),
@@ -159,26 +159,24 @@ class Agents:
         self, caller: Caller, *, agent_id: str | None = None, person_id: str | None = None
     ) -> "list[ApiKey]":
         """Return keys, newest first: one owner's, or all."""
-        require(caller, Scope.ADMIN)
+        _require_keys(caller, person_id)
         return await self.store.read(
             lambda tx: tx.agents.keys(agent_id=agent_id, person_id=person_id)
         )
 
     async def rename_key(self, caller: Caller, key_id: str, name: str) -> ApiKey:
         """Give a key another name."""
-        require(caller, Scope.ADMIN)
         _check_name(name)
         return await self.store.write(
-            lambda tx: _put_key(tx, caller.actor, "key.renamed", key_id, {"name": name}),
+            lambda tx: _put_key(tx, caller, "key.renamed", key_id, {"name": name}),
             order=key_id,
         )
 
     async def revoke_key(self, caller: Caller, key_id: str) -> ApiKey:
         """End a key at once; what it asked for and is not running yet will not run."""
-        require(caller, Scope.ADMIN)
         now = self.clock.now()
         return await self.store.write(
-            lambda tx: _put_key(tx, caller.actor, "key.revoked", key_id, {"revoked_at": now}),
+            lambda tx: _put_key(tx, caller, "key.revoked", key_id, {"revoked_at": now}),
             order=key_id,
         )
 
@@ -191,7 +189,6 @@ class Agents:
         :raises Conflict: the key is over, or was rotated before.
         :raises ScopeConflict: the key can do what the caller cannot (T23).
         """
-        require(caller, Scope.ADMIN)
         if not 0 <= grace_seconds <= MAX_GRACE:
             message = f"the grace is 0 to {MAX_GRACE} seconds"
             raise InvalidField(message, pointer="/grace_seconds")
@@ -229,8 +226,19 @@ def _check_agent(agent: Agent) -> None:
         raise InvalidField(message, pointer="/open_limit")
 
 
+def _require_keys(caller: Caller, person_id: str | None) -> None:
+    """Let administrators manage everybody's keys, and signed-in people their own."""
+    own = caller.person is not None and caller.person.id == person_id
+    if not own or caller.key is not None:
+        require(caller, Scope.ADMIN)
+
+
 def _check_ceiling(caller: Caller, key: ApiKey) -> None:
-    """Let nobody hand out more of a person's rights than they hold themselves (T23)."""
+    """Let nobody hand out more than they hold, nor a vote of somebody else (T21, T23, T30)."""
+    other = caller.person is None or caller.person.id != key.person_id
+    if key.person_id is not None and other and Scope.REQUEST_DECIDE in key.scopes:
+        message = "only the person themselves can make a key that votes as them"
+        raise ScopeConflict(message, pointer="/scopes")
     surplus = sorted(key.scopes - caller.scopes)
     if key.person_id is not None and surplus:
         message = f"you do not hold {', '.join(surplus)} yourself"
@@ -333,28 +341,29 @@ def _add_key(tx: Tx, actor: Actor, key: ApiKey) -> None:
     _note_key(tx, actor, "key.created", key)
 
 
-def _held_key(tx: Tx, key_id: str) -> ApiKey:
+def _held_key(tx: Tx, caller: Caller, key_id: str) -> ApiKey:
     key = tx.agents.lock_key(key_id)
+    _require_keys(caller, key.person_id if key else None)
     if key is None:
         message = "there is no such key"
         raise NotFound(message)
     return key
 
 
-def _put_key(tx: Tx, actor: Actor, event: str, key_id: str, changes: dict[str, object]) -> ApiKey:
-    before = _held_key(tx, key_id)
+def _put_key(tx: Tx, caller: Caller, event: str, key_id: str, changes: dict[str, object]) -> ApiKey:
+    before = _held_key(tx, caller, key_id)
     if "revoked_at" in changes and before.revoked_at is not None:
         return before
     after = replace(before, **changes)
     tx.agents.put_key(after)
-    _note_key(tx, actor, event, after)
+    _note_key(tx, caller.actor, event, after)
     return after
 
 
 def _rotate(
     tx: Tx, caller: Caller, key_id: str, fresh_id: str, secret: str, grace_seconds: int
 ) -> ApiKey:
-    old = _held_key(tx, key_id)
+    old = _held_key(tx, caller, key_id)
     if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= tx.now):
         message = "a key that is revoked or expired cannot be rotated; make a new one"
         raise Conflict(message)

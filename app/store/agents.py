@@ -29,8 +29,8 @@ _HOLD_KEY = Sql(
     suffix={"postgresql": " FOR NO KEY UPDATE"},
 )
 _CALLS = Sql(
-    select(M.c.minute, M.c.calls).where(
-        M.c.key_id == bindparam("key_id"), M.c.minute >= bindparam("since")
+    select(M.c.slot, M.c.calls).where(
+        M.c.key_id == bindparam("key_id"), M.c.slot >= bindparam("since")
     )
 )
 
@@ -150,10 +150,10 @@ class Agents:
     def count_call(self, key_id: str, slot: int) -> None:
         """Count one call of a key in a slot (of ``core/bucket.py``)."""
         maker = sqlite.insert if self._tx.engine == "sqlite" else postgresql.insert
-        statement = maker(M).values(key_id=key_id, minute=slot, calls=1)
+        statement = maker(M).values(key_id=key_id, slot=slot, calls=1)
         self._tx.query(
             statement.on_conflict_do_update(
-                index_elements=["key_id", "minute"], set_={"calls": M.c.calls + 1}
+                index_elements=["key_id", "slot"], set_={"calls": M.c.calls + 1}
             )
         )
 
@@ -164,7 +164,7 @@ class Agents:
 
     def drop_calls(self, before: int) -> int:
         """Forget the counts before a minute (minutes since the epoch)."""
-        return self._tx.query(delete(M).where(M.c.minute < before * SLOTS)).rowcount
+        return self._tx.query(delete(M).where(M.c.slot < before * SLOTS)).rowcount
 
     def live_keys(self, now: Instant) -> int:
         """Return how many keys could be used now."""

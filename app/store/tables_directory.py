@@ -85,12 +85,12 @@ class SignInRow(SQLModel, table=True):
 
 
 class RateRow(SQLModel, table=True):
-    """Calls of one key in one minute."""
+    """Calls of one key in one slot: five seconds, counted from the epoch."""
 
     __tablename__ = "rates"
 
     key_id: str = Field(primary_key=True)
-    minute: int = Field(primary_key=True, sa_type=BigInteger)
+    slot: int = Field(primary_key=True, sa_type=BigInteger)
     calls: int
 
 

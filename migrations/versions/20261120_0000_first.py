@@ -162,9 +162,9 @@ def create_tables() -> None:
     op.create_table(
         "rates",
         sa.Column("key_id", sa.String(), nullable=False),
-        sa.Column("minute", sa.BigInteger(), nullable=False),
+        sa.Column("slot", sa.BigInteger(), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("key_id", "minute"),
+        sa.PrimaryKeyConstraint("key_id", "slot"),
     )
     op.create_table(
         "requests",

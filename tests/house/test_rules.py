@@ -2,10 +2,14 @@
 
 import ast
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from app.web.api.operations import OPERATIONS
 from tests.house import exemptions
 from tests.support.sources import PRODUCT, docstrings, files, found, name, tree
+from tests.web.conftest import Door, open_door
 
 SQL = re.compile(
     r"^\s*(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM"
@@ -83,6 +87,79 @@ def test_only_the_store_speaks_sql() -> None:
     assert statements == []
 
 
+def loose_tasks(whole: ast.Module) -> list[ast.Call]:
+    """Return the calls that start a task which no TaskGroup of the file holds."""
+    groups = {
+        ast.unparse(item.optional_vars)
+        for node in ast.walk(whole)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if item.optional_vars and ast.unparse(item.context_expr) == "asyncio.TaskGroup()"
+    }
+    return [
+        node
+        for node in ast.walk(whole)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"create_task", "ensure_future"}
+        and ast.unparse(node.func.value) not in groups
+    ]
+
+
+def test_every_task_is_held() -> None:
+    loose = {
+        name(path): found(path, node, "starts a task; use asyncio.TaskGroup")
+        for path in product()
+        for node in loose_tasks(tree(path))
+    }
+    allowed = exemptions.LOOSE_TASKS
+    assert [finding for path, finding in loose.items() if path not in allowed] == []
+    assert set(allowed) - set(loose) == set(), "no longer needed: take them out"
+
+
+async def test_reading_changes_nothing(tmp_path: Path) -> None:
+    """Every GET of the API leaves the database as it was, row for row."""
+
+    def rows() -> list[str]:
+        with closing(sqlite3.connect(tmp_path / "test.db")) as database:
+            return list(database.iterdump())
+
+    async with open_door(f"sqlite:///{tmp_path / 'test.db'}", tmp_path) as door:
+        client, ids = await door.client("admin"), await things(door)
+        before = rows()
+        for operation in OPERATIONS:
+            if operation.method != "GET" or operation.media_type == "text/event-stream":
+                continue
+            answer = await client.get(operation.path.format_map(ids))
+            good = 404 if operation.name == "requests_result" else 200
+            assert answer.status_code == good, (operation.name, answer.text)
+            assert rows() == before, operation.name
+
+
+async def things(door: Door) -> dict[str, str]:
+    """Return an id for every placeholder of a path, each of something that is there."""
+    anne, services = door.world.anne, door.world.services
+    policy = await services.policies.create(
+        anne, {"name": "p", "rules": [{"name": "r", "effect": "review"}]}
+    )
+    credential = await services.vault.create(
+        anne, name="c", kind="bearer", fields={"token": "a-secret-value"}
+    )
+    target = await services.targets.create(
+        anne, name="t", base_url="https://api.example.org", credential_id=credential.id
+    )
+    return {
+        "request_id": (await door.pending()).id,
+        "policy_id": policy.id,
+        "version": "1",
+        "target_id": target.id,
+        "credential_id": credential.id,
+        "agent_id": door.world.agent.id,
+        "key_id": door.world.key.id,
+        "person_id": door.people["viewer"].id,
+    }
+
+
 def test_the_rules_see_what_they_forbid() -> None:
     def one(source: str) -> ast.AST:
         statement = ast.parse(source).body[0]
@@ -93,6 +170,10 @@ def test_the_rules_see_what_they_forbid() -> None:
     assert sets_status(one("Request(status=Status.APPROVED)"))
     assert not sets_status(one("Request(status=Status(row.status))"))
     assert not sets_status(one("page(request, status=200)"))
+    assert loose_tasks(ast.parse("loop.create_task(x())"))
+    assert not loose_tasks(
+        ast.parse("async def f():\n async with asyncio.TaskGroup() as g:\n  g.create_task(x())")
+    )
     assert SQL.match("SELECT id FROM request")
     assert SQL.match(" update request set x = 1")
     assert not SQL.match("Select the request")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from app.store.database import Database
-from tests.support.api import Api
+from tests.support.api import Api, own_key
 from tests.support.server import Installation, installation
 from tests.support.upstream import Upstream
 
@@ -28,15 +28,11 @@ async def people(admin: Api) -> list[str]:
     """Make the racers and return their keys."""
     keys: list[str] = []
     for number in range(RACERS):
-        person = await admin.made(
-            "/api/people", name=f"racer {number}", email=f"racer{number}@example.org",
-            role="approver", password=PASSWORD,
-        )  # fmt: skip
-        key = await admin.made(
-            "/api/keys", name="race", person_id=person["id"],
-            scopes=["request:read", "request:decide"],
-        )  # fmt: skip
-        keys.append(key["secret"])
+        email = f"racer{number}@example.org"
+        await admin.made(
+            "/api/people", name=f"racer {number}", email=email, role="approver", password=PASSWORD
+        )
+        keys.append(await own_key(str(admin.client.base_url), email, PASSWORD))
     return keys
 
 

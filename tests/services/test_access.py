@@ -1,6 +1,7 @@
 """Who calls: keys and sessions, what is remembered of them, and for how long."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from app.core.errors import (
 )
 from app.core.instant import plus
 from app.core.principals import ApiKey, Role, Scope
-from app.services.access import CACHE_SECONDS, require
+from app.services.access import CACHE_SECONDS, Access, require
 from app.services.agents import new_secret
+from app.store.engine import Store
 from app.store.tx import Tx
 from tests.support.world import FakeClock, World, with_scopes, world
 
@@ -140,8 +142,8 @@ async def test_a_bound_key_works_at_its_addresses(place: World, address: str, go
 @pytest.mark.requirement("T23", "PPL-1")
 async def test_a_lower_role_lowers_its_keys(place: World) -> None:
     assert place.ben.person is not None
-    _, secret = await made(
-        place, agent_id=None, person_id=place.ben.person.id, scopes=["request:decide"]
+    _, secret = await place.services.agents.create_key(
+        place.ben, name="k", person_id=place.ben.person.id, scopes=["request:decide"]
     )
     access = place.services.access
     assert (await access.key_caller(secret, HERE)).may(Scope.REQUEST_DECIDE)
@@ -178,3 +180,51 @@ async def test_when_a_key_was_used_is_written_down(place: World, clock: FakeCloc
 async def test_unknown_sessions_are_refused(place: World, token: str) -> None:
     with pytest.raises(Unauthenticated):
         await place.services.access.session_caller(token)
+
+
+class LateStore(Store):
+    """A store whose answers, when it is told to, reach the caller late."""
+
+    def __init__(self, url: str, clock: FakeClock) -> None:
+        super().__init__(url, clock=clock)
+        self.late: asyncio.Event | None = None
+        self.answered = asyncio.Event()
+
+    async def read(self, query: Callable[[Tx], Any]) -> Any:
+        late = self.late if "key_caller" in query.__code__.co_names[0] else None
+        try:
+            return await super().read(query)
+        finally:
+            if late is not None:
+                self.answered.set()
+                await late.wait()
+
+
+@pytest.mark.requirement("KEY-1", "T26")
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_was_read_before_a_change_is_not_remembered_after_it(
+    place: World, database_url: str, clock: FakeClock, known: bool
+) -> None:
+    key, secret = await made(place)
+    await place.services.store.write(
+        lambda tx: tx.agents.put_key(replace(key, revoked_at=None if known else 1))
+    )
+    store = LateStore(database_url, clock)
+    await store.open()
+    try:
+        access = Access(store, clock, place.services.settings)
+        store.late = late = asyncio.Event()
+        first = asyncio.ensure_future(access.key_caller(secret, HERE))
+        async with asyncio.timeout(10):
+            await store.answered.wait()
+        changed = replace(key, revoked_at=clock.now() if known else None)
+        await place.services.store.write(lambda tx: tx.agents.put_key(changed))
+        access.forget([("key", key.id)])
+        store.late = None
+        late.set()
+        outcomes = [first, asyncio.ensure_future(access.key_caller(secret, HERE))]
+        before, after = await asyncio.gather(*outcomes, return_exceptions=True)
+        assert isinstance(before, InvalidKey) is not known
+        assert isinstance(after, InvalidKey) is known
+    finally:
+        await store.close()

@@ -11,6 +11,7 @@ import pytest
 from app.core.errors import (
     AssentryError,
     Conflict,
+    Forbidden,
     InvalidField,
     InvalidKey,
     MissingRole,
@@ -192,6 +193,34 @@ async def test_a_persons_key_never_asks_and_never_exceeds_anybody(place: World) 
     )
     with pytest.raises(ScopeConflict):
         await agents.rotate_key(only_admin, key.id)
+
+
+@pytest.mark.requirement("KEY-2", "T21", "T30")
+async def test_only_they_themselves_get_a_key_that_votes_as_somebody(place: World) -> None:
+    agents, ben = place.services.agents, place.ben.person
+    assert ben is not None
+    with pytest.raises(ScopeConflict, match="themselves"):
+        await agents.create_key(place.anne, name="k", scopes=["request:decide"], person_id=ben.id)
+    key, _ = await agents.create_key(
+        place.ben, name="k", scopes=["request:decide"], person_id=ben.id
+    )
+    with pytest.raises(ScopeConflict, match="themselves"):
+        await agents.rotate_key(place.anne, key.id)
+    assert (await agents.list_keys(place.ben, person_id=ben.id))[0].id == key.id
+    assert (await agents.rename_key(place.ben, key.id, "mine")).name == "mine"
+    again, _ = await agents.rotate_key(place.ben, key.id)
+    by_key = replace(place.ben, key=again)
+    for refused in (
+        agents.create_key(by_key, name="k", scopes=["request:decide"], person_id=ben.id),
+        agents.revoke_key(by_key, again.id),
+        agents.list_keys(place.ben, person_id=place.anne.actor.id),
+        agents.revoke_key(place.ben, place.key.id),
+        agents.revoke_key(place.ben, "key_none"),
+    ):
+        with pytest.raises(Forbidden):
+            await refused
+    assert (await agents.revoke_key(place.ben, again.id)).revoked_at is not None
+    assert (await agents.revoke_key(place.anne, key.id)).revoked_at is not None
 
 
 @pytest.mark.requirement("KEY-1")

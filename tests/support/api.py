@@ -1,5 +1,6 @@
 """A caller of the API in tests."""
 
+import re
 from typing import Any, ClassVar
 
 import httpx
@@ -32,3 +33,19 @@ class Api:
         """Close every client that a test opened."""
         while cls.opened:
             await cls.opened.pop().client.aclose()
+
+
+async def own_key(base_url: str, email: str, password: str) -> str:
+    """Sign in as a person and return a new key of theirs that reads and votes."""
+    async with httpx.AsyncClient(base_url=base_url, headers={"Origin": base_url}) as browser:
+        signed_in = await browser.post("/sign-in", data={"email": email, "password": password})
+        assert signed_in.status_code == 303, signed_in.text
+        token = _found(r'name="form_token" value="([^"]+)"', (await browser.get("/account")).text)
+        form = {"form_token": token, "name": "race", "request:read": "on", "request:decide": "on"}
+        return _found(r"ask_[\w-]{43}", (await browser.post("/account/keys", data=form)).text)
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match, text
+    return match[1] if match.lastindex else match[0]

@@ -12,7 +12,7 @@ import pytest
 from app.asgi import create_app
 from app.core.principals import Agent, Person, Role, Scope
 from app.core.request import Request
-from tests.support.world import World, world
+from tests.support.world import World, person_caller, world
 
 BASE = "http://127.0.0.1:8700"
 
@@ -80,9 +80,8 @@ async def _principals(opened: World) -> tuple[dict[str, str], Agent, dict[str, P
     owned.append(("stranger", AGENTS["agent"], {"agent_id": stranger.id}))
     owned += [(name, ROLES[name][1], {"person_id": people[name].id}) for name in ROLES]
     for name, scopes, owner in owned:
-        _, keys[name] = await services.agents.create_key(
-            opened.anne, name=name, scopes=scopes, **owner
-        )
+        maker = person_caller(people[name]) if name in people else opened.anne
+        _, keys[name] = await services.agents.create_key(maker, name=name, scopes=scopes, **owner)
     return keys, stranger, people
 
 

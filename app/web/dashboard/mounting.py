@@ -46,6 +46,8 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/sign-out", sessions.sign_out),
     ("/account/password", sessions.change_password),
     ("/account/sessions/end", sessions.end_sessions),
+    ("/account/keys", sessions.create_key),
+    ("/account/keys/{key_id}/revoke", sessions.revoke_key),
     ("/targets", targets.create),
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),

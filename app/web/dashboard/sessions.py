@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import AssentryError
+from app.core.instant import plus
 from app.core.principals import Caller
 from app.web.dashboard.doors import Form, form_of, local, opened, signed_in, to, with_session
 from app.web.dashboard.rendering import page
@@ -94,12 +95,42 @@ async def end_sessions(request: Request, caller: Caller) -> Response:
     return to("/sign-in")
 
 
+@signed_in
+async def create_key(request: Request, caller: Caller) -> Response:
+    """Make a key of one's own and show it, this once."""
+    form: Form = request.state.form
+    services = services_of(request)
+    try:
+        days = form.number("days", 0)
+        _, secret = await services.agents.create_key(
+            caller, name=form["name"], scopes=[s.value for s in caller.scopes if form.ticked(s)],
+            person_id=_own_id(caller),
+            expires_at=plus(services.clock.now(), days * 86_400) if days else None,
+        )  # fmt: skip
+    except AssentryError as error:
+        return await _account(request, caller, error)
+    return await _account(request, caller, secret=secret)
+
+
+@signed_in
+async def revoke_key(request: Request, caller: Caller) -> Response:
+    """End a key of one's own."""
+    await services_of(request).agents.revoke_key(caller, request.path_params["key_id"])
+    return to("/account")
+
+
+def _own_id(caller: Caller) -> str:
+    return caller.person.id if caller.person else ""
+
+
 async def _account(
-    request: Request, caller: Caller, error: AssentryError | None = None
+    request: Request, caller: Caller, error: AssentryError | None = None, secret: str = ""
 ) -> Response:
-    sessions = await services_of(request).people.sessions(caller)
+    services = services_of(request)
+    sessions = await services.people.sessions(caller)
     return page(
-        request, "account.html", caller=caller, sessions=sessions, error=error,
-        changed="changed" in request.query_params,
+        request, "account.html", caller=caller, sessions=sessions, error=error, secret=secret,
+        keys=await services.agents.list_keys(caller, person_id=_own_id(caller)),
+        scopes=sorted(caller.scopes), changed="changed" in request.query_params,
         status=status_of(error) if error else 200,
     )  # fmt: skip

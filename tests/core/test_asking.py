@@ -1,0 +1,182 @@
+"""From what an agent sends to an action, and from an action to the facts about it."""
+
+from typing import Any
+
+import pytest
+
+from app.core.action import BoundTarget, HttpAction, PlainAction, Submission, Urgency
+from app.core.asking import build_action, facts_of, permit
+from app.core.canonical import canonical
+from app.core.errors import InvalidAction, TargetNotPermitted
+from app.core.instant import Instant
+from app.core.principals import Agent, Permission
+
+AGENT = Agent("agt_1", "robot", "", "per_1", 0, False, Instant(0))
+NOW = Instant(1)
+
+
+def call(**params: Any) -> HttpAction:
+    """Build an HTTP action."""
+    action = build_action("http.request", {"method": "POST", "path": "/x", **params})
+    assert isinstance(action, HttpAction)
+    return action
+
+
+@pytest.mark.requirement("REQ-1")
+@pytest.mark.parametrize("name", ["a", "send_mail", "a.b-c_9", "a" * 128, "httpx.request"])
+def test_plain_names(name: str) -> None:
+    assert build_action(name, {"to": "bob"}) == PlainAction(name, {"to": "bob"})
+
+
+@pytest.mark.requirement("REQ-1", "T5")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "A", "9a", "_a", "a b", "a\n", "a/b", "a" * 129, "ä", "\u0430bc", "http.", "http.get",
+        "ssh.exec", "mcp.call", "HTTP.request", "http.request ",
+    ],
+)  # fmt: skip
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(InvalidAction) as refused:
+        build_action(name, {"method": "GET", "path": "/"})
+    assert refused.value.pointer == "/action"
+
+
+@pytest.mark.requirement("REQ-2")
+def test_a_call_is_kept_byte_for_byte() -> None:
+    action = call(path="/a%20b?q=1&q=2", headers={"X-Tag": "v"}, text="é")
+    assert (action.path, action.query) == ("/a%20b", "q=1&q=2")
+    assert action.headers == (("x-tag", "v"),)
+    assert action.body == "é".encode()
+    assert call(base64="AAH/").body == b"\x00\x01\xff"
+    assert call().body == b""
+
+
+@pytest.mark.requirement("REQ-2")
+def test_json_is_canonical_and_gets_its_type() -> None:
+    action = call(json={"b": 1, "a": [None]})
+    assert action.body == canonical({"a": [None], "b": 1})
+    assert action.headers == (("content-type", "application/json"),)
+    typed = call(json={}, headers={"Content-Type": "application/vnd.x+json"})
+    assert typed.headers == (("content-type", "application/vnd.x+json"),)
+    assert call(json=None).body == b"null"
+
+
+@pytest.mark.requirement("REQ-1", "T45")
+@pytest.mark.parametrize(
+    ("params", "pointer"),
+    [
+        ({"method": None}, "/params/method"),
+        ({"method": "post"}, "/params/method"),
+        ({"method": "TRACE"}, "/params/method"),
+        ({"method": "CONNECT"}, "/params/method"),
+        ({"method": "GET\r\nX: y"}, "/params/method"),
+        ({"path": 1}, "/params/path"),
+        ({"path": "x"}, "/params/path"),
+        ({"path": "/a/../b"}, "/params/path"),
+        ({"path": "//evil.example/"}, "/params/path"),
+        ({"url": "https://evil.example"}, "/params/url"),
+        ({"headers": []}, "/params/headers"),
+        ({"headers": {"X": 1}}, "/params/headers/X"),
+        ({"json": {}, "text": ""}, "/params/text"),
+        ({"text": "", "base64": ""}, "/params/base64"),
+        ({"text": {}}, "/params/text"),
+        ({"base64": "A"}, "/params/base64"),
+        ({"base64": "AA A="}, "/params/base64"),
+        ({"base64": "é"}, "/params/base64"),
+    ],
+)
+def test_malformed_calls_are_pointed_at(params: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidAction) as refused:
+        call(**params)
+    assert refused.value.pointer == pointer
+
+
+@pytest.mark.requirement("T45")
+@pytest.mark.parametrize(
+    "name", ["Host", "Content-Length", "Transfer-Encoding", "Connection", "X Y", "X\r\nY", ""]
+)
+def test_headers_of_the_framing_are_refused(name: str) -> None:
+    with pytest.raises(InvalidAction) as refused:
+        call(headers={name: "v"})
+    assert (refused.value.pointer or "").startswith("/params/headers")
+
+
+@pytest.mark.requirement("KEY-2")
+@pytest.mark.parametrize(
+    ("permissions", "good"),
+    [
+        (None, True),
+        ((), False),
+        ((Permission("github"),), True),
+        ((Permission("Github"),), False),
+        ((Permission("mail"),), False),
+        ((Permission("github", ("GET",)),), False),
+        ((Permission("github", ("GET", "POST")),), True),
+        ((Permission("github", (), ("/repos/*",)),), True),
+        ((Permission("github", (), ("/repos",)),), False),
+        ((Permission("github", (), ("/users/**",)),), False),
+        ((Permission("github", ("GET",), ("/repos/*",)),), False),
+        ((Permission("github", ("GET",)), Permission("github", ("POST",), ("/repos/**",))), True),
+        ((Permission("github", ("GET",), ("/repos/*",)), Permission("mail", ("POST",))), False),
+    ],
+)
+def test_permissions_of_a_key(permissions: tuple[Permission, ...] | None, good: bool) -> None:
+    action = call(path="/repos/x")
+    if good:
+        permit(permissions, "github", action)
+    else:
+        with pytest.raises(TargetNotPermitted, match="POST /repos/x at github"):
+            permit(permissions, "github", action)
+
+
+@pytest.mark.requirement("KEY-2", "T43")
+@pytest.mark.parametrize("path", ["/repos%2Fx/y", "/repos/%2e%2e/admin", "/%72epos/x"])
+def test_an_escaped_path_does_not_slip_through_a_permission(path: str) -> None:
+    try:
+        action = call(path=path)
+    except InvalidAction:
+        return
+    with pytest.raises(TargetNotPermitted):
+        permit((Permission("github", (), ("/repos/other",)),), "github", action)
+
+
+@pytest.mark.requirement("POL-2", "T34", "T43")
+def test_facts_are_computed_from_what_would_run() -> None:
+    action = call(
+        path="/x?a=1&a=2&b=", headers={"X-Tag": "v"}, json={"amount": 5, "method": "DELETE"}
+    )
+    submission = Submission(
+        "agt_1", action, BoundTarget("tgt_1", "github", "https://x", 3), Urgency.HIGH, "why",
+        {"action": "other", "target": "fake"},
+    )  # fmt: skip
+    facts = facts_of(submission, AGENT, NOW, "192.0.2.1", {"pending": 2})
+    assert (facts.action, facts.kind, facts.target) == ("http.request", "http", "github")
+    assert (facts.agent_id, facts.agent_name, facts.urgency) == ("agt_1", "robot", "high")
+    assert (facts.reason, facts.remote_ip, facts.now) == ("why", "192.0.2.1", NOW)
+    assert facts.context == {"action": "other", "target": "fake"}
+    assert facts.counters == {"pending": 2}
+    assert facts.http == {
+        "method": "POST",
+        "path": "/x",
+        "query": {"a": ["1", "2"], "b": ""},
+        "headers": {"x-tag": "v", "content-type": "application/json"},
+        "json": {"amount": 5, "method": "DELETE"},
+    }
+
+
+@pytest.mark.requirement("POL-2", "T36")
+def test_a_body_that_is_not_strict_json_is_no_fact() -> None:
+    for body in ('{"a": 1, "a": 2}', "hello", '{"a": NaN}', ""):
+        submission = Submission("agt_1", call(text=body), None, Urgency.NORMAL, "", {})
+        facts = facts_of(submission, AGENT, NOW, None, {})
+        assert facts.http is not None
+        assert "json" not in facts.http
+
+
+@pytest.mark.requirement("T34")
+def test_a_plain_action_has_no_http_facts() -> None:
+    action = PlainAction("send", {"http": {"method": "GET"}, "target": "github"})
+    submission = Submission("agt_1", action, None, Urgency.NORMAL, "", {})
+    facts = facts_of(submission, AGENT, NOW, None, {})
+    assert (facts.http, facts.target) == (None, None)
