@@ -8,9 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import AssentryError
 from app.factory import services
@@ -24,6 +26,31 @@ from app.web.hot import Hot
 from app.web.views import dump
 
 VERSION = "0.1.0"
+
+
+class Application(FastAPI):
+    """FastAPI, with the guard and the hot doors before everything of the framework (D6)."""
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        """Take the settings beside the framework's options."""
+        super().__init__(**options)
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; calls go past the framework's own telemetry."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what serves every call: guard (which answers bugs, too), hot doors, framework."""
+        framework = super().build_middleware_stack()
+        assert isinstance(framework, ServerErrorMiddleware)
+        return Guard(Hot(framework.app), self._settings)
 
 
 def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
@@ -43,7 +70,8 @@ def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
             app.state.services = own
             yield
 
-    app = FastAPI(
+    app = Application(
+        settings,
         title="Assentry",
         version=VERSION,
         lifespan=lifespan,
@@ -55,14 +83,11 @@ def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
             AssentryError: problems.on_error,
             HTTPException: problems.on_http_error,
             RequestValidationError: problems.on_validation,
-            Exception: problems.on_bug,
         },
     )
     app.router.routes[:0] = routes(OPERATIONS)
     app.router.routes.append(Route("/openapi.json", _openapi, methods=["GET"]))
     _mount_dashboard(app)
-    app.add_middleware(Hot)
-    app.add_middleware(Guard, settings=settings)
     return app
 
 

@@ -60,7 +60,7 @@ async def services(
 
 async def _watch(wired: Services) -> None:
     """Let caches follow every change, also those of other processes."""
-    with wired.store.signals.following(frozenset({"request"})) as queue:
+    with wired.store.signals.following(frozenset({"request", "job"})) as queue:
         while True:
             try:
                 async with asyncio.timeout(CACHE_SECONDS):

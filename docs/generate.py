@@ -102,7 +102,7 @@ def lifecycle() -> str:
         "`approved` until its time to be used is over. Another claim of the same request needs",
         f"that nothing was sent or that a repeat is harmless; there are {MAX_ATTEMPTS} claims at",
         "most. Jobs of a kind that nothing handles yet are not written: see",
-        "[decision 0013](../decisions/0013-unhandled-job-kinds-are-not-written.md).",
+        "[decision 0013](../decisions/0013-unhandled-jobs-are-not-written.md).",
         "",
         "## Events",
         "",

@@ -32,7 +32,7 @@ STOP_SECONDS: Final = 20.0
 _SOON: Final = 0.05
 """Seconds to wait when a due job could not be had: another worker, or a clock that differs."""
 
-_WAKING: Final = frozenset({"request", "store"})
+_WAKING: Final = frozenset({"job", "store"})
 """Kinds of changes that may have brought a job."""
 
 log = structlog.get_logger()

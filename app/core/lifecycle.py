@@ -5,7 +5,7 @@ database transaction. Rows for the same source and event have mutually exclusive
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from app.core import events as ev
@@ -16,7 +16,7 @@ from app.core.instant import Instant, plus
 from app.core.jobs import Job, JobKind, backoff
 from app.core.json_types import JsonValue
 from app.core.policy import Effect
-from app.core.request import Request, Status, Vote
+from app.core.request import Request, Status, Vote, evolve
 
 Guard = Callable[[Request, ev.Event, Instant], bool]
 
@@ -162,7 +162,7 @@ def open_request(
     """
     event = ev.Submit(actor=actor, inline=inline)
     row = _pick(None, request, event, now)
-    after = _EFFECTS[ev.Submit](replace(request, status=row.target), event, now)
+    after = evolve(request, {**_EFFECTS[ev.Submit](request, event, now), "status": row.target})
     return _transition(row, None, after, event, now)
 
 
@@ -175,8 +175,8 @@ def step(request: Request, event: ev.Event, now: Instant) -> Transition:
     :raises IllegalTransition: any other event that has no row here.
     """
     row = _pick(request.status, request, event, now)
-    changed = _EFFECTS[type(event)](request, event, now)
-    after = replace(changed, status=row.target, version=request.version + 1)
+    changes = _EFFECTS[type(event)](request, event, now)
+    after = evolve(request, {**changes, "status": row.target, "version": request.version + 1})
     return _transition(row, request, after, event, now)
 
 
@@ -254,74 +254,71 @@ def _vote(after: Request, event: ev.Event, now: Instant) -> Vote | None:
 
 # --- what each event changes -------------------------------------------------------------------
 
-
-def _granted(request: Request, by: str, comment: str, now: Instant) -> Request:
-    return replace(
-        request,
-        decided_at=now,
-        decided_by=by,
-        comment=comment,
-        valid_until=plus(now, request.valid_for),
-    )
+Changes = dict[str, object]
 
 
-def _submit(request: Request, _event: ev.Event, now: Instant) -> Request:
+def _granted(request: Request, by: str, comment: str, now: Instant) -> Changes:
+    until = plus(now, request.valid_for)
+    return {"decided_at": now, "decided_by": by, "comment": comment, "valid_until": until}
+
+
+def _submit(request: Request, _event: ev.Event, now: Instant) -> Changes:
     by = request.decided_by or "policy:-"
     if request.effect is Effect.ALLOW:
         return _granted(request, by, "", now)
     if request.effect is Effect.DENY:
-        return replace(request, decided_at=now, decided_by=by)
-    return request
+        return {"decided_at": now, "decided_by": by}
+    return {}
 
 
-def _approve(request: Request, event: ev.Event, now: Instant) -> Request:
+def _approve(request: Request, event: ev.Event, now: Instant) -> Changes:
     assert isinstance(event, ev.Approve)
-    counted = replace(request, approvals=request.approvals + 1)
-    if counted.approvals < request.quorum:
-        return counted
-    return _granted(counted, event.actor.reference, event.ballot.comment, now)
+    approvals = request.approvals + 1
+    if approvals < request.quorum:
+        return {"approvals": approvals}
+    granted = _granted(request, event.actor.reference, event.ballot.comment, now)
+    return {"approvals": approvals, **granted}
 
 
-def _deny(request: Request, event: ev.Event, now: Instant) -> Request:
+def _deny(_request: Request, event: ev.Event, now: Instant) -> Changes:
     assert isinstance(event, ev.Deny)
-    return replace(
-        request, decided_at=now, decided_by=event.actor.reference, comment=event.ballot.comment
-    )
+    comment = event.ballot.comment
+    return {"decided_at": now, "decided_by": event.actor.reference, "comment": comment}
 
 
-def _finish(request: Request, event: ev.Event, now: Instant) -> Request:
+def _finish(request: Request, event: ev.Event, now: Instant) -> Changes:
     outcome = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Settle) else None
-    return replace(
-        request, finished_at=now, lease_until=None, worker=None, outcome=outcome or request.outcome
-    )
+    return {
+        "finished_at": now, "lease_until": None, "worker": None,
+        "outcome": outcome or request.outcome,
+    }  # fmt: skip
 
 
-def _close(request: Request, _event: ev.Event, now: Instant) -> Request:
-    return replace(request, finished_at=now)
+def _close(_request: Request, _event: ev.Event, now: Instant) -> Changes:
+    return {"finished_at": now}
 
 
-def _claim(request: Request, event: ev.Event, now: Instant) -> Request:
+def _claim(request: Request, event: ev.Event, now: Instant) -> Changes:
     assert isinstance(event, ev.Claim)
-    return replace(
-        request,
-        attempt=request.attempt + 1,
-        fence=request.fence + 1,
-        worker=event.worker,
-        lease_until=plus(now, event.lease_seconds),
-        sent_at=None,
-    )
+    return {
+        "attempt": request.attempt + 1,
+        "fence": request.fence + 1,
+        "worker": event.worker,
+        "lease_until": plus(now, event.lease_seconds),
+        "sent_at": None,
+    }
 
 
-def _give_back(request: Request, event: ev.Event, _now: Instant) -> Request:
+def _give_back(request: Request, event: ev.Event, _now: Instant) -> Changes:
     outcome = event.outcome if isinstance(event, ev.Release | ev.Lose) else None
-    return replace(request, worker=None, lease_until=None, outcome=outcome or request.outcome)
+    return {"worker": None, "lease_until": None, "outcome": outcome or request.outcome}
 
 
-def _keep(request: Request, _event: ev.Event, _now: Instant) -> Request:
-    return request
+def _keep(_request: Request, _event: ev.Event, _now: Instant) -> Changes:
+    return {}
 
 
-_EFFECTS: Final[dict[type[ev.Event], Callable[[Request, ev.Event, Instant], Request]]] = {
+_EFFECTS: Final[dict[type[ev.Event], Callable[[Request, ev.Event, Instant], Changes]]] = {
     ev.Submit: _submit,
     ev.Approve: _approve,
     ev.Deny: _deny,

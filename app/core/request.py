@@ -1,7 +1,9 @@
 """The request: an action under decision, the one aggregate. A frozen value; change is a new one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from app.core.action import Kind, Urgency
@@ -95,6 +97,19 @@ class Request:
         if self.status in TERMINAL or self.status is Status.UNKNOWN:
             return True
         return self.kind is Kind.PLAIN and self.status is Status.APPROVED
+
+
+_FIELDS: Final = tuple(item.name for item in fields(Request))
+_VALUES: Final = attrgetter(*_FIELDS)
+_PLACES: Final = {name: place for place, name in enumerate(_FIELDS)}
+
+
+def evolve(request: Request, changes: Mapping[str, object]) -> Request:
+    """Return the request with other values in some fields; ``dataclasses.replace``, but faster."""
+    values = list(_VALUES(request))
+    for name, value in changes.items():
+        values[_PLACES[name]] = value
+    return Request(*values)
 
 
 class Choice(StrEnum):

@@ -64,7 +64,7 @@ class Feed:
         if caller.person is None:
             message = "only people follow everything"
             raise Forbidden(message)
-        with self.store.signals.following() as queue:
+        with self.store.signals.following(frozenset({"job"})) as queue:
             while True:
                 yield await queue.get()
 

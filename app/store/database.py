@@ -65,7 +65,7 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "recursive_triggers=ON",
-        "cache_size=-16000",
+        "cache_size=-8000",
         "temp_store=MEMORY",
         "journal_size_limit=67108864",
     ):

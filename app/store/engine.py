@@ -8,7 +8,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
-import psycopg
 import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -206,22 +205,19 @@ class Store:
         if not entries:
             return
         self._tail = entries[-1][0]
-        self.signals.publish(_change(entry) for entry in entries)
+        self.signals.publish([*map(_change, entries), ("job", "-")])
 
     async def _listen(self) -> None:
-        """Publish PostgreSQL's notifications; connect again when the connection is lost."""
+        """Publish PostgreSQL's notifications."""
+        from app.store.listen import listen  # noqa: PLC0415 - a driver that SQLite does not need
+
         url = self.database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        while True:
-            try:
-                connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
-                async with connection:
-                    await connection.execute("LISTEN assentry")
-                    self.signals.publish([("store", "reconnected")])
-                    async for notice in connection.notifies():
-                        self.signals.publish(_changes(notice.payload))
-            except psycopg.Error as error:
-                log.warning("store_listen_lost", error=type(error).__name__)
-                await asyncio.sleep(1)
+        publish = self.signals.publish
+        await listen(
+            url,
+            heard=lambda payload: publish(_changes(payload)),
+            again=lambda: publish([("store", "reconnected")]),
+        )
 
     async def _follow_clock(self) -> None:
         """Keep this process's clock at the database's."""

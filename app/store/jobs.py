@@ -35,6 +35,7 @@ _CLAIM: Final = Sql(
     .values(run_at=bindparam("lease_until"), tries=J.c.tries + 1)
     .returning(J.c.id, J.c.kind, J.c.request_id, J.c.tries)
 )
+_NEXT: Final = Sql(select(func.min(J.c.run_at)).where(J.c.dead.is_(False)))
 _DONE: Final = Sql(delete(J).where(J.c.id == bindparam("id"), J.c.tries == bindparam("tries")))
 _RETRY: Final = Sql(
     update(J)
@@ -105,7 +106,7 @@ class Jobs:
 
     def next_at(self) -> Instant | None:
         """Return when the next job is due, or None."""
-        row = self._tx.query(select(func.min(J.c.run_at)).where(J.c.dead.is_(False))).first()
+        row = self._tx.run(_NEXT, {}).fetchone()
         return None if row is None or row[0] is None else Instant(row[0])
 
     def depth(self) -> dict[str, int]:

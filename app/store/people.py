@@ -21,6 +21,7 @@ F = table_of(SignInRow)
 G = table_of(SettingRow)
 
 _GET = Sql(select(P).where(P.c.id == bindparam("id")))
+_SETTING = Sql(select(G.c.value).where(G.c.name == bindparam("name")))
 _SHARE = Sql(select(P).where(P.c.id == bindparam("id")), suffix={"postgresql": " FOR SHARE"})
 _SESSION = Sql(select(S).where(S.c.sha256 == bindparam("sha256")))
 
@@ -163,7 +164,8 @@ class People:
 
     def setting(self, name: str) -> str | None:
         """Return a fact of the installation, or None."""
-        return self._tx.query(select(G.c.value).where(G.c.name == name)).scalar_one_or_none()
+        row = self._tx.run(_SETTING, {"name": name}).fetchone()
+        return None if row is None else str(row[0])
 
     def put_setting(self, name: str, value: str) -> None:
         """Write a fact of the installation."""

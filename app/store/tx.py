@@ -8,7 +8,7 @@ from sqlalchemy.sql import Executable
 
 from app.core.audit import Actor, AuditEntry
 from app.core.instant import Instant
-from app.core.jobs import JobKind
+from app.core.jobs import Job, JobKind
 from app.core.json_types import JsonValue
 from app.core.lifecycle import Transition
 from app.core.request import Request
@@ -52,6 +52,7 @@ class Tx:
         self._deferred: dict[Sql, list[Mapping[str, object]]] = {}
         self.now = Instant(0)
         self.touched = False
+        self._brings_jobs = False
         self.changes: list[Change] = []
         self.requests = Requests(self)
         self.audit = Audit(self)
@@ -67,6 +68,7 @@ class Tx:
         self._deferred.clear()
         self.changes = []
         self.touched = False
+        self._brings_jobs = False
         self.now = now
 
     def run(self, sql: Sql, params: Mapping[str, object]) -> Cursor:
@@ -119,11 +121,18 @@ class Tx:
         if transition.before is not None and after.fence != transition.before.fence:
             self.requests.add_attempt(after, self.now)
         self.audit.add(transition.audit)
+        self.changes.append(("request", after.id))
         for job in transition.jobs:
             if job.kind in self._wanted:
-                self.jobs.add(job)
-        self.changes.append(("request", after.id))
+                self.add_job(job)
         return after
+
+    def add_job(self, job: Job) -> None:
+        """Add a job, and wake the workers once in the transaction."""
+        self.jobs.add(job)
+        if not self._brings_jobs:
+            self._brings_jobs = True
+            self.changes.append(("job", "-"))
 
     def note(
         self,

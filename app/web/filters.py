@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
 
 from app.core.action import Urgency
 from app.core.errors import InvalidFilter
@@ -45,6 +46,15 @@ def once(query: QueryParams, names: Collection[str]) -> dict[str, str]:
             raise InvalidFilter(message, pointer=f"/{name}")
         found[name] = value
     return found
+
+
+def bare(request: Request) -> None:
+    """Refuse query parameters where there are none.
+
+    :raises InvalidFilter: there is one.
+    """
+    if request.scope["query_string"]:
+        once(request.query_params, ())
 
 
 def number(given: dict[str, str], name: str, default: int, least: int, most: int) -> int:

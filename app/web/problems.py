@@ -1,6 +1,5 @@
 """From errors to answers: problem+json (RFC 9457). The one table of families and statuses."""
 
-import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
@@ -127,11 +126,6 @@ async def on_validation(request: Request, error: Exception) -> Response:
     message = f"{places[0]}: {error.errors()[0]['msg']}"
     refused = errors.InvalidField(message, pointer=places[0], extra={"pointers": places})
     return problem(refused, instance_of(request))
-
-
-async def on_bug(request: Request, error: Exception) -> Response:
-    """Answer what nobody expected."""
-    return bug(error, instance_of(request) or secrets.token_hex(8))
 
 
 def bug(error: Exception, number: str) -> Response:

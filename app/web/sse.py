@@ -15,7 +15,7 @@ from app.core.principals import Caller
 from app.core.principals import Scope as Right
 from app.services.access import require
 from app.web.deps import caller_of, identify, services_of, session_of
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.views import dump, render
 from app.web.waiters import waiter
 
@@ -112,7 +112,7 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
 
 async def request_events(request: Request) -> Response:
     """Follow one request until it is final."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     services = services_of(request)
     request_id = request.path_params["request_id"]
@@ -144,7 +144,7 @@ def followed(
     """Return the door at which people follow everything."""
 
     async def follow(request: Request) -> Response:
-        once(request.query_params, ())
+        bare(request)
         caller = await who(request)
         services = services_of(request)
         _check_follower(caller)

@@ -10,7 +10,7 @@ from app.core.request import Request
 from app.services.audit import AuditRecord
 
 _OPTIONS: Final = orjson.OPT_UTC_Z
-_CACHE_BYTES: Final = 16 * 1024 * 1024
+_CACHE_BYTES: Final = 4 * 1024 * 1024
 
 
 def at(instant: Instant | None) -> Any:

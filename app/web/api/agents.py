@@ -8,7 +8,7 @@ from app.core.principals import Permission
 from app.web.api.replies import reply
 from app.web.bodies import optional, read
 from app.web.deps import caller_of, services_of
-from app.web.filters import once
+from app.web.filters import bare, once
 from app.web.models_directory import (
     AgentIn,
     AgentList,
@@ -24,14 +24,14 @@ from app.web.models_directory import (
 
 
 async def index(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).agents.list(caller)
     return reply(AgentList(items=[AgentOut.of(agent) for agent in found]))
 
 
 async def create(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, AgentIn)
     agent = await services_of(request).agents.create(
@@ -45,14 +45,14 @@ async def create(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     agent = await services_of(request).agents.get(caller, request.path_params["agent_id"])
     return reply(AgentOut.of(agent))
 
 
 async def update(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     changes = optional(await read(request, AgentUpdateIn))
     agent = await services_of(request).agents.update(
@@ -71,7 +71,7 @@ async def keys(request: Request) -> Response:
 
 
 async def create_key(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, KeyIn)
     services = services_of(request)
@@ -93,7 +93,7 @@ async def create_key(request: Request) -> Response:
 
 
 async def rename_key(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, KeyNameIn)
     key = await services_of(request).agents.rename_key(
@@ -103,14 +103,14 @@ async def rename_key(request: Request) -> Response:
 
 
 async def revoke_key(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     key = await services_of(request).agents.revoke_key(caller, request.path_params["key_id"])
     return reply(KeyOut.of(key))
 
 
 async def rotate_key(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, RotateIn)
     key, secret = await services_of(request).agents.rotate_key(

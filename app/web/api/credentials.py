@@ -7,7 +7,7 @@ from app.core.targets import CredentialGrant
 from app.web.api.replies import nothing, reply
 from app.web.bodies import read
 from app.web.deps import caller_of, services_of
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.models_directory import (
     CredentialIn,
     CredentialList,
@@ -20,14 +20,14 @@ from app.web.models_directory import (
 
 
 async def index(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).vault.list(caller)
     return reply(CredentialList(items=[CredentialOut.of(credential) for credential in found]))
 
 
 async def create(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, CredentialIn)
     credential = await services_of(request).vault.create(
@@ -43,14 +43,14 @@ async def create(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).vault.get(caller, request.path_params["credential_id"])
     return reply(CredentialOut.of(found))
 
 
 async def update(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, CredentialUpdateIn)
     found = await services_of(request).vault.update(
@@ -64,14 +64,14 @@ async def update(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     await services_of(request).vault.delete(caller, request.path_params["credential_id"])
     return nothing()
 
 
 async def grants(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).vault.grants(caller, request.path_params["credential_id"])
     return reply(
@@ -89,14 +89,14 @@ async def grants(request: Request) -> Response:
 
 
 async def grant(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     await services_of(request).vault.grant(caller, await _grant(request))
     return nothing()
 
 
 async def revoke(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     await services_of(request).vault.revoke(caller, await _grant(request))
     return nothing()

@@ -6,17 +6,17 @@ from starlette.responses import Response
 from app.core.errors import StoreUnavailable
 from app.web.api.replies import reply
 from app.web.deps import services_of
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.models import HealthOut
 
 
 async def health(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     return reply(HealthOut(status="alive"))
 
 
 async def ready(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     try:
         await services_of(request).store.read(lambda tx: tx.policies.revision())
     except Exception as error:

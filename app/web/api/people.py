@@ -7,7 +7,7 @@ from app.core.principals import Role
 from app.web.api.replies import nothing, reply
 from app.web.bodies import read
 from app.web.deps import caller_of, services_of
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.models_directory import (
     InstallationIn,
     InstallationOut,
@@ -20,14 +20,14 @@ from app.web.models_directory import (
 
 
 async def index(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).people.list(caller)
     return reply(PersonList(items=[PersonOut.of(person) for person in found]))
 
 
 async def create(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, PersonIn)
     person = await services_of(request).people.create(
@@ -37,14 +37,14 @@ async def create(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     person = await services_of(request).people.get(caller, request.path_params["person_id"])
     return reply(PersonOut.of(person))
 
 
 async def update(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, PersonUpdateIn)
     person = await services_of(request).people.update(
@@ -58,14 +58,14 @@ async def update(request: Request) -> Response:
 
 
 async def revoke_sessions(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     await services_of(request).people.revoke_sessions(caller, request.path_params["person_id"])
     return nothing()
 
 
 async def change_password(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, PasswordIn)
     await services_of(request).people.change_password(caller, body.old, body.new)
@@ -73,14 +73,14 @@ async def change_password(request: Request) -> Response:
 
 
 async def installation(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     await caller_of(request)
     allowed = await services_of(request).people.owner_may_decide()
     return reply(InstallationOut(owner_may_decide=allowed))
 
 
 async def set_installation(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, InstallationIn)
     await services_of(request).people.set_owner_may_decide(caller, body.owner_may_decide)

@@ -13,7 +13,7 @@ from app.services.policies import PolicyRecord
 from app.web.api.replies import nothing, reply
 from app.web.bodies import document, read
 from app.web.deps import caller_of, remote_ip, services_of
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.models import (
     DryRunIn,
     JsonDict,
@@ -34,14 +34,14 @@ def shown(record: PolicyRecord) -> PolicyOut:
 
 
 async def index(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).policies.list(caller)
     return reply(PolicyList(items=[shown(record) for record in found]))
 
 
 async def create(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body, _ = await document(request)
     record = await services_of(request).policies.create(caller, body)
@@ -49,14 +49,14 @@ async def create(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     policy_id = request.path_params["policy_id"]
     return reply(shown(await services_of(request).policies.get(caller, policy_id)))
 
 
 async def update(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, PolicyUpdateIn)
     record = await services_of(request).policies.update(
@@ -66,14 +66,14 @@ async def update(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     await services_of(request).policies.delete(caller, request.path_params["policy_id"])
     return nothing()
 
 
 async def versions(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).policies.versions(caller, request.path_params["policy_id"])
     return reply(
@@ -87,7 +87,7 @@ async def versions(request: Request) -> Response:
 
 
 async def version(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     text = request.path_params["version"]
     if not text.isdecimal() or len(text) > 9:  # noqa: PLR2004 - fits every database's integer
@@ -100,7 +100,7 @@ async def version(request: Request) -> Response:
 
 
 async def dry_run(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, DryRunIn)
     submission = Submission(
@@ -118,6 +118,6 @@ async def dry_run(request: Request) -> Response:
 
 
 async def schema(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     await caller_of(request)
     return reply(policy_json_schema())

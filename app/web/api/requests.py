@@ -17,7 +17,7 @@ from app.services.results import result_document
 from app.web.bodies import document, read, shaped
 from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
-from app.web.filters import MAX_WAIT, number, once, request_filter
+from app.web.filters import MAX_WAIT, bare, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
 from app.web.views import audit_document, dump, not_rendered, render, render_page
 from app.web.waiters import may_wait, waiter
@@ -34,7 +34,7 @@ def _json(data: bytes, status: int = 200, headers: dict[str, str] | None = None)
 
 async def create(request: Request) -> Response:
     """Ask for an action."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     value, data = await document(request)
     body = shaped(value, RequestIn)
@@ -120,7 +120,7 @@ def _following(request: Request, cursor: str) -> str:
 
 async def decide(request: Request) -> Response:
     """Approve or deny exactly what has this digest."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, DecisionIn)
     ballot = Ballot(Choice(body.decision), body.digest, body.comment, "api")
@@ -131,7 +131,7 @@ async def decide(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """Withdraw a request."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     note = (await read(request, NoteIn)).note if await _has_body(request) else ""
     request_id = request.path_params["request_id"]
@@ -149,7 +149,7 @@ async def _has_body(request: Request) -> bool:
 
 async def settle(request: Request) -> Response:
     """Say whether an execution with unknown outcome ran."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, SettleIn)
     request_id = request.path_params["request_id"]
@@ -161,7 +161,7 @@ async def settle(request: Request) -> Response:
 
 async def result(request: Request) -> Response:
     """Read the upstream's answer."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).requests.result(caller, request.path_params["request_id"])
     if found is None:
@@ -172,7 +172,7 @@ async def result(request: Request) -> Response:
 
 async def trail(request: Request) -> Response:
     """Read a request's part of the record."""
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     records = await services_of(request).requests.trail(caller, request.path_params["request_id"])
     return _json(dump({"items": [audit_document(record) for record in records], "next": None}))

@@ -12,12 +12,12 @@ from app.web.deps import (
     remote_ip,
     services_of,
 )
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.models_directory import SessionOut, SignInIn
 
 
 async def sign_in(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     check_origin(request)
     body = await read(request, SignInIn)
     services = services_of(request)
@@ -40,7 +40,7 @@ async def sign_in(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     services = services_of(request)
     await services.people.sign_out(caller)

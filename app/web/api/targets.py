@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.web.api.replies import nothing, reply
 from app.web.bodies import optional, read
 from app.web.deps import caller_of, services_of
-from app.web.filters import once
+from app.web.filters import bare
 from app.web.models_directory import (
     TargetIn,
     TargetList,
@@ -19,14 +19,14 @@ from app.web.models_directory import (
 
 
 async def index(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     found = await services_of(request).targets.list(caller)
     return reply(TargetList(items=[TargetOut.of(target) for target in found]))
 
 
 async def create(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     body = await read(request, TargetIn)
     target = await services_of(request).targets.create(
@@ -43,14 +43,14 @@ async def create(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     target = await services_of(request).targets.get(caller, request.path_params["target_id"])
     return reply(TargetOut.of(target))
 
 
 async def update(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     changes: dict[str, Any] = optional(await read(request, TargetUpdateIn))
     if isinstance(changes.get("settings"), TargetSettingsIn):
@@ -62,7 +62,7 @@ async def update(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    once(request.query_params, ())
+    bare(request)
     caller = await caller_of(request)
     await services_of(request).targets.delete(caller, request.path_params["target_id"])
     return nothing()
