@@ -5,16 +5,18 @@ An unknown ``ASSENTRY_*`` name stops the start: a mistyped limit must not be sil
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX: Final = "ASSENTRY_"
 _FILE: Final = "_FILE"
+
+Known = TypeVar("Known", bound=BaseSettings)
 
 
 class SettingsError(Exception):
@@ -140,16 +142,52 @@ class Settings(BaseSettings):
         return self.public_url.startswith("https://")
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
+class PartSettings(BaseSettings):
+    """Settings of one optional part, under a prefix of its own; off until ``enabled``."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    PREFIX: ClassVar[str]
+    """Such as ``ASSENTRY_SLACK_``."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether enough is set for the part to work."""
+        raise NotImplementedError
+
+
+Part = TypeVar("Part", bound=PartSettings)
+
+
+def load(environ: Mapping[str, str] | None = None, parts: Iterable[str] = ()) -> Settings:
     """Read the settings from the environment (OPS-2).
 
     An explicit variable wins over its ``_FILE``; a file that is missing is warned about.
 
+    :param parts: prefixes of other parts, whose own settings judge the names below them.
     :raises SettingsError: for unknown names and values that are not valid, naming all of them.
     """
+    return _load(Settings, PREFIX, environ, tuple(parts))
+
+
+def load_part(kind: type[Part], environ: Mapping[str, str] | None = None) -> Part:
+    """Read the settings of one part, as :func:`load` does.
+
+    :raises SettingsError: for unknown names and values that are not valid, naming all of them.
+    """
+    return _load(kind, kind.PREFIX, environ, ())
+
+
+def _load(
+    kind: type[Known], prefix: str, environ: Mapping[str, str] | None, others: tuple[str, ...]
+) -> Known:
     source = os.environ if environ is None else environ
-    given = {name: text for name, text in source.items() if name.startswith(PREFIX)}
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    given = {
+        name: text
+        for name, text in source.items()
+        if name.startswith(prefix) and not name.startswith(others)
+    }
+    known = {f"{prefix}{name.upper()}" for name in kind.model_fields}
     unknown = sorted(name for name in given if name.removesuffix(_FILE) not in known)
     if unknown:
         message = f"unknown settings: {', '.join(unknown)}; see docs/reference/settings.md"
@@ -157,8 +195,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = {name: text for name, text in given.items() if name in known}
     for name in sorted(set(given) - set(values)):
         _read_file(name, given[name], values)
-    fields = {name.removeprefix(PREFIX).lower(): text for name, text in values.items()}
-    return _build(fields)
+    fields = {name.removeprefix(prefix).lower(): text for name, text in values.items()}
+    return _build(kind, prefix, fields)
 
 
 def _read_file(name: str, path: str, values: dict[str, str]) -> None:
@@ -171,12 +209,12 @@ def _read_file(name: str, path: str, values: dict[str, str]) -> None:
         warnings.warn(f"{name}: cannot read {path}: {error.strerror}", stacklevel=3)
 
 
-def _build(fields: Mapping[str, str]) -> Settings:
+def _build(kind: type[Known], prefix: str, fields: Mapping[str, str]) -> Known:
     try:
-        return Settings.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         parts = [
-            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
             for item in error.errors()
         ]
         message = "; ".join(parts)

@@ -7,6 +7,7 @@ agent says. Nothing of the agent's stands in our own sentences.
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ _EFFECTS: Final = {
     "GET": "reads", "HEAD": "reads", "OPTIONS": "reads", "POST": "creates or triggers",
     "PUT": "replaces", "PATCH": "changes", "DELETE": "deletes",
 }  # fmt: skip
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"]|\s+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,19 @@ class Block:
 
     :ivar note: how it is to be read, such as ``JSON, formatted``.
     :ivar exact: the exact form, where ``text`` is a formatted one.
+    :ivar faithful: whether ``text`` says all that ``exact`` says, white space aside.
     """
 
     title: str
     text: str
     note: str = ""
     exact: str = ""
+    faithful: bool = True
+
+    @property
+    def whole(self) -> str:
+        """What a surface with one view shows: the formatted form, unless it would hide a byte."""
+        return self.text if self.faithful else self.exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,15 @@ def _body(body: bytes) -> Block:
         note = f"not text: base64, {size}, SHA-256 {digest}"
         return Block("Body", base64.b64encode(body).decode(), note)
     try:
-        return Block("Body", _pretty(parse_json(body)), f"JSON, formatted, {size}", text)
+        pretty = _pretty(parse_json(body))
     except MalformedJson:
         return Block("Body", text, f"text, {size}")
+    return Block("Body", pretty, f"JSON, formatted, {size}", text, _tokens(pretty) == _tokens(text))
+
+
+def _tokens(text: str) -> list[str]:
+    """Return JSON text without the white space between its tokens."""
+    return [part for part in _TOKEN.findall(text) if part.strip()]
 
 
 def _pretty(value: object) -> str:

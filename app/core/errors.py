@@ -200,6 +200,30 @@ class NotAnApprover(Forbidden):
     code = "not_an_approver"
 
 
+class NotLinked(Forbidden):
+    """This account is not linked to a person here; sign in and link it, then press again."""
+
+    code = "not_linked"
+
+
+class AssuranceTooLow(Forbidden):
+    """The policy asks for a stronger proof of who decides; this was kept as a comment."""
+
+    code = "assurance_too_low"
+
+
+class NotShownInFull(Forbidden):
+    """This message does not show all that will run, so it decides nothing; review it in full."""
+
+    code = "not_shown_in_full"
+
+
+class LinkUsed(Conflict):
+    """This link was used, or is no longer valid."""
+
+    code = "link_used"
+
+
 class CrossOrigin(Forbidden):
     """The form did not come from this site, or its token is too old; reload the page."""
 

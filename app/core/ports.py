@@ -1,9 +1,13 @@
 """The few ports: where there are two real implementations, or a foreign system."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from app.core.approval_card import ApprovalCard
+from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
+from app.core.request import Choice
 
 MarkSent = Callable[[], Awaitable[None]]
 """Awaited once, just before the first byte leaves; it raises when the holder must stop."""
@@ -25,4 +29,175 @@ class Executor(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class DeliveryFailed(Exception):
+    """A message could not be delivered; the text is ours, without the vendor's or any secret.
+
+    :ivar retry_after: seconds that the other side asked us to wait, or None.
+    :ivar permanent: trying again cannot help (no such channel, refused recipient, 410).
+    """
+
+    def __init__(
+        self, detail: str, *, retry_after: float | None = None, permanent: bool = False
+    ) -> None:
+        """Say what happened."""
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message that the other side took.
+
+    :ivar reference: where it stands, in the channel's own words, to change it later.
+    :ivar display: digest of what it showed (``approval_card.Painted.display``).
+    :ivar complete: whether it showed everything; without that it decides nothing.
+    """
+
+    reference: JsonObject = field(default_factory=dict[str, JsonValue])
+    display: str = ""
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Several waiting requests in one message (T9): lines of ours, and where to see them.
+
+    :ivar lines: one for each request: headline, agent, when it expires; made visible already.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    url: str
+
+
+class Channel(Protocol):
+    """Shows cards to people in one foreign product; knows no rule."""
+
+    name: ClassVar[str]
+    """``slack``, ``discord``, ``email``; the name in routes and settings."""
+
+    async def deliver(self, card: ApprovalCard, recipient: str) -> Posted:
+        """Show a card to a recipient (an address of the channel's own form).
+
+        :raises DeliveryFailed: it was not taken.
+        """
+        ...
+
+    async def refresh(self, card: ApprovalCard, recipient: str, reference: JsonObject) -> Posted:
+        """Bring an earlier message to what the card says now; harmless when repeated.
+
+        :raises DeliveryFailed: it was not taken.
+        """
+        ...
+
+    async def digest(self, digest: Digest, recipient: str) -> Posted:
+        """Show several requests in one message, without controls.
+
+        :raises DeliveryFailed: it was not taken.
+        """
+        ...
+
+    async def check(self) -> str:
+        """Return who the other side says that we are, for ``doctor`` and the health page.
+
+        :raises DeliveryFailed: it does not answer, or does not know us.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody in a channel, as the channel itself vouches for (T17); never a display name.
+
+    :ivar id: the channel's own, such as ``T012:U345`` in Slack; what identities are linked by.
+    :ivar name: how the channel calls them; only ever shown.
+    """
+
+    channel: str
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a desk answers to a ballot that it took: a sentence, and the card as it is now."""
+
+    text: str
+    card: ApprovalCard
+
+
+class Desk(Protocol):
+    """Where a channel takes what people do there. It knows who may do what; a channel does not.
+
+    Every method raises an ``AssentryError`` for a refusal, whose ``detail`` may be shown to the
+    person; for somebody unknown that is ``NotLinked``, whose ``extra["url"]`` is a page where
+    they can link the account after signing in.
+    """
+
+    async def cast(self, account: Account, token: str, choice: Choice, comment: str = "") -> Said:
+        """Count a ballot on the card with this token."""
+        ...
+
+    async def card(self, account: Account, token: str) -> ApprovalCard:
+        """Return the card with this token as it stands now (for a form that asks a reason)."""
+        ...
+
+    async def show(self, account: Account, request_id: str) -> ApprovalCard:
+        """Return the card of a request, without a token: to be read, not to be decided on."""
+        ...
+
+    async def inbox(self, account: Account) -> tuple[ApprovalCard, ...]:
+        """Return the cards of what waits for this person, newest first, at most twenty."""
+        ...
+
+
+class LinkSigner(Protocol):
+    """Makes one-click links of link ids, and reads them back; the row behind decides."""
+
+    def sign(self, link_id: str) -> str:
+        """Return the token that stands in the link."""
+        ...
+
+    def read(self, token: str) -> str:
+        """Return the link id of a token.
+
+        :raises ValueError: it is not one of ours, or it is too old.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What the page behind a link shows.
+
+    :ivar made_for: the person whom the link was made for.
+    :ivar sign_in: why that person must sign in before deciding here; empty when a link is enough.
+    :ivar form: one-time token that the page's form must send back; empty when nothing can be
+        decided here.
+    """
+
+    card: ApprovalCard
+    made_for: str
+    sign_in: str
+    form: str
+
+
+class LinkDesk(Protocol):
+    """What the pages of links ask; refusals are ``AssentryError``s whose detail may be shown."""
+
+    async def view(self, link_id: str) -> LinkView:
+        """Return what to show; changes nothing that matters (a GET may be a scanner's)."""
+        ...
+
+    async def cast(self, link_id: str, form: str, choice: Choice, comment: str) -> Said:
+        """Count a ballot cast on the page."""
         ...
