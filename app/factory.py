@@ -3,32 +3,42 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
-from app.core.ports import Executor
+from app.core.jobs import JobKind
+from app.core.ports import Channel, Executor, Inbound
 from app.services.access import CACHE_SECONDS, Access
 from app.services.agents import Agents
+from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.bundle import Services
+from app.services.cards import Cards
+from app.services.couriers import Couriers
 from app.services.decisions import Decisions
+from app.services.desk import Desk
 from app.services.execution import Execution
 from app.services.feed import Feed
 from app.services.intake import Intake
 from app.services.limits import Limits
+from app.services.links import Links
+from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.requests import Requests
-from app.services.sealing import Sealer, load_master_keys
+from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.vault import Vault
 from app.settings import Settings
 from app.store.engine import Store
+from integrations.links.signer import Signer
+from integrations.registry import enabled
 from workers.executors import EXECUTORS
 
 log = structlog.get_logger()
@@ -45,16 +55,18 @@ async def services(
     store = Store(settings.database, clock=clock)
     await store.open()
     executors = _Executors()
+    channels = Channels.load()
     try:
-        wired = wire(settings, store, executors)
+        wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
+        await wired.announcements.look()
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_watch(wired))
             yield wired
             watcher.cancel()
     finally:
-        for executor in executors.values():
-            await executor.close()
+        for part in (*executors.values(), *channels.made.values()):
+            await part.close()
         await store.close()
 
 
@@ -70,8 +82,9 @@ async def _watch(wired: Services) -> None:
             wired.access.forget([change])
             try:
                 await wired.policies.forget(change)
+                await wired.announcements.forget(change)
             except (AssentryError, OSError) as error:
-                log.warning("policies_not_refreshed", error=type(error).__name__)
+                log.warning("caches_not_refreshed", error=type(error).__name__)
 
 
 class _Executors(dict[str, Executor]):
@@ -89,11 +102,47 @@ class _Executors(dict[str, Executor]):
         raise KeyError(kind)
 
 
-def wire(settings: Settings, store: Store, executors: dict[str, Executor]) -> Services:
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The channels that are set up, and what makes their ways in."""
+
+    made: Mapping[str, Channel]
+    inbound: Callable[[Desk], tuple[Inbound, ...]]
+
+    @classmethod
+    def load(cls) -> "Channels":
+        """Make the channels that the environment sets up.
+
+        :raises SettingsError: a setting of one of them is not valid.
+        """
+        found = enabled()
+        made = {item.name: item.channel(part) for item, part in found}
+
+        def inbound(desk: Desk) -> tuple[Inbound, ...]:
+            return tuple(
+                item.inbound(part, made[item.name], desk)
+                for item, part in found
+                if item.inbound is not None
+            )
+
+        return cls(made, inbound)
+
+
+def wire(
+    settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
+) -> Services:
     """Return the services over an open store."""
     clock = store.clock
     ids = Ids(clock)
-    sealer = Sealer(load_master_keys(settings))
+    keys = load_master_keys(settings)
+    sealer = Sealer(keys)
+    cards = Cards(settings)
+    links = Links(store, cards, settings, Signer(derived(keys, "links")),
+                  derived(keys, "link forms")[0][1])  # fmt: skip
+    desk = Desk(store, cards, settings)
+    if channels.made:
+        for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
+            store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer)
     requests = Requests(store, sealer)
@@ -125,4 +174,11 @@ def wire(settings: Settings, store: Store, executors: dict[str, Executor]) -> Se
         sweeps=Sweeps(store, settings),
         feed=Feed(store, requests),
         audit=Audit(store),
+        cards=cards,
+        notices=Notices(store, ids, Defaults(tuple(channels.made))),
+        announcements=Announcements(store, ids, settings),
+        couriers=Couriers(store, cards, links, channels.made),
+        links=links,
+        desk=desk,
+        inbounds=channels.inbound(desk),
     )

@@ -50,7 +50,7 @@ def _row(ids: Ids, random: Random, at: int) -> dict[str, object]:
         id=ids.new("req", now), agent_id=agent, key_id="key_old", owner_id=None, kind=Kind.PLAIN,
         action=action, target_id=None, target_name=None, urgency=Urgency.NORMAL, reason="old",
         payload=payload, digest=digest(payload), effect=Effect.REVIEW, verdict="{}", quorum=1,
-        owner_may_decide=None, approvers=(), require_reason=False, valid_for=900, created_at=now,
+        owner_may_decide=None, route="", require_reason=False, valid_for=900, created_at=now,
         expires_at=Instant(4_000_000_000 * SECOND), status=random.choice(_STATUSES),
     )  # fmt: skip
     return to_row(replace(made, valid_until=Instant(4_000_000_000 * SECOND)))

@@ -115,9 +115,12 @@ def lifecycle() -> str:
 
 GUARDS: Final = {
     "_always": "always",
-    "_quorum_open": "in time, and more approvals are needed",
-    "_quorum_met": "in time, and this is the last approval needed",
-    "_in_time": "in time",
+    "_quorum_open": "in time, and more seats are to be filled",
+    "_quorum_met": "in time, and with this approval enough seats are filled",
+    "_veto_open": "in time, and more denials are needed",
+    "_vetoed": "in time, and with this denial enough are against it",
+    "_asks_more": "in time, the step is due, and it asks more people",
+    "_ladder_ends": "in time, the step is due, and it ends the ladder",
     "_over": "its time to be decided is over",
     "_grant_over": "its time to be used is over",
     "_claimable": "it can be executed, and its time to be used is not over",

@@ -1,25 +1,12 @@
 """What every channel's folder offers, and how it is registered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from starlette.routing import BaseRoute
-
-from app.core.ports import Channel, Desk
+from app.core.ports import Channel, Desk, Inbound
 from app.settings import PartSettings
 
-
-class Inbound(Protocol):
-    """The way in of a channel: what people press there comes to a desk."""
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return the HTTP routes that the product calls; empty when it is called by us."""
-        ...
-
-    async def run(self) -> None:
-        """Hold the long-lived connection until cancelled; return at once when there is none."""
-        ...
+__all__ = ("Inbound", "Registered")
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,32 @@ PROMISES: dict[str, Promise] = {
     "T64": Promise("The record cannot be edited, shortened or reordered unnoticed.", "threats"),
     "T63": Promise("A secret goes only to targets that it was granted for.", "threats"),
     "T65": Promise("What can't be recorded does not happen.", "threats"),
+    # --- people and notices ---
+    "POL-4": Promise(
+        "A rule can demand a reason, a tag, or a stronger proof of who decides.", "S5"
+    ),
+    "REQ-7": Promise("An identical request that still waits is not asked for twice.", "new"),
+    "DEC-3": Promise(
+        "Seats are filled by different people; rules that nobody could satisfy are refused.", "S3"
+    ),
+    "DEC-4": Promise("Each channel has a level of assurance; a weaker vote is a comment.", "new"),
+    "DEC-6": Promise("A ladder asks more people with time; it never approves.", "S2"),
+    "PPL-4": Promise("Somebody who is away names who decides meanwhile.", "new"),
+    "RISK-1": Promise("Declared factors make an explained score that only ever raises.", "new"),
 }
 """Promises that tests show."""
 
-PLANNED: dict[str, Promise] = {}
+PLANNED: dict[str, Promise] = {
+    "PPL-2": Promise("Accounts in channels are linked to people; others are refused.", "threats"),
+    "DEC-9": Promise("Several requests are decided at once, on a frozen selection.", "new"),
+    "CH-1": Promise("Slack shows the card and takes votes, over HTTP or its socket.", "S2"),
+    "CH-2": Promise("Discord shows the card and takes votes, over its gateway or HTTP.", "S2"),
+    "CH-3": Promise("Mail says the same as text and as HTML, in one thread a request.", "S2"),
+    "CH-4": Promise("A signed link shows on GET and decides on POST, once.", "S2"),
+    "CH-5": Promise("One renderer: what is seen is what is approved.", "new"),
+    "CH-6": Promise("Messages are rows: retried, converging, counted, and calm.", "new"),
+    "CH-7": Promise("People choose what they are told where.", "S2 S3"),
+    "HOOK-1": Promise("Webhooks are signed, retried for three days, and resent.", "S2 S3"),
+    "HOOK-2": Promise("Agent runtimes are woken in their own format.", "S3"),
+}
 """Promises whose tests are still to be written; a test that carries one moves it up."""

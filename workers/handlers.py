@@ -1,14 +1,32 @@
-"""Which service method carries out which kind of job; nothing else."""
+"""Which service method handles which kind of job; nothing else."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from app.core.jobs import JobKind
+from app.services.announcements import Announcements
 from app.services.execution import Execution
+from app.services.notices import Notices
 
-Handler = Callable[[Execution, str], Awaitable[None]]
+
+class Handling(Protocol):
+    """The services that jobs come to."""
+
+    @property
+    def execution(self) -> Execution: ...  # noqa: D102
+    @property
+    def notices(self) -> Notices: ...  # noqa: D102
+    @property
+    def announcements(self) -> Announcements: ...  # noqa: D102
+
+
+Handler = Callable[[Handling, str], Awaitable[None]]
 
 HANDLERS: Final[Mapping[JobKind, Handler]] = {
-    JobKind.EXECUTE: lambda execution, request_id: execution.run(request_id),
+    JobKind.EXECUTE: lambda services, request_id: services.execution.run(request_id),
+    JobKind.NOTIFY: lambda services, request_id: services.notices.notify(request_id),
+    JobKind.REFRESH: lambda services, request_id: services.notices.refresh(request_id),
+    JobKind.ANNOUNCE: lambda services, request_id: services.announcements.announce(request_id),
+    JobKind.ALARM: lambda services, request_id: services.notices.alarm(request_id),
 }
-"""Job kinds that are handled; the store writes no others."""
+"""Every job kind and its handler."""

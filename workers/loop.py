@@ -1,54 +1,66 @@
-"""The job loop: claim what is due, carry it out a few at a time, acknowledge or put back.
+"""The loop of a worker: claim what is due, carry it out a few at a time, go on.
 
-A job is claimed under a lease and its number of tries is the fencing number, so a job whose worker
-is gone comes back by itself and a stale worker acknowledges nothing. Whatever a handler or the
-database does, the loop goes on.
+What is claimed is under a lease with a fencing number, so work whose worker is gone comes back by
+itself and a stale worker acknowledges nothing. Whatever a piece of work or the database does, the
+loop goes on.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from app.core.errors import AssentryError
-from app.core.instant import SECOND
-from app.core.jobs import MAX_TRIES
-from app.services.execution import Execution
+from app.core.instant import SECOND, Instant
 from app.store.engine import Store
-from app.store.jobs import ClaimedJob
 from app.store.tx import Change
-from workers.handlers import HANDLERS
-
-JOB_LEASE: Final = 10.0
-"""Seconds after which a job that was not acknowledged is claimed again."""
 
 POLL_SECONDS: Final = 1.0
-"""Longest sleep without looking for due jobs."""
+"""Longest sleep without looking for due work."""
 
 STOP_SECONDS: Final = 20.0
 """How long a graceful stop waits for what is running."""
 
 _SOON: Final = 0.05
-"""Seconds to wait when a due job could not be had: another worker, or a clock that differs."""
-
-_WAKING: Final = frozenset({"job", "store"})
-"""Kinds of changes that may have brought a job."""
+"""Seconds to wait when due work could not be had: another worker, or a clock that differs."""
 
 log = structlog.get_logger()
+Item = TypeVar("Item")
+
+
+class Source(Protocol[Item]):
+    """Where work of one sort comes from."""
+
+    def wakes(self, change: Change) -> bool:
+        """Whether a change may have brought work."""
+        ...
+
+    async def next_at(self) -> Instant | None:
+        """Return when the next piece of work is due, or None."""
+        ...
+
+    async def claim(self, most: int) -> Sequence[Item]:
+        """Take up to ``most`` due pieces under a lease."""
+        ...
+
+    async def work(self, item: Item) -> None:
+        """Carry one piece out and report it; raises nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """One worker's loop.
+class Loop(Generic[Item]):
+    """The loop over one source.
 
-    :ivar concurrency: most jobs that are carried out at a time.
-    :ivar poll_seconds: longest sleep without looking for due jobs.
+    :ivar concurrency: most pieces that are carried out at a time.
+    :ivar poll_seconds: longest sleep without looking for due work.
     :ivar stop_seconds: how long a graceful stop waits for what is running.
     """
 
     store: Store
-    execution: Execution
+    source: Source[Item]
     concurrency: int
     poll_seconds: float = POLL_SECONDS
     stop_seconds: float = STOP_SECONDS
@@ -59,29 +71,29 @@ class Loop:
         async with asyncio.TaskGroup() as group:
             with self.store.signals.following() as news:
                 while not stop.is_set():
-                    jobs, seconds = await self._look(self.concurrency - len(running))
-                    for job in jobs:
-                        task = group.create_task(self._work(job))
+                    items, seconds = await self._look(self.concurrency - len(running))
+                    for item in items:
+                        task = group.create_task(self.source.work(item))
                         running.add(task)
                         task.add_done_callback(running.discard)
-                    if not jobs:
+                    if not items:
                         await self._pause(news, running, stop, seconds)
             await self._drain(running)
 
-    async def _look(self, most: int) -> tuple[list[ClaimedJob], float]:
-        """Return up to ``most`` claimed jobs, or none and the seconds until to look again."""
+    async def _look(self, most: int) -> tuple[Sequence[Item], float]:
+        """Return up to ``most`` claimed pieces, or none and the seconds until to look again."""
         if most <= 0:
             return [], self.poll_seconds
         try:
-            due = await self.store.read(lambda tx: tx.jobs.next_at())
+            due = await self.source.next_at()
             if due is None:
                 return [], self.poll_seconds
             left = (due - self.store.clock.now()) / SECOND
             if left > 0:
                 return [], min(left, self.poll_seconds)
-            return await self.store.write(lambda tx: tx.jobs.claim(most, JOB_LEASE)), _SOON
+            return await self.source.claim(most), _SOON
         except Exception as error:  # noqa: BLE001 - the loop outlives its database
-            log.warning("jobs_unavailable", error=_named(error))
+            log.warning("work_unavailable", error=named(error))
             return [], self.poll_seconds
 
     async def _pause(
@@ -91,41 +103,23 @@ class Loop:
         stop: asyncio.Event,
         seconds: float,
     ) -> None:
-        """Sleep until a request changed, a task ended, it is time to look, or to stop."""
+        """Sleep until there may be work, a piece ended, it is time to look, or to stop."""
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(_stopped(stop))]
             if len(running) < self.concurrency:
-                waits.append(group.create_task(_news(news)))
+                waits.append(group.create_task(self._news(news)))
             await asyncio.wait(
                 {*waits, *running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
             for wait in waits:
                 wait.cancel()
 
-    async def _work(self, job: ClaimedJob) -> None:
-        try:
-            await HANDLERS[job.kind](self.execution, job.request_id)
-        except Exception as error:
-            log.exception(
-                "job_failed", kind=job.kind.value, request_id=job.request_id, tries=job.tries,
-                dead=job.tries >= MAX_TRIES,
-            )  # fmt: skip
-            await self._settle(job, _named(error))
-        else:
-            await self._settle(job, None)
-
-    async def _settle(self, job: ClaimedJob, error: str | None) -> None:
-        """Acknowledge a job, or put it back; when neither can be written its lease ends."""
-        try:
-            if error is None:
-                await self.store.write(lambda tx: tx.jobs.done(job))
-            else:
-                await self.store.write(lambda tx: tx.jobs.retry(job, error))
-        except Exception as problem:  # noqa: BLE001 - the loop outlives its database
-            log.warning(
-                "job_not_acknowledged", kind=job.kind.value, request_id=job.request_id,
-                error=_named(problem),
-            )  # fmt: skip
+    async def _news(self, news: "asyncio.Queue[Change | None]") -> None:
+        """Wait for a change that may have brought work, and take all that are queued."""
+        while (change := await news.get()) is not None and not self.source.wakes(change):
+            pass
+        while not news.empty():
+            news.get_nowait()
 
     async def _drain(self, running: "set[asyncio.Task[None]]") -> None:
         """Wait for what is running; what is late is left to the end of its lease."""
@@ -133,23 +127,15 @@ class Loop:
             return
         _, late = await asyncio.wait(running, timeout=self.stop_seconds)
         if late:
-            log.warning("jobs_left_to_their_leases", count=len(late))
+            log.warning("work_left_to_its_lease", count=len(late))
         for task in late:
             task.cancel()
 
 
-def _named(error: Exception) -> str:
+def named(error: Exception) -> str:
     """Return what is kept of an error: our own words, and of others the class alone (T62)."""
     name = type(error).__name__
     return f"{name}: {error.detail}" if isinstance(error, AssentryError) else name
-
-
-async def _news(news: "asyncio.Queue[Change | None]") -> None:
-    """Wait for a change that may have brought a job, and take all that are queued."""
-    while (change := await news.get()) is not None and change[0] not in _WAKING:
-        pass
-    while not news.empty():
-        news.get_nowait()
 
 
 async def _stopped(stop: asyncio.Event) -> None:

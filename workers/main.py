@@ -1,17 +1,27 @@
 """A worker: the job loop and the ticks, until it is told to stop."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
+from app.core.ports import Inbound
 from app.services.access import Access
+from app.services.announcements import WEBHOOK, Announcements
+from app.services.couriers import Couriers
 from app.services.execution import Execution
+from app.services.notices import Notices
 from app.services.sweeps import Sweeps
 from app.settings import Settings
 from app.store.engine import Store
+from workers.bots import holding
+from workers.couriers import DeliverySource
+from workers.jobs import JobSource
 from workers.loop import Loop
 from workers.schedule import scheduler
+
+CARRIED: Final = 16
+"""Messages that one worker carries at a time in one channel."""
 
 log = structlog.get_logger()
 
@@ -28,6 +38,14 @@ class Parts(Protocol):
     @property
     def execution(self) -> Execution: ...  # noqa: D102
     @property
+    def notices(self) -> Notices: ...  # noqa: D102
+    @property
+    def announcements(self) -> Announcements: ...  # noqa: D102
+    @property
+    def couriers(self) -> Couriers: ...  # noqa: D102
+    @property
+    def inbounds(self) -> tuple[Inbound, ...]: ...  # noqa: D102
+    @property
     def sweeps(self) -> Sweeps: ...  # noqa: D102
 
 
@@ -37,8 +55,15 @@ async def work(services: Parts, stop: asyncio.Event) -> None:
     ticks.start()
     log.info("worker_started", worker=services.execution.worker)
     try:
-        concurrency = services.settings.worker_concurrency
-        await Loop(services.store, services.execution, concurrency).run(stop)
+        async with asyncio.TaskGroup() as group:
+            bots = [group.create_task(holding(inbound)) for inbound in services.inbounds]
+            for channel in (*services.couriers.channels, WEBHOOK):
+                source = DeliverySource(services.couriers, channel)
+                group.create_task(Loop(services.store, source, CARRIED).run(stop))
+            jobs = JobSource(services.store, services)
+            await Loop(services.store, jobs, services.settings.worker_concurrency).run(stop)
+            for bot in bots:
+                bot.cancel()
     finally:
         ticks.shutdown(wait=False)
         log.info("worker_stopped", worker=services.execution.worker)

@@ -76,6 +76,13 @@ class ApprovalCard:
         """The digest's first twelve digits, as every surface shows it."""
         return self.digest[:12]
 
+    @property
+    def display(self) -> str:
+        """Digest of what a page that shows the whole card shows of the action."""
+        blocks = [[item.title, item.note, item.text, item.exact] for item in self.blocks]
+        shown = [self.headline, blocks, list(self.added), self.reason, self.context]
+        return hashlib.sha256(canonical(shown)).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

@@ -40,26 +40,45 @@ class _Cast(Event):
             "comment": self.ballot.comment,
             "channel": self.ballot.channel,
             "shown": self.ballot.digest,
+            "display": self.ballot.display,
+            "assurance": int(self.ballot.assurance),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Approve(_Cast):
-    """An entitled person says yes."""
+    """An entitled person says yes.
+
+    :ivar filled: seats that are filled with this vote.
+    """
+
+    filled: int = 1
 
     past: ClassVar[str] = "approved"
 
 
 @dataclass(frozen=True, slots=True)
 class Deny(_Cast):
-    """An entitled person says no."""
+    """An entitled person says no.
+
+    :ivar needed: votes against that end the request.
+    """
+
+    needed: int = 1
 
     past: ClassVar[str] = "denied"
 
 
 @dataclass(frozen=True, slots=True)
 class Escalate(Event):
-    """The next route is asked."""
+    """The next step of the ladder is taken.
+
+    :ivar seconds: until the step after it, or None when it is the last one.
+    :ivar deny: this step ends the request: nobody decided in time.
+    """
+
+    seconds: int | None = None
+    deny: bool = False
 
     past: ClassVar[str] = "escalated"
 

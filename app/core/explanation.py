@@ -5,7 +5,7 @@ Slow on purpose and without the index: it tries everything, so it also is the re
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal, Protocol, TypeAlias, cast
 
@@ -14,7 +14,8 @@ from app.core.conditions.glob import plain_glob
 from app.core.facts import MISSING, UNCLEAR, Facts
 from app.core.json_types import JsonObject
 from app.core.policy import Effect, Policy, Rule, Scope
-from app.core.verdict import NO_MATCH, POLICY_ERROR, Verdict, entry_of, in_line, stricter
+from app.core.risk import Assessor
+from app.core.verdict import NO_MATCH, POLICY_ERROR, Verdict, entry_of, in_line, stricter, weighed
 
 Outcome: TypeAlias = Literal[
     "match", "no", "indeterminate", "out_of_scope", "disabled", "not_reached"
@@ -82,7 +83,9 @@ class Policies(Protocol):
 def explain(policies: Policies, facts: Facts) -> Explanation:
     """Return the verdict on the facts with the reasons of every rule. Never raises."""
     try:
-        return _explain(policies.policies, facts)
+        found = _explain(policies.policies, facts)
+        enabled = [(policy.scope, policy.risk) for policy in policies.policies if policy.enabled]
+        return replace(found, verdict=weighed(found.verdict, Assessor(enabled), facts))
     except Exception:  # noqa: BLE001 (fail closed, as evaluate does)
         return Explanation(POLICY_ERROR, ())
 

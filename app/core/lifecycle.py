@@ -20,6 +20,8 @@ from app.core.request import Request, Status, Vote, evolve
 
 Guard = Callable[[Request, ev.Event, Instant], bool]
 
+_UNANSWERED: Final = "Nobody decided in time."
+
 MAX_ATTEMPTS: Final = 3
 """Claims of one request, first included, when nothing was sent or a repeat is harmless."""
 
@@ -59,16 +61,36 @@ def _effect(effect: Effect) -> Guard:
     return guard
 
 
-def _quorum_open(request: Request, _event: ev.Event, now: Instant) -> bool:
-    return now < request.expires_at and request.approvals + 1 < request.quorum
+def _quorum_met(request: Request, event: ev.Event, now: Instant) -> bool:
+    filled = event.filled if isinstance(event, ev.Approve) else 0
+    return now < request.expires_at and filled >= request.quorum
 
 
-def _quorum_met(request: Request, _event: ev.Event, now: Instant) -> bool:
-    return now < request.expires_at and request.approvals + 1 >= request.quorum
+def _quorum_open(request: Request, event: ev.Event, now: Instant) -> bool:
+    return now < request.expires_at and not _quorum_met(request, event, now)
 
 
-def _in_time(request: Request, _event: ev.Event, now: Instant) -> bool:
-    return now < request.expires_at
+def _vetoed(request: Request, event: ev.Event, now: Instant) -> bool:
+    needed = event.needed if isinstance(event, ev.Deny) else 1
+    return now < request.expires_at and request.denials + 1 >= needed
+
+
+def _veto_open(request: Request, event: ev.Event, now: Instant) -> bool:
+    return now < request.expires_at and not _vetoed(request, event, now)
+
+
+def _step_due(request: Request, _event: ev.Event, now: Instant) -> bool:
+    due = request.escalate_at
+    return due is not None and due <= now < request.expires_at
+
+
+def _asks_more(request: Request, event: ev.Event, now: Instant) -> bool:
+    return _step_due(request, event, now) and not _ladder_ends(request, event, now)
+
+
+def _ladder_ends(request: Request, event: ev.Event, now: Instant) -> bool:
+    ends = isinstance(event, ev.Escalate) and event.deny
+    return ends and _step_due(request, event, now)
 
 
 def _over(request: Request, _event: ev.Event, now: Instant) -> bool:
@@ -122,12 +144,16 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(1, None, ev.Submit, _effect(Effect.ALLOW), Status.APPROVED,
         (JobKind.EXECUTE, JobKind.ANNOUNCE)),
     Row(2, None, ev.Submit, _effect(Effect.DENY), Status.DENIED, (JobKind.ANNOUNCE,)),
-    Row(3, None, ev.Submit, _effect(Effect.REVIEW), Status.PENDING, (JobKind.NOTIFY,)),
+    Row(3, None, ev.Submit, _effect(Effect.REVIEW), Status.PENDING,
+        (JobKind.NOTIFY, JobKind.ANNOUNCE)),
     Row(4, Status.PENDING, ev.Approve, _quorum_open, Status.PENDING, (JobKind.REFRESH,)),
     Row(5, Status.PENDING, ev.Approve, _quorum_met, Status.APPROVED,
         (*_TOLD, JobKind.EXECUTE)),
-    Row(6, Status.PENDING, ev.Deny, _in_time, Status.DENIED, _TOLD),
-    Row(7, Status.PENDING, ev.Escalate, _in_time, Status.PENDING, (JobKind.NOTIFY,)),
+    Row(6, Status.PENDING, ev.Deny, _vetoed, Status.DENIED, _TOLD),
+    Row(6, Status.PENDING, ev.Deny, _veto_open, Status.PENDING, (JobKind.REFRESH,)),
+    Row(7, Status.PENDING, ev.Escalate, _asks_more, Status.PENDING,
+        (JobKind.NOTIFY, JobKind.ANNOUNCE)),
+    Row(7, Status.PENDING, ev.Escalate, _ladder_ends, Status.DENIED, _TOLD),
     Row(8, Status.PENDING, ev.Expire, _over, Status.EXPIRED, _TOLD),
     Row(9, Status.PENDING, ev.Cancel, _always, Status.CANCELLED, _TOLD),
     Row(10, Status.APPROVED, ev.Claim, _claimable, Status.EXECUTING),
@@ -228,7 +254,7 @@ def _jobs(row: Row, after: Request, event: ev.Event, now: Instant) -> tuple[Job,
 
 
 def _audit_name(row: Row, event: ev.Event) -> str:
-    if isinstance(event, ev.Approve) and row.target is Status.PENDING:
+    if isinstance(event, ev.Approve | ev.Deny) and row.target is Status.PENDING:
         return "voted"
     return event.past
 
@@ -268,22 +294,34 @@ def _submit(request: Request, _event: ev.Event, now: Instant) -> Changes:
         return _granted(request, by, "", now)
     if request.effect is Effect.DENY:
         return {"decided_at": now, "decided_by": by}
-    return {}
+    seconds = request.plan.after(0) if request.route else None
+    return {} if seconds is None else {"escalate_at": plus(now, seconds)}
 
 
 def _approve(request: Request, event: ev.Event, now: Instant) -> Changes:
     assert isinstance(event, ev.Approve)
-    approvals = request.approvals + 1
-    if approvals < request.quorum:
-        return {"approvals": approvals}
+    if event.filled < request.quorum:
+        return {"approvals": event.filled}
     granted = _granted(request, event.actor.reference, event.ballot.comment, now)
-    return {"approvals": approvals, **granted}
+    return {"approvals": event.filled, "escalate_at": None, **granted}
 
 
-def _deny(_request: Request, event: ev.Event, now: Instant) -> Changes:
+def _deny(request: Request, event: ev.Event, now: Instant) -> Changes:
     assert isinstance(event, ev.Deny)
-    comment = event.ballot.comment
-    return {"decided_at": now, "decided_by": event.actor.reference, "comment": comment}
+    denials = {"denials": request.denials + 1}
+    if request.denials + 1 < event.needed:
+        return dict(denials)
+    by, comment = event.actor.reference, event.ballot.comment
+    return {**denials, "decided_at": now, "decided_by": by, "comment": comment, "escalate_at": None}
+
+
+def _escalate(request: Request, event: ev.Event, now: Instant) -> Changes:
+    assert isinstance(event, ev.Escalate)
+    later = None if event.seconds is None else plus(now, event.seconds)
+    changes: Changes = {"stage": request.stage + 1, "escalate_at": later}
+    if event.deny:
+        changes |= {"decided_at": now, "decided_by": event.actor.reference, "comment": _UNANSWERED}
+    return changes
 
 
 def _finish(request: Request, event: ev.Event, now: Instant) -> Changes:
@@ -295,7 +333,7 @@ def _finish(request: Request, event: ev.Event, now: Instant) -> Changes:
 
 
 def _close(_request: Request, _event: ev.Event, now: Instant) -> Changes:
-    return {"finished_at": now}
+    return {"finished_at": now, "escalate_at": None}
 
 
 def _claim(request: Request, event: ev.Event, now: Instant) -> Changes:
@@ -314,15 +352,11 @@ def _give_back(request: Request, event: ev.Event, _now: Instant) -> Changes:
     return {"worker": None, "lease_until": None, "outcome": outcome or request.outcome}
 
 
-def _keep(_request: Request, _event: ev.Event, _now: Instant) -> Changes:
-    return {}
-
-
 _EFFECTS: Final[dict[type[ev.Event], Callable[[Request, ev.Event, Instant], Changes]]] = {
     ev.Submit: _submit,
     ev.Approve: _approve,
     ev.Deny: _deny,
-    ev.Escalate: _keep,
+    ev.Escalate: _escalate,
     ev.Expire: _close,
     ev.Cancel: _close,
     ev.Claim: _claim,

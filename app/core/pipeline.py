@@ -14,6 +14,7 @@ from app.core.explanation import Explanation, explain
 from app.core.facts import Facts
 from app.core.policy import Effect, Policy
 from app.core.policy_index import Bucket, Classifier, PatternClass, remember
+from app.core.risk import Assessor
 from app.core.verdict import (
     NO_MATCH,
     POLICY_ERROR,
@@ -22,6 +23,7 @@ from app.core.verdict import (
     entry_of,
     in_line,
     stricter,
+    weighed,
 )
 
 __all__ = (
@@ -47,6 +49,7 @@ class PolicySet:
         "_by_action",
         "_entries",
         "_targets",
+        "assessor",
         "policies",
         "revision",
         "uses_counters",
@@ -60,6 +63,7 @@ class PolicySet:
             entry_of(policy, rule) for policy, rule in in_line(self.policies) if policy.enabled
         )
         self.uses_counters = any(entry.rule.uses_counters() for entry in self._entries)
+        self.assessor = Assessor([(p.scope, p.risk) for p in self.policies if p.enabled])
         scopes = [policy.scope for policy in self.policies if policy.enabled]
         self._actions = Classifier(glob for scope in scopes for glob in scope.actions)
         self._agents = Classifier(glob for scope in scopes for glob in scope.agents)
@@ -103,7 +107,8 @@ def _reaches(entry: Entry, key: _Key) -> bool:
 def evaluate(policies: PolicySet, facts: Facts) -> Verdict:
     """Return the verdict of the policies on the facts. Never raises; any error is review."""
     try:
-        return _decide(policies.candidates(facts), facts)
+        verdict = _decide(policies.candidates(facts), facts)
+        return weighed(verdict, policies.assessor, facts)
     except Exception:  # noqa: BLE001 (fail closed: whatever it is, a human looks)
         return POLICY_ERROR
 

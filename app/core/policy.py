@@ -4,7 +4,6 @@ The document is strict: unknown fields are refused everywhere, types are exact, 
 bounded, and every refusal names the place (RFC 6901) and says what to change.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,9 +27,13 @@ from app.core.conditions.reading import (
 from app.core.conditions.tree import conjunction, parse_match, parse_when
 from app.core.errors import InvalidPolicy
 from app.core.json_types import JsonObject, JsonValue
+from app.core.policy_route import DEFAULT_ROUTE, Route, assurance, parse_route
 from app.core.policy_schema import policy_json_schema
+from app.core.risk import NO_RULES, RiskRules, parse_risk
+from app.core.routing import Assurance
 
 __all__ = (
+    "DEFAULT_ROUTE",
     "Effect",
     "InvalidPolicy",
     "Obligation",
@@ -50,7 +53,6 @@ MAX_RULES: Final = 100
 
 MAX_PRIORITY: Final = 1_000_000
 DEFAULT_PRIORITY: Final = 100
-MAX_QUORUM: Final = 20
 
 _MAX_NAME: Final = 120
 _MAX_DESCRIPTION: Final = 2_000
@@ -58,16 +60,14 @@ _MAX_REASON: Final = 500
 _MAX_TAG: Final = 64
 _MAX_ITEMS: Final = 32
 _MAX_SCOPE: Final = 200
-_YEAR: Final = 366 * 86_400
 
-_POLICY: Final = frozenset({"name", "description", "priority", "enabled", "scope", "rules"})
+_POLICY: Final = frozenset({"name", "description", "priority", "enabled", "scope", "rules", "risk"})
 _RULE: Final = frozenset(
     {"name", "effect", "match", "when", "reason", "obligations", "route", "tags"}
 )
-_ROUTE: Final = frozenset({"quorum", "expires_in", "valid_for", "owner_may_decide", "approvers"})
-_APPROVER: Final = re.compile(r"role:(approver|operator|admin)|person:[^\s:]{1,200}")
 _OBLIGATIONS: Final[Mapping[str, frozenset[str]]] = {
     "tag": frozenset({"tag"}),
+    "require_assurance": frozenset({"level"}),
     "require_reason": frozenset(),
 }
 
@@ -78,25 +78,6 @@ class Effect(StrEnum):
     ALLOW = "allow"
     DENY = "deny"
     REVIEW = "review"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What a review asks for; None means the installation's setting.
-
-    :ivar approvers: who may decide, as ``role:…`` and ``person:…`` (an e-mail address or an id);
-        empty means everybody with the role approver or above.
-    """
-
-    quorum: int = 1
-    expires_in: int | None = None
-    valid_for: int | None = None
-    owner_may_decide: bool | None = None
-    approvers: tuple[str, ...] = ()
-
-
-DEFAULT_ROUTE: Final = Route()
-"""One vote; everything else is the installation's setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +128,7 @@ class Policy:
     scope: Scope
     rules: tuple[Rule, ...]
     document: JsonObject
+    risk: RiskRules = NO_RULES
 
 
 def parse_policy(document: Mapping[str, object], *, id: str, version: int) -> Policy:  # noqa: A002
@@ -168,6 +150,7 @@ def parse_policy(document: Mapping[str, object], *, id: str, version: int) -> Po
         scope=_scope(fields.get("scope", {})),
         rules=_rules(fields),
         document=fields,
+        risk=parse_risk(fields.get("risk", {}), "/risk"),
     )
 
 
@@ -195,9 +178,9 @@ def _globs(value: JsonValue, pointer: str) -> tuple[str, ...]:
 
 
 def _rules(fields: JsonObject) -> tuple[Rule, ...]:
-    if "rules" not in fields:
+    if "rules" not in fields and "risk" not in fields:
         refuse("rules is missing", "")
-    items = array(fields["rules"], "/rules", MAX_RULES)
+    items = array(fields.get("rules", []), "/rules", MAX_RULES, empty="risk" in fields)
     rules = tuple(_rule(item, below("/rules", at)) for at, item in enumerate(items))
     names = [rule.name for rule in rules]
     for at, name in enumerate(names):
@@ -210,14 +193,15 @@ def _rule(value: JsonValue, pointer: str) -> Rule:
     fields = members(value, pointer, _RULE)
     when = fields.get("when")
     reason = text(fields.get("reason", ""), below(pointer, "reason"), _MAX_REASON, empty=True)
+    duties = _obligations(fields.get("obligations", []), below(pointer, "obligations"))
     return Rule(
         name=_name(fields, pointer),
         effect=_effect(fields, pointer),
         match=_conditions(fields, pointer),
         when=when if isinstance(when, str) else None,
         reason=reason,
-        obligations=_obligations(fields.get("obligations", []), below(pointer, "obligations")),
-        route=_route(fields.get("route", {}), below(pointer, "route")),
+        obligations=duties,
+        route=parse_route(fields.get("route", {}), below(pointer, "route"), _assurance(duties)),
         tags=_tags(fields.get("tags", []), below(pointer, "tags")),
     )
 
@@ -236,33 +220,6 @@ def _conditions(fields: JsonObject, pointer: str) -> Condition:
     if "when" in fields:
         parts.append(parse_when(fields["when"], below(pointer, "when")))
     return conjunction(parts)
-
-
-def _route(value: JsonValue, pointer: str) -> Route:
-    fields = members(value, pointer, _ROUTE)
-    quorum = integer(fields.get("quorum", 1), below(pointer, "quorum"), 1, MAX_QUORUM)
-    seconds = {
-        name: integer(fields[name], below(pointer, name), 1, _YEAR)
-        for name in ("expires_in", "valid_for")
-        if name in fields
-    }
-    owner: bool | None = None
-    if "owner_may_decide" in fields:
-        where = below(pointer, "owner_may_decide")
-        owner = boolean(fields["owner_may_decide"], where)
-    approvers = _approvers(fields.get("approvers", []), below(pointer, "approvers"))
-    return Route(quorum, seconds.get("expires_in"), seconds.get("valid_for"), owner, approvers)
-
-
-def _approvers(value: JsonValue, pointer: str) -> tuple[str, ...]:
-    names = array(value, pointer, _MAX_ITEMS, empty=True)
-    for at, name in enumerate(names):
-        if not (isinstance(name, str) and _APPROVER.fullmatch(name)):
-            refuse(
-                "an approver is role:approver, role:operator, role:admin or person:EMAIL",
-                below(pointer, at),
-            )
-    return tuple(str(name) for name in names)
 
 
 def _tags(value: JsonValue, pointer: str) -> tuple[str, ...]:
@@ -285,4 +242,11 @@ def _obligation(value: JsonValue, pointer: str) -> Obligation:
     members(parameters, pointer, _OBLIGATIONS[kind])
     for name in _OBLIGATIONS[kind]:
         text(parameters.get(name), below(pointer, name), _MAX_TAG)
+    if kind == "require_assurance":
+        assurance(parameters["level"], below(pointer, "level"))
     return Obligation(kind, cast("JsonObject", parameters))
+
+
+def _assurance(duties: tuple[Obligation, ...]) -> Assurance:
+    asked = [duty for duty in duties if duty.kind == "require_assurance"]
+    return max((assurance(duty.parameters["level"], "") for duty in asked), default=Assurance.NONE)

@@ -20,9 +20,10 @@ def policy_json_schema() -> dict[str, object]:
                 "priority": _integer(0, 1_000_000, 100),
                 "enabled": {"type": "boolean", "default": True},
                 "scope": _scope(),
-                "rules": {"type": "array", "minItems": 1, "maxItems": 100, "items": _rule()},
+                "rules": {"type": "array", "maxItems": 100, "items": _rule()},
+                "risk": _risk(),
             },
-            ["name", "rules"],
+            ["name"],
         ),
     }
 
@@ -82,16 +83,62 @@ def _match() -> dict[str, object]:
 def _route() -> dict[str, object]:
     return _closed(
         {
-            "quorum": _integer(1, 20, 1),
+            "quorum": {"oneOf": [_integer(1, 20, 1), {"enum": ["all", "any"]}]},
+            "denials": _integer(1, 20, 1),
             "expires_in": _SECONDS,
             "valid_for": _SECONDS,
             "owner_may_decide": {"type": "boolean"},
-            "approvers": {"type": "array", "items": _text(210), "maxItems": 32},
+            "approvers": _names(),
+            "seats": {"type": "array", "items": _names(), "minItems": 1, "maxItems": 20},
+            "notify": _notices(),
+            "escalation": {"type": "array", "items": _rung(), "maxItems": 10},
         },
         [],
     )
 
 
+def _names() -> dict[str, object]:
+    about = "role:approver, role:operator, role:admin, group:NAME or person:EMAIL."
+    return {"type": "array", "items": _text(210), "maxItems": 32, "description": about}
+
+
+def _notices() -> dict[str, object]:
+    to = {"type": "array", "items": _text(200), "minItems": 1, "maxItems": 32}
+    item = _closed({"channel": _text(32), "to": to}, ["channel"])
+    return {"type": "array", "items": item, "maxItems": 16}
+
+
+def _rung() -> dict[str, object]:
+    return _closed(
+        {
+            "after": _SECONDS,
+            "approvers": _names(),
+            "notify": _notices(),
+            "repeat": _integer(0, 20, 0),
+            "deny": {"type": "boolean", "default": False},
+        },
+        ["after"],
+    )
+
+
+def _risk() -> dict[str, object]:
+    factor = _closed(
+        {
+            "name": _text(120),
+            "points": {"type": "integer", "minimum": 1, "maximum": 100},
+            "match": _match(),
+            "when": _text(2_048),
+        },
+        ["name", "points"],
+    )
+    level = _closed({"quorum": _integer(1, 20, 1), "assurance": {"enum": ["L1", "L2", "L3"]}}, [])
+    raised = _closed(dict.fromkeys(("low", "medium", "high", "critical"), level), [])
+    factors = {"type": "array", "items": factor, "maxItems": 50}
+    return _closed({"factors": factors, "raise": raised}, [])
+
+
 def _obligation() -> dict[str, object]:
     tag = _closed({"kind": {"const": "tag"}, "tag": _text(64)}, ["kind", "tag"])
-    return {"oneOf": [tag, _closed({"kind": {"const": "require_reason"}}, ["kind"])]}
+    level = {"enum": ["L1", "L2", "L3"]}
+    strong = _closed({"kind": {"const": "require_assurance"}, "level": level}, ["kind", "level"])
+    return {"oneOf": [tag, strong, _closed({"kind": {"const": "require_reason"}}, ["kind"])]}

@@ -1,10 +1,11 @@
 """The few ports: where there are two real implementations, or a foreign system."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from app.core.approval_card import ApprovalCard
+from app.core.delivery import Delivery
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
 from app.core.request import Choice
@@ -80,6 +81,9 @@ class Channel(Protocol):
 
     name: ClassVar[str]
     """``slack``, ``discord``, ``email``; the name in routes and settings."""
+
+    wants_link: ClassVar[bool]
+    """Whether a card for one person carries a one-click link, because it has no buttons."""
 
     async def deliver(self, card: ApprovalCard, recipient: str) -> Posted:
         """Show a card to a recipient (an address of the channel's own form).
@@ -160,6 +164,18 @@ class Desk(Protocol):
         ...
 
 
+class Inbound(Protocol):
+    """The way in of a channel: what people press there comes to a desk."""
+
+    def routes(self) -> Sequence[Any]:
+        """Return the HTTP routes (of the web framework) that the product calls, if any."""
+        ...
+
+    async def run(self) -> None:
+        """Hold the long-lived connection until cancelled; return at once when there is none."""
+        ...
+
+
 class LinkSigner(Protocol):
     """Makes one-click links of link ids, and reads them back; the row behind decides."""
 
@@ -200,4 +216,15 @@ class LinkDesk(Protocol):
 
     async def cast(self, link_id: str, form: str, choice: Choice, comment: str) -> Said:
         """Count a ballot cast on the page."""
+        ...
+
+
+class Announcer(Protocol):
+    """Tells subscribers (programs) what happened."""
+
+    async def announce(self, delivery: Delivery) -> Posted:
+        """Send one event to one subscriber.
+
+        :raises DeliveryFailed: it was not taken.
+        """
         ...

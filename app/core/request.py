@@ -1,5 +1,6 @@
 """The request: an action under decision, the one aggregate. A frozen value; change is a new one."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Final
 from app.core.action import Kind, Urgency
 from app.core.instant import Instant
 from app.core.policy import Effect
+from app.core.routing import Assurance, Plan, thaw
 
 
 class Status(StrEnum):
@@ -45,14 +47,18 @@ class Request:
     :ivar verdict: canonical JSON text of the whole verdict as recorded.
     :ivar quorum: approvals that are needed.
     :ivar owner_may_decide: None means the installation's setting at the time of the vote.
-    :ivar approvers: who may decide, as ``role:…`` and ``person:…``; empty means every approver.
+    :ivar route: who is asked and what their votes need, frozen (``core.routing``).
     :ivar valid_for: seconds that an approval stays usable.
     :ivar valid_until: when the grant is over; set by approval.
     :ivar decided_by: reference of who decided (``person:…``, ``policy:…``).
+    :ivar approvals: seats that are filled.
     :ivar attempt: how often execution was claimed.
     :ivar fence: grows with every claim; a stale holder's number no longer fits.
     :ivar sent_at: set just before the first byte of this attempt left.
     :ivar outcome: canonical JSON text of the outcome's summary, once there is one.
+    :ivar denials: votes against so far.
+    :ivar stage: steps of the ladder taken so far.
+    :ivar escalate_at: when the next one is taken.
     """
 
     id: str
@@ -71,7 +77,7 @@ class Request:
     verdict: str
     quorum: int
     owner_may_decide: bool | None
-    approvers: tuple[str, ...]
+    route: str
     require_reason: bool
     valid_for: int
     created_at: Instant
@@ -90,6 +96,20 @@ class Request:
     sent_at: Instant | None = None
     finished_at: Instant | None = None
     outcome: str | None = None
+    denials: int = 0
+    stage: int = 0
+    escalate_at: Instant | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """Who is asked, and what their votes need."""
+        return thaw(self.route, self.quorum)
+
+    @property
+    def risk_level(self) -> str:
+        """The level of the assessed risk, or an empty text where nothing was declared."""
+        risk = json.loads(self.verdict).get("risk") or {}
+        return str(risk.get("level", ""))
 
     @property
     def final(self) -> bool:
@@ -125,12 +145,16 @@ class Ballot:
 
     :ivar digest: the digest that the surface showed; a click on a stale one decides nothing.
     :ivar channel: where it was cast (``dashboard``, ``api``, ...).
+    :ivar assurance: how sure that place makes us of who cast it.
+    :ivar display: digest of what the surface showed; empty where a program cast it.
     """
 
     choice: Choice
     digest: str
     comment: str
     channel: str
+    assurance: Assurance = Assurance.CHAT
+    display: str = ""
 
 
 @dataclass(frozen=True, slots=True)

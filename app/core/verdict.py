@@ -7,6 +7,7 @@ from typing import Final
 from app.core.conditions.base import Check, Condition
 from app.core.facts import Facts
 from app.core.policy import DEFAULT_ROUTE, Effect, Obligation, Policy, Route, Rule
+from app.core.risk import Assessor, Risk, raised
 
 _STRICTNESS: Final = {Effect.DENY: 0, Effect.REVIEW: 1, Effect.ALLOW: 2}
 _SHOWN: Final = 3
@@ -25,6 +26,7 @@ class Verdict:
     obligations: tuple[Obligation, ...] = ()
     route: Route = DEFAULT_ROUTE
     tags: tuple[str, ...] = ()
+    risk: Risk | None = None
 
 
 NO_MATCH: Final = Verdict(Effect.REVIEW, None, None, None, None, ("no policy matched",))
@@ -91,3 +93,11 @@ def stricter(pending: Verdict, decided: Verdict) -> Verdict:
     if decided.effect is not Effect.DENY:
         return pending
     return replace(decided, reasons=(*decided.reasons, *pending.reasons))
+
+
+def weighed(verdict: Verdict, assessor: Assessor, facts: Facts) -> Verdict:
+    """Return a review with its risk, and with what that raises; any other verdict as it is."""
+    if verdict.effect is not Effect.REVIEW or not assessor:
+        return verdict
+    risk = assessor.assess(facts)
+    return replace(verdict, risk=risk, route=raised(verdict.route, risk))

@@ -3,14 +3,21 @@
 from dataclasses import dataclass
 
 from app.clock import Ids, SystemClock
+from app.core.ports import Inbound
 from app.services.access import Access
 from app.services.agents import Agents
+from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.cards import Cards
+from app.services.couriers import Couriers
 from app.services.decisions import Decisions
+from app.services.desk import Desk
 from app.services.execution import Execution
 from app.services.feed import Feed
 from app.services.intake import Intake
 from app.services.limits import Limits
+from app.services.links import Links
+from app.services.notices import Notices
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.requests import Requests
@@ -43,3 +50,10 @@ class Services:
     sweeps: Sweeps
     feed: Feed
     audit: Audit
+    cards: Cards
+    notices: Notices
+    announcements: Announcements
+    couriers: Couriers
+    links: Links
+    desk: Desk
+    inbounds: tuple[Inbound, ...] = ()

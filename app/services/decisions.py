@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from app.core import events as ev
 from app.core.audit import Actor
-from app.core.ballots import check_ballot
-from app.core.errors import Forbidden, InvalidField, NotFound
+from app.core.ballots import Rules, check_ballot, filled, obstacle
+from app.core.errors import AssuranceTooLow, Forbidden, InvalidField, NotFound
+from app.core.json_types import JsonObject
 from app.core.lifecycle import step
 from app.core.principals import Caller, Person, Role, Scope, at_least
-from app.core.request import Ballot, Choice, Request
+from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.routing import Voter, shortage
 from app.services.access import require
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -35,11 +37,15 @@ class Decisions:
         :raises DigestMismatch: the ballot is about another payload.
         :raises AlreadyDecided: somebody was faster; ``extra`` has the stored outcome.
         :raises RequestExpired: its time is over.
+        :raises AssuranceTooLow: the policy asks for a stronger proof; it was kept as a comment.
         """
         person = _human(caller)
-        return await self.store.write(
-            lambda tx: _cast(tx, caller.actor, person.id, request_id, ballot), order=request_id
+        counted = await self.store.write(
+            lambda tx: cast(tx, caller.actor, person.id, request_id, ballot), order=request_id
         )
+        if isinstance(counted, AssuranceTooLow):
+            raise counted
+        return counted
 
     async def cancel(self, caller: Caller, request_id: str, note: str = "") -> Request:
         """Withdraw a request: its agent an own one, an administrator any.
@@ -107,17 +113,76 @@ def _held(tx: Tx, person_id: str) -> Person:
     return person
 
 
-def _cast(tx: Tx, actor: Actor, person_id: str, request_id: str, ballot: Ballot) -> Request:
-    request = _locked(tx, request_id)
-    check_ballot(
-        request,
-        ballot,
-        _held(tx, person_id),
+def rules_of(tx: Tx, request: Request) -> Rules:
+    """Return what the installation and the agent say about who decides, as of now."""
+    agent = tx.agents.get(request.agent_id)
+    return Rules(
         owner_may_decide=tx.people.setting(OWNER_MAY_DECIDE) == "true",
-        voted=request.approvals > 0 and tx.requests.has_voted(request_id, person_id),
+        owner_id=None if agent is None else agent.owner_id,
     )
-    event = (ev.Approve if ballot.choice is Choice.APPROVE else ev.Deny)(actor, ballot)
+
+
+def able(tx: Tx, request: Request) -> list[Voter]:
+    """Return everybody who may decide a request as things are."""
+    rules = rules_of(tx, request)
+    voters = [tx.groups.voter(person, request.action) for person in tx.people.all()]
+    return [voter for voter in voters if obstacle(request, voter, rules) is None]
+
+
+def shortage_of(tx: Tx, request: Request) -> str:
+    """Return why the people there are can never decide a request, or an empty text."""
+    return shortage(request.plan, request.quorum, request.stage, able(tx, request))
+
+
+def cast(
+    tx: Tx, actor: Actor, person_id: str, request_id: str, ballot: Ballot
+) -> Request | AssuranceTooLow:
+    """Count a ballot in a unit of work; one that is too weak is kept as a comment."""
+    request = _locked(tx, request_id)
+    voter = tx.groups.voter(_held(tx, person_id), request.action)
+    rules = rules_of(tx, request)
+    voted = request.approvals + request.denials > 0 and tx.requests.has_voted(request_id, person_id)
+    try:
+        check_ballot(request, ballot, voter, rules, voted=voted)
+    except AssuranceTooLow as error:
+        _comment(tx, actor, request, ballot)
+        return error
+    if ballot.choice is Choice.DENY:
+        event: ev.Event = ev.Deny(actor, ballot, needed=request.plan.denials)
+    else:
+        seats = _seats(tx, request, voter, rules)
+        event = ev.Approve(actor, ballot, filled=seats)
     return tx.record(step(request, event, tx.now))
+
+
+def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
+    if request.status is not Status.PENDING:
+        return 0  # the step refuses it and says why
+    return filled(request, voter, _earlier(tx, request), rules)
+
+
+def _earlier(tx: Tx, request: Request) -> list[tuple[Vote, Voter]]:
+    """Return the votes so far with who cast them, as they are now."""
+    if not request.approvals:
+        return []
+    return [
+        (vote, tx.groups.voter(person, request.action))
+        for vote in tx.requests.votes(request.id)
+        if (person := tx.people.hold(vote.person_id)) is not None
+    ]
+
+
+def _comment(tx: Tx, actor: Actor, request: Request, ballot: Ballot) -> None:
+    step(request, ev.Approve(actor, ballot), tx.now)  # refuses what is decided or over
+    details: JsonObject = {
+        "choice": ballot.choice.value,
+        "comment": ballot.comment,
+        "channel": ballot.channel,
+        "assurance": int(ballot.assurance),
+        "shown": ballot.digest,
+        "display": ballot.display,
+    }
+    tx.note("request.commented", actor, f"request:{request.id}", details, request.id)
 
 
 def _settle(tx: Tx, person_id: str, request_id: str, event: ev.Settle) -> Request:
@@ -127,3 +192,11 @@ def _settle(tx: Tx, person_id: str, request_id: str, event: ev.Settle) -> Reques
         message = "settling needs the role operator"
         raise Forbidden(message)
     return tx.record(step(request, event, tx.now))
+
+
+def counted(request: Request, choice: Choice) -> str:
+    """Return what somebody is told whose ballot was counted."""
+    word = "approval" if choice is Choice.APPROVE else "denial"
+    if request.status is Status.PENDING:
+        return f"Your {word} is counted; {request.approvals} of {request.quorum} are there."
+    return f"Your {word} is counted; the request is {request.status.value}."

@@ -1,5 +1,6 @@
 """The front door of all front doors: from what an agent asks to a recorded request."""
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,9 +22,11 @@ from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
 from app.core.pipeline import Verdict, evaluate
+from app.core.policy import DEFAULT_ROUTE, Effect
 from app.core.principals import Agent, ApiKey, Caller, Scope
-from app.core.request import Request, Status
+from app.core.request import Request, Status, evolve
 from app.services.access import require
+from app.services.decisions import shortage_of
 from app.services.policies import Policies
 from app.settings import Settings
 from app.store.engine import Store
@@ -87,10 +90,20 @@ class Intake:
         policies = self.policies.snapshot
         verdict = evaluate(policies, facts)
         request = self._request(submission, agent, key, asked, verdict, now)
+        if verdict.effect is Effect.REVIEW and verdict.route != DEFAULT_ROUTE:
+            request = await self._warned(request)
         transition = open_request(request, caller.actor, now)
         return await self.store.write(
-            lambda tx: _record(tx, transition, agent, key, asked), order=asked.supersedes or ""
+            lambda tx: _record(tx, transition, agent, asked), order=asked.supersedes or ""
         )
+
+    async def _warned(self, request: Request) -> Request:
+        """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
+        warning = await self.store.read(lambda tx: shortage_of(tx, request))
+        if not warning:
+            return request
+        verdict = {**json.loads(request.verdict), "warnings": [warning]}
+        return evolve(request, {"verdict": canonical(verdict).decode()})
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         _check_words(asked)
@@ -162,7 +175,7 @@ class Intake:
             verdict=_verdict_text(verdict, self.policies.snapshot.revision),
             quorum=route.quorum,
             owner_may_decide=route.owner_may_decide,
-            approvers=route.approvers,
+            route=route.frozen,
             require_reason=any(item.kind == "require_reason" for item in verdict.obligations),
             valid_for=route.valid_for or self.settings.approval_ttl,
             created_at=now,
@@ -214,17 +227,23 @@ def _verdict_text(verdict: Verdict, revision: int) -> str:
             "obligations": [{"kind": item.kind, **item.parameters} for item in verdict.obligations],
             "tags": list(verdict.tags),
             "revision": revision,
+            **({} if verdict.risk is None else {"risk": verdict.risk.document()}),
         }
     ).decode()
 
 
-def _record(tx: Tx, transition: Transition, agent: Agent, key: ApiKey, asked: Asked) -> Request:
-    """Write the request, unless its Idempotency-Key made one before."""
-    token = asked.idempotency_key
-    if token is not None and not tx.requests.remember(
-        key.id, token, asked.fingerprint, transition.after.id
-    ):
-        return _repeated(tx, key, token, asked.fingerprint)
+def _record(tx: Tx, transition: Transition, agent: Agent, asked: Asked) -> Request:
+    """Write the request, unless it was made before: by its Idempotency-Key, or as an identical one.
+
+    An identical one that is still pending takes this one in, so that nobody is asked twice (REQ-7).
+    """
+    same = _identical(tx, transition.after) if asked.supersedes is None else None
+    made, token = same or transition.after, asked.idempotency_key
+    if token is not None and not tx.requests.remember(agent.id, token, asked.fingerprint, made.id):
+        return _repeated(tx, agent, token, asked.fingerprint)
+    if same is not None:
+        tx.note("request.attached", transition.audit.actor, f"request:{same.id}", {}, same.id)
+        return same
     if transition.after.status is Status.PENDING and agent.open_limit:
         _check_cap(tx, agent)
     if asked.supersedes is not None:
@@ -232,8 +251,14 @@ def _record(tx: Tx, transition: Transition, agent: Agent, key: ApiKey, asked: As
     return tx.record(transition)
 
 
-def _repeated(tx: Tx, key: ApiKey, token: str, fingerprint: str) -> Request:
-    used = tx.requests.recall(key.id, token)
+def _identical(tx: Tx, request: Request) -> Request | None:
+    if request.status is not Status.PENDING:
+        return None
+    return tx.requests.identical(request.agent_id, request.digest, tx.now)
+
+
+def _repeated(tx: Tx, agent: Agent, token: str, fingerprint: str) -> Request:
+    used = tx.requests.recall(agent.id, token)
     request = None if used is None else tx.requests.get(used[1])
     if used is None or request is None:
         message = "the request of this Idempotency-Key is gone"

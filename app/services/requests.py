@@ -12,10 +12,11 @@ from app.core.execution import Refusal, verify_payload
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
-from app.core.request import Request, Status, Vote
+from app.core.request import Choice, Request, Status, Vote
+from app.core.routing import Voter, shortage
 from app.core.targets import Target
 from app.services.access import require
-from app.services.decisions import OWNER_MAY_DECIDE
+from app.services.decisions import able, rules_of
 from app.services.execution import RESULT
 from app.services.results import unpack
 from app.services.sealing import Sealer
@@ -54,6 +55,8 @@ class Detail:
     :ivar submission: None when the stored payload is not what was submitted.
     :ivar damage: why there is no submission.
     :ivar injected: what the vault would add, named without values.
+    :ivar seated: who approved and still may.
+    :ivar shortage: why these people can never reach the quorum, or empty.
     :ivar why_not: why this caller may not decide, empty when it may.
     """
 
@@ -68,6 +71,8 @@ class Detail:
     target: Target | None
     injected: tuple[str, ...]
     deciders: list[Person]
+    seated: list[Voter]
+    shortage: str
     why_not: str
 
     @property
@@ -146,7 +151,7 @@ class Requests:
     async def detail(self, caller: Caller, request_id: str) -> Detail:
         """Return all that a page about the request shows."""
         request = await self.get(caller, request_id)
-        return await self.store.read(lambda tx: _detail(tx, request, caller.person))
+        return await self.store.read(lambda tx: detail_of(tx, request, caller.person))
 
     async def waiting(self, caller: Caller) -> dict[Status, int]:
         """Return how many requests stand in each unfinished status."""
@@ -185,16 +190,12 @@ def _cut(found: list[T], wanted: RequestFilter, limit: int) -> tuple[list[T], bo
     return items, more, wanted.before is not None and bool(items)
 
 
-def _detail(tx: Tx, request: Request, person: Person | None) -> Detail:
+def detail_of(tx: Tx, request: Request, person: Person | None) -> Detail:
+    """Return all about a request, as seen by a person or by nobody in particular."""
     votes = tx.requests.votes(request.id)
     submission, damage = _opened(request)
     target = None if request.target_id is None else tx.targets.get(request.target_id)
-    owner_may = tx.people.setting(OWNER_MAY_DECIDE) == "true"
-    able = [
-        someone
-        for someone in tx.people.all()
-        if obstacle(request, someone, owner_may_decide=owner_may) is None
-    ]
+    voters = able(tx, request)
     return Detail(
         request=request,
         submission=submission,
@@ -206,8 +207,10 @@ def _detail(tx: Tx, request: Request, person: Person | None) -> Detail:
         owner=None if request.owner_id is None else tx.people.get(request.owner_id),
         target=target,
         injected=_injected(tx, target),
-        deciders=able,
-        why_not=_why_not(request, person, votes, owner_may_decide=owner_may),
+        deciders=[voter.person for voter in voters],
+        seated=_seated(tx, request, votes),
+        shortage=shortage(request.plan, request.quorum, request.stage, voters),
+        why_not=_why_not(tx, request, person, votes),
     )
 
 
@@ -233,11 +236,16 @@ def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
     return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
 
 
-def _why_not(
-    request: Request, person: Person | None, votes: list[Vote], *, owner_may_decide: bool
-) -> str:
+def _seated(tx: Tx, request: Request, votes: list[Vote]) -> list[Voter]:
+    said = [vote.person_id for vote in votes if vote.ballot.choice is Choice.APPROVE]
+    people = (person for name in said if (person := tx.people.get(name)) is not None)
+    return [tx.groups.voter(person, request.action) for person in people]
+
+
+def _why_not(tx: Tx, request: Request, person: Person | None, votes: list[Vote]) -> str:
     if person is None:
         return "Only a person decides."
     if any(vote.person_id == person.id for vote in votes):
         return "You have voted on this request."
-    return obstacle(request, person, owner_may_decide=owner_may_decide) or ""
+    voter = tx.groups.voter(person, request.action)
+    return obstacle(request, voter, rules_of(tx, request)) or ""

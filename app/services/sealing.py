@@ -10,13 +10,16 @@ import base64
 import binascii
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.core.errors import Unavailable
 from app.settings import Settings, SettingsError
@@ -113,6 +116,15 @@ def _decrypt(key: AESGCM, data: bytes, bound: bytes) -> bytes:
         return key.decrypt(data[:_NONCE], data[_NONCE:], bound)
     except (InvalidTag, ValueError) as error:
         raise CannotOpen from error
+
+
+def derived(keys: Sequence[MasterKey], purpose: str) -> list[tuple[str, bytes]]:
+    """Return a key of its own for a purpose from each master key (HKDF, RFC 5869), by id."""
+    made: list[tuple[str, bytes]] = []
+    for key in keys:
+        hkdf = HKDF(hashes.SHA256(), _KEY, salt=None, info=f"assentry {purpose}".encode())
+        made.append((key.id, hkdf.derive(key.value)))
+    return made
 
 
 def load_master_keys(settings: Settings) -> list[MasterKey]:

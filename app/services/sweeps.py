@@ -37,6 +37,7 @@ class Sweeps:
         """Expire, lapse and declare lost whatever is due; return how many steps were taken."""
         return (
             await self._sweep("expire", _expire_pending)
+            + await self._sweep("escalate", _escalate)
             + await self._sweep("lapse", _expire_approved)
             + await self._sweep("lose", lose)
         )
@@ -79,6 +80,20 @@ def _expire_pending(tx: Tx, request_id: str, now: Instant) -> bool:
 
 def _expire_approved(tx: Tx, request_id: str, now: Instant) -> bool:
     return _expire(tx, request_id, now, Status.APPROVED)
+
+
+def _escalate(tx: Tx, request_id: str, now: Instant) -> bool:
+    request = tx.requests.lock(request_id)
+    if request is None or request.escalate_at is None or request.escalate_at > now:
+        return False
+    steps = request.plan.steps
+    deny = request.stage < len(steps) and steps[request.stage].deny
+    event = ev.Escalate(SYSTEM, seconds=request.plan.after(request.stage + 1), deny=deny)
+    try:
+        tx.record(step(request, event, now))
+    except IllegalTransition:
+        return False
+    return True
 
 
 def _expire(tx: Tx, request_id: str, now: Instant, expected: Status) -> bool:

@@ -56,7 +56,7 @@ class Store:
         self.clock = clock or SystemClock()
         self.signals = Signals()
         self._fixed = clock
-        self._wanted = wanted
+        self._wanted = set(wanted)
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._writers: list[Writer] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -228,6 +228,10 @@ class Store:
             except Unavailable as error:
                 log.warning("store_clock_unread", code=error.code)
             await asyncio.sleep(_CLOCK_SECONDS)
+
+    def want(self, kind: JobKind, *, wanted: bool = True) -> None:
+        """Say whether jobs of a kind are written; nobody needs those without a handler."""
+        (self._wanted.add if wanted else self._wanted.discard)(kind)
 
     async def close(self) -> None:
         """Finish what is queued, then disconnect."""

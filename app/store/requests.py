@@ -1,6 +1,5 @@
 """Requests, their votes, attempts, results and idempotency keys."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from app.core.errors import VersionMismatch
 from app.core.instant import Instant, plus
 from app.core.policy import Effect
 from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.routing import Assurance
 from app.store.sql import Sql, table_of
 from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
 
@@ -40,6 +40,17 @@ _PENDING: Final = Sql(
     .where(T.c.agent_id == bindparam("agent_id"), T.c.status == "pending")
     .limit(1)
     .offset(bindparam("most"))
+)
+_IDENTICAL: Final = Sql(
+    select(T)
+    .where(
+        T.c.agent_id == bindparam("agent_id"),
+        T.c.digest == bindparam("digest"),
+        T.c.status == "pending",
+        T.c.expires_at > bindparam("now"),
+    )
+    .order_by(T.c.id)
+    .limit(1)
 )
 _COUNTERS: Final = Sql(
     select(T.c.status, func.count())
@@ -74,7 +85,7 @@ _IDEMPOTENT: Final = Sql(
 )
 _USED: Final = Sql(
     select(I.c.fingerprint, I.c.request_id).where(
-        I.c.key_id == bindparam("key_id"), I.c.token == bindparam("token")
+        I.c.agent_id == bindparam("agent_id"), I.c.token == bindparam("token")
     )
 )
 _DUE: Final = {
@@ -82,6 +93,12 @@ _DUE: Final = {
         select(T.c.id)
         .where(T.c.status == "pending", T.c.expires_at <= bindparam("now"))
         .order_by(T.c.expires_at)
+        .limit(bindparam("most"))
+    ),
+    "escalate": Sql(
+        select(T.c.id)
+        .where(T.c.status == "pending", T.c.escalate_at <= bindparam("now"))
+        .order_by(T.c.escalate_at)
         .limit(bindparam("most"))
     ),
     "lapse": Sql(
@@ -121,9 +138,7 @@ class RequestFilter:
 
 def to_row(request: Request) -> dict[str, object]:
     """Return the columns of a request by name."""
-    row = {name: getattr(request, name) for name in COLUMNS}
-    row["approvers"] = json.dumps(request.approvers)
-    return row
+    return {name: getattr(request, name) for name in COLUMNS}
 
 
 def from_row(row: Sequence[Any]) -> Request:
@@ -134,7 +149,6 @@ def from_row(row: Sequence[Any]) -> Request:
     values[10] = values[10].encode() if isinstance(values[10], str) else bytes(values[10])
     values[12] = Effect(values[12])
     values[15] = None if values[15] is None else bool(values[15])
-    values[16] = () if values[16] == "[]" else tuple(json.loads(str(values[16])))
     values[17] = bool(values[17])
     values[21] = Status(values[21])
     return Request(*values)
@@ -237,6 +251,12 @@ class Requests:
             Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))
         }
 
+    def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
+        """Return the agent's oldest undecided request for exactly the same, or None."""
+        params = {"agent_id": agent_id, "digest": digest, "now": now}
+        row = self._tx.run(_IDENTICAL, params).fetchone()
+        return None if row is None else from_row(row)
+
     # --- votes ---
 
     def add_vote(self, vote: Vote) -> None:
@@ -251,6 +271,8 @@ class Requests:
                 "comment": vote.ballot.comment,
                 "channel": vote.ballot.channel,
                 "cast_at": vote.cast_at,
+                "assurance": int(vote.ballot.assurance),
+                "display": vote.ballot.display,
             },
         )
 
@@ -264,7 +286,8 @@ class Requests:
         rows = self._tx.query(select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at))
         return [
             Vote(r.request_id, r.person_id,
-                 Ballot(Choice(r.choice), r.digest, r.comment, r.channel), Instant(r.cast_at))
+                 Ballot(Choice(r.choice), r.digest, r.comment, r.channel,
+                        Assurance(r.assurance), r.display), Instant(r.cast_at))
             for r in rows
         ]  # fmt: skip
 
@@ -327,10 +350,10 @@ class Requests:
 
     # --- idempotency ---
 
-    def remember(self, key_id: str, token: str, fingerprint: str, request_id: str) -> bool:
+    def remember(self, agent_id: str, token: str, fingerprint: str, request_id: str) -> bool:
         """Take an Idempotency-Key for a request; False when it was taken before."""
         params = {
-            "key_id": key_id,
+            "agent_id": agent_id,
             "token": token,
             "fingerprint": fingerprint,
             "request_id": request_id,
@@ -338,9 +361,9 @@ class Requests:
         }
         return self._tx.run(_IDEMPOTENT, params).rowcount == 1
 
-    def recall(self, key_id: str, token: str) -> tuple[str, str] | None:
+    def recall(self, agent_id: str, token: str) -> tuple[str, str] | None:
         """Return fingerprint and request id of a used Idempotency-Key, or None."""
-        row = self._tx.run(_USED, {"key_id": key_id, "token": token}).fetchone()
+        row = self._tx.run(_USED, {"agent_id": agent_id, "token": token}).fetchone()
         return None if row is None else (str(row[0]), str(row[1]))
 
     def drop_idempotency(self, before: Instant) -> int:

@@ -35,6 +35,19 @@ class RequestRow(SQLModel, table=True):
             postgresql_where=text("status = 'pending'"),
         ),
         Index(
+            "ix_requests_escalate",
+            "escalate_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_requests_identical",
+            "agent_id",
+            "digest",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
             "ix_requests_grant",
             "valid_until",
             sqlite_where=text("status = 'approved'"),
@@ -64,7 +77,7 @@ class RequestRow(SQLModel, table=True):
     verdict: str
     quorum: int
     owner_may_decide: bool | None
-    approvers: str
+    route: str
     require_reason: bool
     valid_for: int
     created_at: int = Field(sa_type=BigInteger)
@@ -83,6 +96,9 @@ class RequestRow(SQLModel, table=True):
     sent_at: int | None = Field(sa_type=BigInteger)
     finished_at: int | None = Field(sa_type=BigInteger)
     outcome: str | None
+    denials: int
+    stage: int
+    escalate_at: int | None = Field(sa_type=BigInteger)
 
 
 class VoteRow(SQLModel, table=True):
@@ -97,6 +113,8 @@ class VoteRow(SQLModel, table=True):
     comment: str
     channel: str
     cast_at: int = Field(sa_type=BigInteger)
+    assurance: int
+    display: str
 
 
 class AttemptRow(SQLModel, table=True):
@@ -165,7 +183,7 @@ class IdempotencyRow(SQLModel, table=True):
     __tablename__ = "idempotency"
     __table_args__ = (Index("ix_idempotency_created", "created_at"),)
 
-    key_id: str = Field(primary_key=True)
+    agent_id: str = Field(primary_key=True)
     token: str = Field(primary_key=True)
     fingerprint: str
     request_id: str

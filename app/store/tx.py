@@ -1,6 +1,7 @@
 """One transaction: the repositories, and ``record``, the only way to write a transition."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, CursorResult
@@ -14,13 +15,17 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.deliveries import Deliveries
+from app.store.groups import Groups
 from app.store.jobs import Jobs
+from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
 from app.store.requests import Requests
 from app.store.sql import Sql
 from app.store.targets import Targets
 from app.store.vault import Vault
+from app.store.webhooks import Webhooks
 
 Change = tuple[str, str]
 """What a signal carries: kind of thing (``request``, ``policy``, ...) and its id."""
@@ -43,7 +48,7 @@ class Tx:
     :ivar now: the database's time at the start of the transaction.
     """
 
-    def __init__(self, connection: Connection, engine: str, wanted: frozenset[JobKind]) -> None:
+    def __init__(self, connection: Connection, engine: str, wanted: AbstractSet[JobKind]) -> None:
         """Work on an open connection; ``wanted`` are the job kinds that somebody handles."""
         self.connection = connection
         self._driver: Any = connection.connection.driver_connection
@@ -62,6 +67,10 @@ class Tx:
         self.vault = Vault(self)
         self.agents = Agents(self)
         self.people = People(self)
+        self.groups = Groups(self)
+        self.deliveries = Deliveries(self)
+        self.links = Links(self)
+        self.webhooks = Webhooks(self)
 
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""

@@ -7,6 +7,7 @@ AssentryError before it has written anything without disturbing the others.
 
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -55,7 +56,7 @@ class Writer(threading.Thread):
         queue: "SimpleQueue[Unit | None]",
         deliver: Deliver,
         now: Callable[[], Instant] | None,
-        wanted: frozenset[JobKind],
+        wanted: AbstractSet[JobKind],
     ) -> None:
         """Prepare a writer; ``now`` replaces the database's clock when it is given."""
         super().__init__(name="store-writer", daemon=True)

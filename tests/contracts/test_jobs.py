@@ -59,7 +59,7 @@ async def test_whatever_is_written_is_handled(place: World) -> None:
         assert {JobKind(kind) for kind, _ in left} <= set(HANDLERS)
         assert left == [("execute", allowed.id), ("execute", approved.id)]
         for kind, request_id in left:
-            await HANDLERS[JobKind(kind)](place.services.execution, request_id)
+            await HANDLERS[JobKind(kind)](place.services, request_id)
         assert len(upstream.log) == 2
         assert await written(place) == left, "the loop removes them, not the handler"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.action import Kind, PlainAction, Submission, Urgency, seal
-from app.core.ballots import MAX_COMMENT, check_ballot, obstacle
+from app.core.ballots import MAX_COMMENT, Rules, check_ballot, obstacle
 from app.core.canonical import digest
 from app.core.errors import (
     AlreadyVoted,
@@ -20,13 +20,14 @@ from app.core.instant import Instant
 from app.core.policy import Effect
 from app.core.principals import Person, Role
 from app.core.request import Ballot, Choice, Request, Status
+from app.core.routing import Plan, Voter, freeze
 
 PAYLOAD = seal(Submission("agt_1", PlainAction("send", {}), None, Urgency.NORMAL, "", {}))
 REQUEST = Request(
     id="req_1", agent_id="agt_1", key_id="key_1", owner_id="per_owner", kind=Kind.PLAIN,
     action="send", target_id=None, target_name=None, urgency=Urgency.NORMAL, reason="",
     payload=PAYLOAD, digest=digest(PAYLOAD), effect=Effect.REVIEW, verdict="{}", quorum=1,
-    owner_may_decide=None, approvers=(), require_reason=False, valid_for=600,
+    owner_may_decide=None, route="", require_reason=False, valid_for=600,
     created_at=Instant(0), expires_at=Instant(9), status=Status.PENDING,
 )  # fmt: skip
 ANNE = Person("per_anne", "Anne", "anne@example.org", Role.APPROVER, "-", True, Instant(0))
@@ -43,9 +44,12 @@ BALLOT = Ballot(Choice.APPROVE, REQUEST.digest, "", "api")
 )  # fmt: skip
 def test_a_role_is_needed(role: Role, good: bool) -> None:
     person = replace(ANNE, role=role)
-    assert (obstacle(REQUEST, person, owner_may_decide=False) is None) is good
+    assert (obstacle(REQUEST, Voter(person), Rules()) is None) is good
     inactive = replace(person, active=False)
-    assert obstacle(REQUEST, inactive, owner_may_decide=True) == "The account is not active."
+    assert (
+        obstacle(REQUEST, Voter(inactive), Rules(owner_may_decide=True))
+        == "The account is not active."
+    )
 
 
 @pytest.mark.requirement("DEC-2", "T21")
@@ -57,9 +61,11 @@ def test_owners_and_requests_without_one(
 ) -> None:
     request = replace(REQUEST, owner_may_decide=rule, owner_id=owner_id)
     allowed = installation if rule is None else rule
-    assert (obstacle(request, OWNER, owner_may_decide=installation) is None) is allowed
+    assert (
+        obstacle(request, Voter(OWNER), Rules(owner_may_decide=installation)) is None
+    ) is allowed
     free = allowed or owner_id is not None
-    assert (obstacle(request, ANNE, owner_may_decide=installation) is None) is free
+    assert (obstacle(request, Voter(ANNE), Rules(owner_may_decide=installation)) is None) is free
 
 
 @pytest.mark.requirement("DEC-2")
@@ -77,14 +83,14 @@ def test_owners_and_requests_without_one(
     ],
 )
 def test_a_policy_may_name_the_approvers(approvers: tuple[str, ...], good: bool) -> None:
-    request = replace(REQUEST, approvers=approvers)
-    assert (obstacle(request, ANNE, owner_may_decide=False) is None) is good
+    request = replace(REQUEST, route=freeze(Plan(seats=(approvers,))))
+    assert (obstacle(request, Voter(ANNE), Rules()) is None) is good
 
 
 @pytest.mark.requirement("DEC-2", "T21")
 def test_being_named_does_not_lift_the_owners_bar() -> None:
-    request = replace(REQUEST, approvers=("person:per_owner",))
-    assert obstacle(request, OWNER, owner_may_decide=False)
+    request = replace(REQUEST, route=freeze(Plan(seats=(("person:per_owner",),))))
+    assert obstacle(request, Voter(OWNER), Rules())
 
 
 @pytest.mark.requirement("DEC-2", "T1", "T30")
@@ -94,7 +100,7 @@ def test_being_named_does_not_lift_the_owners_bar() -> None:
         ({}, {}, {"role": Role.VIEWER}, False, MissingRole),
         ({}, {}, {"active": False}, False, MissingRole),
         ({}, {}, {"id": "per_owner"}, False, NotAnApprover),
-        ({"approvers": ("role:admin",)}, {}, {}, False, NotAnApprover),
+        ({"route": freeze(Plan(seats=(("role:admin",),)))}, {}, {}, False, NotAnApprover),
         ({}, {"digest": "0" * 64}, {}, False, DigestMismatch),
         ({}, {"digest": REQUEST.digest.upper()}, {}, False, DigestMismatch),
         ({}, {"comment": "x" * (MAX_COMMENT + 1)}, {}, False, InvalidField),
@@ -112,8 +118,8 @@ def test_ballots_that_do_not_count(
 ) -> None:
     with pytest.raises(error):
         check_ballot(
-            replace(REQUEST, **request_), replace(BALLOT, **ballot), replace(ANNE, **person),
-            owner_may_decide=False, voted=voted,
+            replace(REQUEST, **request_), replace(BALLOT, **ballot), Voter(replace(ANNE, **person)),
+            Rules(), voted=voted,
         )  # fmt: skip
 
 
@@ -122,4 +128,4 @@ def test_ballots_that_do_not_count(
 def test_ballots_that_count(choice: Choice) -> None:
     request = replace(REQUEST, require_reason=True)
     ballot = replace(BALLOT, choice=choice, comment="x" * MAX_COMMENT)
-    check_ballot(request, ballot, ANNE, owner_may_decide=False, voted=False)
+    check_ballot(request, ballot, Voter(ANNE), Rules(), voted=False)

@@ -43,7 +43,7 @@ REQUEST = Request(
     id="req_1", agent_id="agt_1", key_id="key_1", owner_id="per_1", kind=CALL.kind,
     action=CALL.name, target_id="tgt_1", target_name="github", urgency=Urgency.NORMAL,
     reason="why", payload=PAYLOAD, digest=digest(PAYLOAD), effect=Effect.REVIEW, verdict="{}",
-    quorum=1, owner_may_decide=None, approvers=(), require_reason=False, valid_for=600,
+    quorum=1, owner_may_decide=None, route="", require_reason=False, valid_for=600,
     created_at=Instant(0), expires_at=Instant(9), status=Status.APPROVED, fence=7,
 )  # fmt: skip
 VOTE = Vote("req_1", "per_1", Ballot(Choice.APPROVE, REQUEST.digest, "", "api"), Instant(1))

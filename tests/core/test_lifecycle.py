@@ -29,7 +29,7 @@ def a_request(effect: Effect = Effect.REVIEW, quorum: int = 1, kind: Kind = Kind
         id="req_1", agent_id="agt_1", key_id="key_1", owner_id="per_owner", kind=kind,
         action="send", target_id=None, target_name=None, urgency=Urgency.NORMAL, reason="",
         payload=payload, digest=digest(payload), effect=effect, verdict="{}", quorum=quorum,
-        owner_may_decide=None, approvers=(), require_reason=False, valid_for=600,
+        owner_may_decide=None, route="", require_reason=False, valid_for=600,
         created_at=START, expires_at=plus(START, 3600), status=Status.PENDING,
     )  # fmt: skip
 
@@ -39,7 +39,7 @@ def ballot(request: Request, choice: Choice = Choice.APPROVE) -> Ballot:
 
 
 def approve(request: Request, actor: Actor = ANNE) -> ev.Approve:
-    return ev.Approve(actor, ballot(request))
+    return ev.Approve(actor, ballot(request), filled=request.approvals + 1)
 
 
 def opened(effect: Effect = Effect.REVIEW, quorum: int = 1, kind: Kind = Kind.HTTP) -> Request:

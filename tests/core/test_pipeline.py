@@ -11,6 +11,7 @@ from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.pipeline import NO_MATCH, POLICY_ERROR, PolicySet, evaluate, explain
 from app.core.policy import Effect, Policy, Route, parse_policy
+from app.core.routing import Plan, pool
 
 pytestmark = [pytest.mark.requirement("POL-1"), pytest.mark.requirement("T38")]
 
@@ -65,7 +66,11 @@ def test_a_verdict_carries_what_the_rule_says() -> None:
     )
     verdict = evaluate(PolicySet.compile([policy("a", asked)], 1), FACTS)
     assert (verdict.policy_id, verdict.policy_version, verdict.rule) == ("pol_a", 7, "r0")
-    assert (verdict.reasons, verdict.tags, verdict.route) == (("ask",), ("LLM06",), Route(quorum=3))
+    assert (verdict.reasons, verdict.tags, verdict.route) == (
+        ("ask",),
+        ("LLM06",),
+        Route(3, plan=Plan(pool((), 3))),
+    )
     assert [duty.kind for duty in verdict.obligations] == ["require_reason"]
 
 
@@ -130,7 +135,7 @@ def test_an_undecided_deny_or_review_is_a_review_that_says_so(effect: str) -> No
     after = policy("b", rule("allow"), priority=2)
     verdict = evaluate(PolicySet.compile([first, after], 1), FACTS)
     assert (verdict.effect, verdict.policy_name, verdict.rule) == (Effect.REVIEW, "a", "r0")
-    assert verdict.route == Route(quorum=2)
+    assert verdict.route == Route(2, plan=Plan(pool((), 2)))
     assert 'could not be decided: params.missing is "x"' in verdict.reasons[0]
     assert verdict_of(first, after) == ("review", "a")
 

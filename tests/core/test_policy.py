@@ -20,6 +20,7 @@ from app.core.policy import (
     parse_policy,
     policy_json_schema,
 )
+from app.core.routing import Plan
 
 pytestmark = [pytest.mark.requirement("POL-1"), pytest.mark.requirement("T38")]
 
@@ -76,9 +77,8 @@ def test_a_full_document() -> None:
     assert (policy.priority, policy.enabled) == (10, False)
     assert policy.scope == Scope(("billing-*",), ("stripe",), ("transfer_*",))
     assert (rule.name, rule.effect, rule.when) == ("small", Effect.ALLOW, "time.hour >= 9")
-    assert rule.route == Route(
-        2, 3600, 600, owner_may_decide=False, approvers=("role:admin", "person:ada@example.com")
-    )
+    names = ("role:admin", "person:ada@example.com")
+    assert rule.route == Route(2, 3600, 600, owner_may_decide=False, plan=Plan((names, names)))
     assert rule.obligations == (Obligation("require_reason"), Obligation("tag", {"tag": "money"}))
     assert (rule.reason, rule.tags) == ("small sums", ("LLM06",))
     assert policy.document == FULL

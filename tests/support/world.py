@@ -6,6 +6,7 @@ Nothing is faked but the clock, when a test gives one.
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ class FakeClock(SystemClock):
         self.at += round(seconds * SECOND)
 
 
+_NUMBERS = count(1)
+
+
 @dataclass
 class World:
     """The services with those who call them."""
@@ -51,8 +55,8 @@ class World:
     robot: Caller
 
     async def ask(self, action: str = "send_mail", **fields: object) -> Request:
-        """Submit a plain action as the agent."""
-        values = {"params": {}, "context": {}, **fields}
+        """Submit a plain action as the agent; each is another unless its context is given."""
+        values = {"params": {}, "context": {"number": next(_NUMBERS)}, **fields}
         asked = Asked(action=action, **values)  # pyright: ignore[reportArgumentType]
         return await self.services.intake.submit(self.robot, asked)
 

@@ -21,7 +21,7 @@ async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None
 
 
 async def handle(place: World, request_id: str) -> None:
-    await HANDLERS[JobKind.EXECUTE](place.services.execution, request_id)
+    await HANDLERS[JobKind.EXECUTE](place.services, request_id)
 
 
 @pytest.mark.requirement("T29")

@@ -5,23 +5,23 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import structlog
 from sqlalchemy import text
 
-from app.core.audit import SYSTEM
 from app.core.errors import StoreUnavailable
 from app.core.instant import plus
 from app.core.jobs import Job, JobKind, backoff
 from app.core.request import Status
-from app.services.execution import Execution
 from app.store.engine import Store
 from app.store.tx import Tx
 from tests.support.upstream import Upstream
 from tests.support.world import World, world
-from workers.handlers import HANDLERS
+from workers.handlers import HANDLERS, Handling
+from workers.jobs import JobSource
 from workers.loop import Loop
 
 DEADLINE = 15.0
@@ -125,7 +125,9 @@ async def working(
 ) -> AsyncGenerator[asyncio.Event, None]:
     """Run a loop; it has ended by itself when the block is left."""
     stop = asyncio.Event()
-    loop = Loop(cast("Store", store), cast("Execution", execution), concurrency, **limits)
+    services = cast("Handling", SimpleNamespace(execution=execution))
+    source = JobSource(cast("Store", store), services)
+    loop = Loop(cast("Store", store), source, concurrency, **limits)
     async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
         group.create_task(loop.run(stop))
         try:
@@ -139,9 +141,7 @@ async def add(place: World, *names: str, later: float = 0.0, told: bool = True) 
 
     def write(tx: Tx) -> None:
         for name in names:
-            tx.jobs.add(Job(JobKind.EXECUTE, name, plus(tx.now, later)))
-            if told:
-                tx.note("test.asked", SYSTEM, f"request:{name}", request_id=name)
+            (tx.add_job if told else tx.jobs.add)(Job(JobKind.EXECUTE, name, plus(tx.now, later)))
 
     await place.services.store.write(write)
 
@@ -158,7 +158,7 @@ async def final(place: World, request_id: str) -> Status:
 
 
 def test_every_kind_of_job_that_is_written_is_handled() -> None:
-    assert set(HANDLERS) == {JobKind.EXECUTE}
+    assert set(HANDLERS) == set(JobKind)
 
 
 @pytest.mark.requirement("EXE-1")

@@ -1,0 +1,224 @@
+"""Who is asked, and what their votes need: seats, quorum, denials, assurance, the ladder.
+
+A plan is frozen with its request at submission. Seats are filled by distinct people: an approval
+counts when the voters together fill one seat more than before (a maximum matching), so one person
+never fills two seats, and the order of votes makes no difference. Pure; who belongs to a group or
+stands in for somebody is read when a vote is counted (threats T26, T30).
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any, Final
+
+from app.core.canonical import canonical
+from app.core.json_types import JsonObject, JsonValue
+from app.core.principals import Person, Role, at_least
+
+SEATS: Final = "seats"
+"""As a recipient of a notice: everybody who may fill a seat, each on their own account."""
+
+
+class Assurance(IntEnum):
+    """How sure a channel makes us of who decides (DEC-4)."""
+
+    NONE = 0
+    LINK = 1
+    CHAT = 2
+    SESSION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Where a request is shown.
+
+    :ivar to: addresses in the channel's own form, or ``seats``.
+    """
+
+    channel: str
+    to: tuple[str, ...] = (SEATS,)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A step of the ladder: after a time without a decision, more people are asked.
+
+    :ivar after: seconds since the step before (or since submission).
+    :ivar approvers: names that from now on may fill any seat; the quorum stays.
+    :ivar repeat: how often this step is taken again, each after the same time.
+    :ivar deny: the ladder ends here: nobody decided, so the answer is no.
+    """
+
+    after: int
+    approvers: tuple[str, ...] = ()
+    notify: tuple[Notice, ...] = ()
+    repeat: int = 0
+    deny: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request under review needs.
+
+    :ivar seats: for each seat the names that may fill it; an empty one takes every approver.
+    :ivar denials: votes against that end it; 1 is a veto for everybody.
+    :ivar assurance: least level of a vote that counts.
+    """
+
+    seats: tuple[tuple[str, ...], ...] = ((),)
+    denials: int = 1
+    assurance: Assurance = Assurance.NONE
+    notify: tuple[Notice, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Rung, ...]:
+        """The ladder with its repetitions written out."""
+        return tuple(rung for rung in self.ladder for _ in range(rung.repeat + 1))
+
+    def after(self, stage: int) -> int | None:
+        """Return the seconds until the next step after ``stage`` were taken, or None."""
+        steps = self.steps
+        return steps[stage].after if stage < len(steps) else None
+
+    def seats_at(self, stage: int) -> tuple[tuple[str, ...], ...]:
+        """Return the seats with the names that the first ``stage`` steps added."""
+        added = tuple(name for rung in self.steps[:stage] for name in rung.approvers)
+        if not added:
+            return self.seats
+        return tuple((*(seat or (f"role:{Role.APPROVER}",)), *added) for seat in self.seats)
+
+    def notices_at(self, stage: int) -> tuple[Notice, ...]:
+        """Return where the request is shown at a stage; 0 is submission."""
+        return self.notify if stage == 0 else self.steps[stage - 1].notify
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """Somebody who may vote, as read in the transaction that counts.
+
+    :ivar groups: names of the groups that the person is in.
+    :ivar absent: people who are away and whose place this person takes; not handed on further.
+    """
+
+    person: Person
+    groups: frozenset[str] = frozenset()
+    absent: tuple["Voter", ...] = ()
+
+
+def is_called(voter: Voter, names: Sequence[str]) -> bool:
+    """Whether one of the names calls this person; no names call every approver."""
+    person = voter.person
+    if not person.active or not at_least(person.role, Role.APPROVER):
+        return False
+    if not names:
+        return True
+    own = {f"person:{person.id}", f"person:{person.email}"}
+    own |= {f"role:{role}" for role in Role if at_least(person.role, role)}
+    own |= {f"group:{name}" for name in voter.groups}
+    return not own.isdisjoint(names)
+
+
+def may_fill(voter: Voter, seat: Sequence[str]) -> bool:
+    """Whether a person may fill a seat: called by name, or in place of somebody who is away."""
+    if not voter.person.active or not at_least(voter.person.role, Role.APPROVER):
+        return False
+    return is_called(voter, seat) or any(is_called(away, seat) for away in voter.absent)
+
+
+def seated(seats: Sequence[Sequence[str]], voters: Iterable[Voter]) -> dict[int, str]:
+    """Return who sits where: a largest assignment of distinct people to distinct seats.
+
+    :returns: the ids of people by the number of their seat.
+    """
+    taken: dict[int, Voter] = {}
+    for voter in voters:
+        _place(voter, seats, taken, set())
+    return {number: voter.person.id for number, voter in taken.items()}
+
+
+def _place(
+    voter: Voter, seats: Sequence[Sequence[str]], taken: dict[int, Voter], tried: set[int]
+) -> bool:
+    """Find a seat for a voter, moving others where that helps (augmenting paths)."""
+    for number, seat in enumerate(seats):
+        if number in tried or not may_fill(voter, seat):
+            continue
+        tried.add(number)
+        if number not in taken or _place(taken[number], seats, taken, tried):
+            taken[number] = voter
+            return True
+    return False
+
+
+def shortage(plan: Plan, quorum: int, stage: int, able: Sequence[Voter]) -> str:
+    """Return why these people can never reach the quorum, in a sentence, or an empty text."""
+    seats = plan.seats_at(stage)
+    found = len(seated(seats, able))
+    if found >= quorum:
+        return ""
+    empty = [seat for seat in seats if not any(may_fill(voter, seat) for voter in able)]
+    names = "; ".join(" or ".join(seat) or "any approver" for seat in empty)
+    why = f": nobody may fill {names}" if names else ""
+    return f"{quorum} different people are needed, and only {found} may decide{why}"
+
+
+# --- the frozen form -----------------------------------------------------------------------------
+
+
+def pool(names: tuple[str, ...], quorum: int) -> tuple[tuple[str, ...], ...]:
+    """Return the seats of a rule that asks for a number of people out of one set."""
+    return (names,) * quorum
+
+
+def freeze(plan: Plan) -> str:
+    """Return the canonical JSON text that is kept with a request; empty for a plain one-vote."""
+    document: JsonObject = {}
+    if plan.seats != ((),):
+        document["seats"] = [list(seat) for seat in plan.seats]
+    if plan.denials != 1:
+        document["denials"] = plan.denials
+    if plan.assurance:
+        document["assurance"] = int(plan.assurance)
+    if plan.notify:
+        document["notify"] = _notices(plan.notify)
+    if plan.ladder:
+        document["ladder"] = [_rung(rung) for rung in plan.ladder]
+    return canonical(document).decode() if document else ""
+
+
+def _notices(notices: tuple[Notice, ...]) -> list[JsonValue]:
+    return [{"channel": notice.channel, "to": list(notice.to)} for notice in notices]
+
+
+def _rung(rung: Rung) -> JsonObject:
+    return {"after": rung.after, "approvers": list(rung.approvers),
+            "notify": _notices(rung.notify), "repeat": rung.repeat, "deny": rung.deny}  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def thaw(text: str, quorum: int = 1) -> Plan:
+    """Return the plan of a frozen text."""
+    document: Any = json.loads(text) if text else {}
+    if isinstance(document, list):  # how approvers were kept before there were seats
+        return Plan(seats=pool(tuple(map(str, document)), quorum))
+    if not document:
+        return Plan(seats=pool((), quorum))
+    return Plan(
+        seats=tuple(tuple(seat) for seat in document.get("seats", [[]])),
+        denials=document.get("denials", 1),
+        assurance=Assurance(document.get("assurance", 0)),
+        notify=_read_notices(document.get("notify", [])),
+        ladder=tuple(_read_rung(rung) for rung in document.get("ladder", [])),
+    )
+
+
+def _read_notices(found: Iterable[Mapping[str, Any]]) -> tuple[Notice, ...]:
+    return tuple(Notice(notice["channel"], tuple(notice["to"])) for notice in found)
+
+
+def _read_rung(found: Mapping[str, Any]) -> Rung:
+    return Rung(found["after"], tuple(found["approvers"]), _read_notices(found["notify"]),
+                found["repeat"], found["deny"])  # fmt: skip

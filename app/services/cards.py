@@ -1,0 +1,168 @@
+"""Approval cards: from what is stored of a request to what every surface outside shows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from app.core.action import Submission
+from app.core.approval_card import ApprovalCard, Standing, approval_card
+from app.core.card import Card, card_of
+from app.core.errors import NotFound
+from app.core.instant import Instant, to_datetime
+from app.core.request import Choice, Request, Status, Vote
+from app.core.routing import seated
+from app.services.requests import Detail, detail_of
+from app.settings import Settings
+from app.store.audit import AuditRecord
+from app.store.tx import Tx
+
+_SHOWN: Final = 8
+"""Most lines of the timeline on a card."""
+
+_STATES: Final = {
+    Status.EXECUTING: "Approved; running now",
+    Status.SUCCEEDED: "Approved and done",
+    Status.FAILED: "Approved, but it failed",
+    Status.UNKNOWN: "Approved; whether it ran is unknown, somebody must look",
+    Status.EXPIRED: "Expired; it will not run",
+}
+_DAMAGED: Final = Card(
+    "", "This request cannot be shown", "does nothing", (), (), "",
+    "",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Makes approval cards in a unit of work."""
+
+    settings: Settings
+
+    def of(self, tx: Tx, request_id: str) -> ApprovalCard:
+        """Return the card of a request as it stands.
+
+        :raises NotFound: there is no such request.
+        """
+        request = tx.requests.get(request_id)
+        if request is None:
+            message = "there is no such request"
+            raise NotFound(message)
+        detail = detail_of(tx, request, None)
+        names = {person.id: person.name for person in tx.people.all()}
+        return self.card(detail, names, tx.now)
+
+    def card(self, detail: Detail, names: dict[str, str], now: Instant) -> ApprovalCard:
+        """Return the card of a request whose details are at hand."""
+        card = _card(detail.submission, detail.injected)
+        standing = _standing(detail, names, now, self.url(detail.request.id))
+        shown = approval_card(card, standing)
+        return shown if detail.submission is not None else replace(shown, pending=False)
+
+    def url(self, request_id: str) -> str:
+        """Return the address of a request's page."""
+        return f"{self.settings.public_url}/requests/{request_id}"
+
+
+def _card(submission: Submission | None, added: tuple[str, ...]) -> Card:
+    return _DAMAGED if submission is None else card_of(submission, added)
+
+
+def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> Standing:
+    request, verdict = detail.request, detail.verdict
+    risk: dict[str, Any] = verdict.get("risk") or {}
+    return Standing(
+        request_id=request.id,
+        digest=request.digest,
+        version=request.version,
+        status=request.status,
+        state=state_of(request, detail.votes, names),
+        urgency=request.urgency.value,
+        risk=str(risk.get("level", "")),
+        risk_reasons=tuple(map(str, risk.get("reasons", ()))),
+        facts=tuple(_facts(detail)),
+        seats=tuple(_seats(detail, names)),
+        timeline=tuple(_timeline(detail.trail)),
+        pending=request.status is Status.PENDING and now < request.expires_at,
+        reason_required=request.require_reason,
+        url=url,
+    )
+
+
+def state_of(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:
+    """Return where a request stands, in one line."""
+    if request.status is Status.PENDING:
+        count = f"{request.approvals} of {request.quorum} approvals"
+        against = f", {request.denials} against" if request.denials else ""
+        return f"Waiting: {count}{against}"
+    if request.status in (Status.APPROVED, Status.DENIED):
+        word = "Approved" if request.status is Status.APPROVED else "Denied"
+        return f"{word} {_by(request, votes, names)}"
+    if request.status is Status.CANCELLED:
+        return "Withdrawn; it will not run"
+    return _STATES[request.status]
+
+
+def _by(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:
+    kind, _, name = (request.decided_by or "").partition(":")
+    if kind != "person":
+        return "by policy" if kind == "policy" else "since nobody decided in time"
+    wanted = Choice.DENY if request.status is Status.DENIED else Choice.APPROVE
+    said = [vote for vote in votes if vote.ballot.choice is wanted]
+    people = ", ".join(f"{names.get(vote.person_id, '?')} ({vote.ballot.channel})" for vote in said)
+    return f"by {people or names.get(name, '?')}"
+
+
+def _facts(detail: Detail) -> list[tuple[str, str]]:
+    request, policy = detail.request, detail.verdict.get("policy") or {}
+    rule = f"{policy.get('name')} › {detail.verdict.get('rule')}" if policy else "no policy matched"
+    reasons = "; ".join(map(str, detail.verdict.get("reasons", ())))
+    facts = [
+        ("Agent", detail.agent.name if detail.agent else request.agent_id),
+        ("Owner", detail.owner.name if detail.owner else "nobody"),
+        ("Target", request.target_name or ""),
+        ("Rule", rule),
+        ("Why", reasons),
+        ("Warning", "; ".join(map(str, detail.verdict.get("warnings", ())))),
+        ("Asked", moment(request.created_at)),
+        ("Expires", moment(request.expires_at)),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def moment(instant: Instant) -> str:
+    """Return an instant as cards write it."""
+    return to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _seats(detail: Detail, names: dict[str, str]) -> list[str]:
+    request = detail.request
+    if detail.shortage and request.status is Status.PENDING:
+        return [
+            *_named_seats(detail, names),
+            f"Nobody can decide this as things are: {detail.shortage}",
+        ]
+    return _named_seats(detail, names)
+
+
+def _named_seats(detail: Detail, names: dict[str, str]) -> list[str]:
+    seats = detail.request.plan.seats_at(detail.request.stage)
+    taken = seated(seats, detail.seated)
+    lines: list[str] = []
+    for number, seat in enumerate(seats):
+        who = names.get(taken.get(number, ""), "open")
+        lines.append(f"{' or '.join(seat) or 'any approver'}: {who}")
+    return lines
+
+
+def _timeline(trail: Sequence[AuditRecord]) -> list[str]:
+    return [_line(record) for record in trail[-_SHOWN:]]
+
+
+def _line(record: AuditRecord) -> str:
+    what = record.event.removeprefix("request.")
+    channel = record.details.get("channel")
+    where = f" in {channel}" if channel else ""
+    said = record.details.get("comment") or record.details.get("note")
+    words = f": {json.dumps(said, ensure_ascii=False)}" if said else ""
+    return f"{moment(record.at)} {what} by {record.actor_name or record.actor}{where}{words}"

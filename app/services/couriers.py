@@ -1,0 +1,148 @@
+"""Couriers: carry what is due through its channel, and write down what came of it."""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from app.core.approval_card import ApprovalCard
+from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, retry_at
+from app.core.instant import Instant
+from app.core.json_types import JsonObject
+from app.core.ports import Announcer, Channel, DeliveryFailed, Digest, Posted
+from app.core.request import Status
+from app.core.strict_json import parse_json
+from app.services.cards import Cards, moment
+from app.services.links import Links
+from app.store.engine import Store
+from app.store.tx import Tx
+
+_UNKNOWN: Final = "this channel is not set up here"
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Couriers:
+    """Carries deliveries; each channel on its own, so that none waits for another."""
+
+    store: Store
+    cards: Cards
+    links: Links
+    channels: Mapping[str, Channel]
+    announcer: Announcer | None = None
+
+    async def next_at(self, channel: str) -> Instant | None:
+        """Return when the next delivery of a channel is due."""
+        return await self.store.read(lambda tx: tx.deliveries.next_at(channel))
+
+    async def claim(self, channel: str, most: int) -> list[Delivery]:
+        """Take up to ``most`` due deliveries of a channel under a lease."""
+        return await self.store.write(lambda tx: tx.deliveries.claim(channel, most, LEASE))
+
+    async def carry(self, delivery: Delivery) -> None:
+        """Carry one claimed delivery, and write what came of it."""
+        began = time.monotonic()
+        try:
+            shown, posted = await self._send(delivery)
+        except DeliveryFailed as failure:
+            await self._failed(delivery, failure, _millis(began))
+        except Exception as error:
+            log.exception("delivery_failed", delivery=delivery.id, channel=delivery.channel)
+            failure = DeliveryFailed(f"{type(error).__name__} in our own code")
+            await self._failed(delivery, failure, _millis(began))
+        else:
+            await self._taken(delivery, shown, posted, _millis(began))
+
+    async def _send(self, delivery: Delivery) -> tuple[int, Posted | None]:
+        """Return the version that is shown now, and the message; None when none was needed."""
+        if delivery.kind is DeliveryKind.EVENT:
+            return delivery.wanted, await self._announce(delivery)
+        channel = self.channels.get(delivery.channel)
+        if channel is None:
+            raise DeliveryFailed(_UNKNOWN, permanent=True)
+        if delivery.kind is DeliveryKind.DIGEST:
+            digest = await self.store.read(lambda tx: self._digest(tx, delivery))
+            return delivery.wanted, await channel.digest(digest, delivery.recipient)
+        return await self._show(delivery, channel)
+
+    async def _announce(self, delivery: Delivery) -> Posted:
+        if self.announcer is None:
+            raise DeliveryFailed(_UNKNOWN, permanent=True)
+        return await self.announcer.announce(delivery)
+
+    async def _show(self, delivery: Delivery, channel: Channel) -> tuple[int, Posted | None]:
+        card = await self._card(delivery, channel)
+        if delivery.reference:
+            reference = _reference(delivery)
+            return card.version, await channel.refresh(card, delivery.recipient, reference)
+        if not card.pending:
+            return card.version, None
+        return card.version, await channel.deliver(card, delivery.recipient)
+
+    async def _card(self, delivery: Delivery, channel: Channel) -> ApprovalCard:
+        if not (channel.wants_link and delivery.person_id):
+            return await self.store.read(lambda tx: self._plain(tx, delivery))
+        return await self.store.write(lambda tx: self._linked(tx, delivery))
+
+    def _plain(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
+        return replace(self.cards.of(tx, delivery.request_id or ""), token=delivery.token)
+
+    def _linked(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
+        """Return the card with a link made for the one person who gets it."""
+        card = self._plain(tx, delivery)
+        request = tx.requests.get(card.request_id)
+        if request is None or not card.pending or delivery.person_id is None:
+            return card
+        link = self.links.mint(tx, request, delivery.person_id, delivery.id, delivery.channel)
+        return replace(card, link=link)
+
+    def _digest(self, tx: Tx, delivery: Delivery) -> Digest:
+        lines: list[str] = []
+        for name in delivery.body.split(","):
+            request = tx.requests.get(name)
+            if request is not None and request.status is Status.PENDING:
+                card = self.cards.of(tx, name)
+                lines.append(f"{card.headline}: expires {moment(request.expires_at)}")
+        title = f"{len(lines)} requests wait for a decision"
+        return Digest(title, tuple(lines), f"{self.cards.settings.public_url}/")
+
+    # --- what came of it ---
+
+    async def _taken(
+        self, delivery: Delivery, shown: int, posted: Posted | None, millis: int
+    ) -> None:
+        await self.store.write(lambda tx: _taken(tx, delivery, shown, posted, millis))
+
+    async def _failed(self, delivery: Delivery, failure: DeliveryFailed, millis: int) -> None:
+        jitter = random.random()  # noqa: S311 - spreads retries, decides nothing
+        await self.store.write(lambda tx: _failed(tx, delivery, failure, millis, jitter))
+
+
+def _taken(tx: Tx, delivery: Delivery, shown: int, posted: Posted | None, millis: int) -> None:
+    if posted is None:
+        tx.deliveries.skip(delivery, "decided before it was shown")
+        return
+    tx.deliveries.taken(delivery, shown, posted.reference, posted.display, complete=posted.complete)
+    tx.deliveries.log(Attempt(delivery.id, delivery.fence, tx.now, millis, "taken", ""))
+
+
+def _failed(
+    tx: Tx, delivery: Delivery, failure: DeliveryFailed, millis: int, jitter: float
+) -> None:
+    at = None if failure.permanent else retry_at(delivery, tx.now, jitter, failure.retry_after)
+    tx.deliveries.failed(delivery, failure.detail, at)
+    outcome = "dead" if at is None else "retry"
+    attempt = Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
+    tx.deliveries.log(attempt)
+
+
+def _reference(delivery: Delivery) -> JsonObject:
+    found = parse_json(delivery.reference.encode())
+    return found if isinstance(found, dict) else {}
+
+
+def _millis(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

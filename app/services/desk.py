@@ -1,0 +1,167 @@
+"""The desk: what people press in channels becomes ballots. It knows who may; channels do not."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import structlog
+
+from app.core.approval_card import ApprovalCard
+from app.core.audit import NOBODY
+from app.core.ballots import obstacle
+from app.core.errors import AssentryError, AssuranceTooLow, NotFound, NotLinked, NotShownInFull
+from app.core.instant import plus
+from app.core.ports import Account, Said
+from app.core.principals import Person, Role, at_least
+from app.core.request import Ballot, Choice, Request, Status
+from app.core.routing import Assurance
+from app.services.cards import Cards
+from app.services.decisions import cast, counted, rules_of
+from app.services.requests import RequestFilter
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.tx import Tx
+
+T = TypeVar("T")
+
+OFFER_SECONDS: Final = 900
+"""How long a link works by which somebody links an account."""
+
+_INBOX: Final = 20
+_LOOKED_AT: Final = 200
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Takes ballots from channels; the port of the same name."""
+
+    store: Store
+    cards: Cards
+    settings: Settings
+
+    async def cast(self, account: Account, token: str, choice: Choice, comment: str = "") -> Said:
+        """Count a ballot on the card with this token.
+
+        :raises NotLinked: the account belongs to nobody here; ``extra["url"]`` links it.
+        :raises NotFound: there is no such card in this channel.
+        :raises NotShownInFull: the message did not show all that would run.
+        """
+        try:
+            done = await self.store.write(
+                lambda tx: self._cast(tx, account, token, choice, comment), order=token
+            )
+        except NotLinked as error:
+            await self._refused(account, error)
+            raise await self._offer(account, error) from None
+        except AssentryError as error:
+            await self._refused(account, error)
+            raise
+        if isinstance(done, AssuranceTooLow):
+            raise done
+        return done
+
+    def _cast(
+        self, tx: Tx, account: Account, token: str, choice: Choice, comment: str
+    ) -> Said | AssuranceTooLow:
+        person = _person(tx, account)
+        delivery = tx.deliveries.by_token(token)
+        request = _request(tx, delivery.request_id if delivery else None)
+        if delivery is None or delivery.channel != account.channel:
+            message = "there is no such card here"
+            raise NotFound(message)
+        if choice is Choice.APPROVE and not delivery.complete:
+            raise NotShownInFull
+        ballot = Ballot(choice, request.digest, comment, account.channel, Assurance.CHAT,
+                        delivery.display)  # fmt: skip
+        done = cast(tx, person.actor, person.id, request.id, ballot)
+        if isinstance(done, AssuranceTooLow):
+            return done
+        card = replace(self.cards.of(tx, request.id), token=token)
+        return Said(counted(done, choice), card)
+
+    async def card(self, account: Account, token: str) -> ApprovalCard:
+        """Return the card with this token as it stands now."""
+        return await self._read(account, lambda tx: self._card(tx, account, token))
+
+    def _card(self, tx: Tx, account: Account, token: str) -> ApprovalCard:
+        _person(tx, account)
+        delivery = tx.deliveries.by_token(token)
+        if delivery is None or delivery.channel != account.channel:
+            message = "there is no such card here"
+            raise NotFound(message)
+        return replace(self.cards.of(tx, delivery.request_id or ""), token=token)
+
+    async def show(self, account: Account, request_id: str) -> ApprovalCard:
+        """Return the card of a request, to be read, not to be decided on."""
+        return await self._read(account, lambda tx: self._show(tx, account, request_id))
+
+    def _show(self, tx: Tx, account: Account, request_id: str) -> ApprovalCard:
+        _person(tx, account)
+        return self.cards.of(tx, request_id)
+
+    async def inbox(self, account: Account) -> tuple[ApprovalCard, ...]:
+        """Return the cards of what waits for this person, newest first."""
+        return await self._read(account, lambda tx: self._inbox(tx, account))
+
+    def _inbox(self, tx: Tx, account: Account) -> tuple[ApprovalCard, ...]:
+        person = _person(tx, account)
+        wanted = RequestFilter(statuses=(Status.PENDING,))
+        mine: list[ApprovalCard] = []
+        for request in tx.requests.find(wanted, _LOOKED_AT):
+            voter = tx.groups.voter(person, request.action)
+            if obstacle(request, voter, rules_of(tx, request)) is None:
+                mine.append(self.cards.of(tx, request.id))
+            if len(mine) == _INBOX:
+                break
+        return tuple(mine)
+
+    async def _read(self, account: Account, work: Callable[[Tx], T]) -> T:
+        try:
+            return await self.store.read(work)
+        except NotLinked as error:
+            raise await self._offer(account, error) from None
+
+    # --- who is not known ---
+
+    async def _offer(self, account: Account, error: NotLinked) -> NotLinked:
+        """Return the refusal with a one-time link to a page where the account can be linked."""
+        secret = secrets.token_urlsafe(24)
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        await self.store.write(
+            lambda tx: tx.groups.add_offer(
+                digest, account.channel, account.id, account.name[:100],
+                plus(tx.now, OFFER_SECONDS),
+            )
+        )  # fmt: skip
+        url = f"{self.settings.public_url}/account/link/{secret}"
+        return NotLinked(error.detail, extra={"url": url})
+
+    async def _refused(self, account: Account, error: AssentryError) -> None:
+        """Record who was refused, and why (T17)."""
+        details = {"channel": account.channel, "account": account.id, "code": error.code}
+        subject = f"identity:{account.channel}:{account.id}"
+        try:
+            await self.store.write(
+                lambda tx: tx.note("ballot.refused", NOBODY, subject, dict(details))
+            )
+        except AssentryError as failure:
+            log.warning("refusal_not_recorded", error=failure.code)
+
+
+def _person(tx: Tx, account: Account) -> Person:
+    identity = tx.groups.owner_of(account.channel, account.id)
+    person = None if identity is None else tx.people.hold(identity.person_id)
+    if person is None or not person.active or not at_least(person.role, Role.VIEWER):
+        raise NotLinked
+    return person
+
+
+def _request(tx: Tx, request_id: str | None) -> Request:
+    request = tx.requests.get(request_id or "")
+    if request is None:
+        message = "there is no such card here"
+        raise NotFound(message)
+    return request

@@ -1,0 +1,126 @@
+"""One-click links: made when a message for one person goes out, good for one decision."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from app.core.errors import AssuranceTooLow, LinkUsed, NotFound
+from app.core.instant import plus
+from app.core.ports import LinkSigner, LinkView, Said
+from app.core.principals import Person
+from app.core.request import Ballot, Choice, Request
+from app.core.routing import Assurance
+from app.services.cards import Cards
+from app.services.decisions import cast, counted
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.links import Link
+from app.store.tx import Tx
+
+LINK_SECONDS: Final = 86_400
+"""Longest life of a link; it never outlives its request."""
+
+_RISKY: Final = ("high", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Makes links and takes the votes that are cast through them."""
+
+    store: Store
+    cards: Cards
+    settings: Settings
+    signer: LinkSigner
+    form_key: bytes
+
+    def mint(self, tx: Tx, request: Request, person_id: str, delivery_id: str, channel: str) -> str:
+        """Return the address of a new link; an earlier one of the same delivery ends."""
+        secret = secrets.token_urlsafe(24)
+        until = min(request.expires_at, plus(tx.now, LINK_SECONDS))
+        link = Link(
+            sha256=_sha(secret), request_id=request.id, digest=request.digest,
+            person_id=person_id, channel=channel, delivery_id=delivery_id, created_at=tx.now,
+            expires_at=until,
+        )  # fmt: skip
+        tx.links.put(link)
+        return f"{self.settings.public_url}/l/{self.signer.sign(secret)}"
+
+    async def view(self, link_id: str) -> LinkView:
+        """Return what the page of a link shows; changes nothing.
+
+        :raises NotFound: there is no such link.
+        :raises LinkUsed: it was used, or its time is over.
+        """
+        return await self.store.read(lambda tx: self._view(tx, link_id))
+
+    def _view(self, tx: Tx, link_id: str) -> LinkView:
+        link, person, request = _live(tx, link_id)
+        card = self.cards.of(tx, request.id)
+        why = _sign_in(request)
+        open_ = card.pending and not why
+        return LinkView(card, person.name, why, self._form(link) if open_ else "")
+
+    async def cast(self, link_id: str, form: str, choice: Choice, comment: str) -> Said:
+        """Count a ballot cast on the page of a link, once.
+
+        :raises LinkUsed: it was used, or its time is over.
+        :raises AssuranceTooLow: the policy or the risk asks for a sign-in.
+        """
+        done = await self.store.write(
+            lambda tx: self._cast(tx, link_id, form, choice, comment), order=link_id
+        )
+        if isinstance(done, AssuranceTooLow):
+            raise done
+        return done
+
+    def _cast(
+        self, tx: Tx, link_id: str, form: str, choice: Choice, comment: str
+    ) -> Said | AssuranceTooLow:
+        link, person, request = _live(tx, link_id)
+        if not hmac.compare_digest(self._form(link).encode(), form.encode()):
+            message = "The form is not the one of this page; open the link again."
+            raise LinkUsed(message)
+        if why := _sign_in(request):
+            raise AssuranceTooLow(why)
+        display = self.cards.of(tx, request.id).display
+        ballot = Ballot(choice, link.digest, comment, "link", Assurance.LINK, display)
+        done = cast(tx, person.actor, person.id, request.id, ballot)
+        if isinstance(done, AssuranceTooLow):
+            return done
+        tx.links.use_up(link.sha256)
+        tx.links.end_siblings(request.id, person.id)
+        return Said(counted(done, choice), self.cards.of(tx, request.id))
+
+    def _form(self, link: Link) -> str:
+        """Return the token of the page's form; it is as one-time as the link itself."""
+        return hmac.new(self.form_key, link.sha256.encode(), "sha256").hexdigest()
+
+
+def _live(tx: Tx, link_id: str) -> tuple[Link, Person, Request]:
+    link = tx.links.get(_sha(link_id))
+    if link is None:
+        message = "There is no such link."
+        raise NotFound(message)
+    person = tx.people.get(link.person_id)
+    request = tx.requests.get(link.request_id)
+    over = link.used_at is not None or link.expires_at <= tx.now
+    if over or person is None or request is None or not person.active:
+        raise LinkUsed
+    if request.digest != link.digest:
+        raise LinkUsed
+    return link, person, request
+
+
+def _sign_in(request: Request) -> str:
+    """Return why this request is not decided by a link alone, or an empty text (T12)."""
+    if request.plan.assurance > Assurance.LINK:
+        return "The policy asks you to sign in to decide this."
+    if request.risk_level in _RISKY:
+        return f"The risk is {request.risk_level}: sign in to decide this."
+    return ""
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

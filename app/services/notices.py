@@ -1,0 +1,191 @@
+"""Notices: who is told of a request where, one delivery a recipient; quiet hours and caps."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.clock import Ids
+from app.core.action import Urgency
+from app.core.delivery import Delivery, DeliveryKind, DeliveryState
+from app.core.instant import Instant, plus
+from app.core.people import Identity
+from app.core.preferences import Preference, read_preference
+from app.core.request import Request, Status
+from app.core.routing import SEATS, Notice, Voter
+from app.services.decisions import able
+from app.store.engine import Store
+from app.store.tx import Tx
+
+EMAIL: Final = "email"
+"""The channel whose accounts are people's own addresses, without a link of their own."""
+
+CAP: Final = 20
+"""Most cards that one recipient gets in a minute; the rest comes as one message (T9)."""
+
+_MINUTE: Final = 60
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Where requests are shown whose route says nothing.
+
+    :ivar channels: names of the channels that are set up.
+    :ivar notices: from the settings; without any, everybody who may decide is asked personally.
+    """
+
+    channels: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    def of(self, request: Request) -> tuple[Notice, ...]:
+        """Return where a request at its stage is shown."""
+        asked = request.plan.notices_at(request.stage)
+        if asked or (request.stage and request.plan.notify):
+            return asked or request.plan.notify
+        return self.notices or tuple(Notice(channel) for channel in self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something goes; ``person_id`` is set where that is one person's own account."""
+
+    channel: str
+    recipient: str
+    person_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """Writes deliveries; who carries them is another."""
+
+    store: Store
+    ids: Ids
+    defaults: Defaults
+
+    async def notify(self, request_id: str) -> None:
+        """Ask the people of the present stage, each once."""
+        await self.store.write(lambda tx: self._notify(tx, request_id), order=request_id)
+
+    async def refresh(self, request_id: str) -> None:
+        """Bring every copy of the card to what the request is now."""
+        await self.store.write(lambda tx: _refresh(tx, request_id), order=request_id)
+
+    async def alarm(self, request_id: str) -> None:
+        """Show the copies of a request whose outcome is unknown to the people who decided it."""
+        await self.refresh(request_id)
+
+    def _notify(self, tx: Tx, request_id: str) -> None:
+        request = tx.requests.get(request_id)
+        if request is None or request.status is not Status.PENDING:
+            return
+        known = {(item.channel, item.recipient) for item in tx.deliveries.of_request(request_id)}
+        purpose = "escalated" if request.stage else "asked"
+        tx.deliveries.want(request_id, request.version)
+        for notice in self.defaults.of(request):
+            for recipient, person_id in _recipients(tx, request, notice):
+                at = Address(notice.channel, recipient, person_id)
+                if (at.channel, at.recipient) not in known:
+                    known.add((at.channel, at.recipient))
+                    self._add(tx, request, at, purpose)
+
+    def _add(self, tx: Tx, request: Request, to: Address, purpose: str) -> None:
+        state, at = _when(tx, request, to)
+        made = self._new(tx, DeliveryKind.CARD, to, purpose)
+        card = replace(made, request_id=request.id, wanted=request.version, state=state, run_at=at)
+        tx.deliveries.add(card)
+
+    def _new(self, tx: Tx, kind: DeliveryKind, to: Address, purpose: str) -> Delivery:
+        return Delivery(
+            id=self.ids.new("dlv"), kind=kind, channel=to.channel, recipient=to.recipient,
+            person_id=to.person_id, request_id=None, event_id=None, purpose=purpose,
+            token=secrets.token_urlsafe(16), body="", reference="", display="", complete=False,
+            wanted=1, shown=0, state=DeliveryState.DUE, tries=0, fence=0, run_at=tx.now,
+            lease_until=None, last_error="", created_at=tx.now, updated_at=tx.now,
+            delivered_at=None,
+        )  # fmt: skip
+
+    # --- held ---
+
+    async def release(self) -> int:
+        """Let held cards go whose time has come: one alone, several as one message."""
+        return await self.store.write(self._release)
+
+    def _release(self, tx: Tx) -> int:
+        groups: dict[tuple[str, str], list[Delivery]] = {}
+        for item in tx.deliveries.held(tx.now, _BATCH):
+            groups.setdefault((item.channel, item.recipient), []).append(item)
+        for items in groups.values():
+            open_ones = [item for item in items if _is_open(tx, item)]
+            for item in items:
+                go = len(open_ones) == 1 and item is open_ones[0]
+                tx.deliveries.release(item, DeliveryState.DUE if go else DeliveryState.SKIPPED)
+            if len(open_ones) > 1:
+                tx.deliveries.add(self._digest(tx, open_ones))
+        return len(groups)
+
+    def _digest(self, tx: Tx, items: Sequence[Delivery]) -> Delivery:
+        to = Address(items[0].channel, items[0].recipient, items[0].person_id)
+        names = ",".join(item.request_id or "" for item in items)
+        return replace(self._new(tx, DeliveryKind.DIGEST, to, "digest"), body=names)
+
+
+def _when(tx: Tx, request: Request, to: Address) -> tuple[DeliveryState, Instant]:
+    """Return when a card goes out: now, or after quiet hours or a flood (T9)."""
+    if request.urgency is Urgency.CRITICAL:
+        return DeliveryState.DUE, tx.now
+    preference = _preference(tx, to)
+    quiet = preference.quiet_until(tx.now)
+    if preference.muted:
+        return DeliveryState.SKIPPED, tx.now
+    if quiet is not None:
+        return DeliveryState.HELD, quiet
+    if preference.digest_seconds:
+        return DeliveryState.HELD, plus(tx.now, preference.digest_seconds)
+    if tx.deliveries.recent(to.channel, to.recipient, plus(tx.now, -_MINUTE)) >= CAP:
+        return DeliveryState.HELD, plus(tx.now, _MINUTE)
+    return DeliveryState.DUE, tx.now
+
+
+def _refresh(tx: Tx, request_id: str) -> None:
+    request = tx.requests.get(request_id)
+    if request is not None:
+        tx.deliveries.want(request_id, request.version)
+
+
+def _is_open(tx: Tx, item: Delivery) -> bool:
+    request = tx.requests.get(item.request_id or "")
+    return request is not None and request.status is Status.PENDING
+
+
+def _preference(tx: Tx, to: Address) -> Preference:
+    if to.person_id is None:
+        return Preference()
+    found = tx.groups.preferences([to.person_id])
+    return read_preference(found.get((to.person_id, to.channel), {}))
+
+
+def _recipients(tx: Tx, request: Request, notice: Notice) -> Iterator[tuple[str, str | None]]:
+    """Yield addresses and, where they are one person's own, whose."""
+    for address in notice.to:
+        if address != SEATS:
+            yield address, _owner(tx, notice.channel, address)
+            continue
+        yield from _personal(tx, notice.channel, able(tx, request))
+
+
+def _owner(tx: Tx, channel: str, address: str) -> str | None:
+    if channel == EMAIL:
+        person = tx.people.by_email(address.lower())
+        return None if person is None else person.id
+    identity = tx.groups.owner_of(channel, address)
+    return None if identity is None else identity.person_id
+
+
+def _personal(tx: Tx, channel: str, voters: Sequence[Voter]) -> Iterator[tuple[str, str | None]]:
+    people = [voter.person for voter in voters]
+    if channel == EMAIL:
+        yield from ((person.email, person.id) for person in people)
+        return
+    linked: list[Identity] = tx.groups.identities([person.id for person in people])
+    yield from ((item.account, item.person_id) for item in linked if item.channel == channel)

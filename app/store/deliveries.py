@@ -1,0 +1,274 @@
+"""What is delivered to people and subscribers: one row a message, claimed under a lease."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
+
+from app.core.delivery import Attempt, Delivery, DeliveryKind, DeliveryState
+from app.core.instant import Instant, plus
+from app.core.json_types import JsonObject
+from app.store.sql import Sql, table_of
+from app.store.tables_notices import DeliveryAttemptRow, DeliveryRow
+
+if TYPE_CHECKING:
+    from app.store.tx import Tx
+
+D = table_of(DeliveryRow)
+A = table_of(DeliveryAttemptRow)
+
+_ADD: Final = Sql(insert(D))
+_DUE = (
+    select(D.c.id)
+    .where(D.c.state == "due", D.c.channel == bindparam("channel"), D.c.run_at <= bindparam("now"))
+    .order_by(D.c.run_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM: Final = Sql(
+    update(D)
+    .where(D.c.id.in_(_DUE))
+    .values(
+        run_at=bindparam("lease_until"), lease_until=bindparam("lease_until"),
+        tries=D.c.tries + 1, fence=D.c.fence + 1,
+    )
+    .returning(*D.c)
+)  # fmt: skip
+_NEXT: Final = Sql(
+    select(func.min(D.c.run_at)).where(D.c.state == "due", D.c.channel == bindparam("channel"))
+)
+_ATTEMPT: Final = Sql(insert(A))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many deliveries of a channel stand where, and the last error."""
+
+    channel: str
+    states: dict[str, int]
+    oldest_due: Instant | None
+    last_error: str
+    last_delivered_at: Instant | None
+
+
+class Deliveries:
+    """The deliveries of one transaction."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: "Tx") -> None:
+        """Work inside the given transaction."""
+        self._tx = tx
+
+    def add(self, delivery: Delivery) -> None:
+        """Add a delivery, and wake who carries its channel."""
+        self._tx.defer(_ADD, {name: getattr(delivery, name) for name in Delivery.__slots__})
+        self._tx.changes.append(("delivery", delivery.channel))
+
+    def get(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery, or None."""
+        return self._one(select(D).where(D.c.id == delivery_id))
+
+    def by_token(self, token: str) -> Delivery | None:
+        """Return the delivery whose buttons carry this token, or None."""
+        return self._one(select(D).where(D.c.token == token))
+
+    def _one(self, statement: Any) -> Delivery | None:
+        row = self._tx.query(statement).first()
+        return None if row is None else _delivery(row)
+
+    def of_request(self, request_id: str) -> list[Delivery]:
+        """Return the deliveries about a request, oldest first."""
+        statement = select(D).where(D.c.request_id == request_id).order_by(D.c.id)
+        return [_delivery(row) for row in self._tx.query(statement)]
+
+    def want(self, request_id: str, version: int) -> int:
+        """Ask every card of a request to show a version; return how many there are."""
+        idle = D.c.lease_until.is_(None)
+        changed = self._tx.query(
+            update(D)
+            .where(
+                D.c.request_id == request_id, D.c.kind == DeliveryKind.CARD.value,
+                D.c.wanted < version, D.c.state.in_(("due", "done")),
+            )
+            .values(
+                wanted=version, state=DeliveryState.DUE.value, updated_at=self._tx.now,
+                tries=case((idle, 0), else_=D.c.tries),
+                run_at=case((idle, self._tx.now), else_=D.c.run_at),
+            )
+            .returning(D.c.channel)
+        ).fetchall()  # fmt: skip
+        self._wake({str(row[0]) for row in changed})
+        return len(changed)
+
+    def _wake(self, channels: set[str]) -> None:
+        self._tx.changes.extend(("delivery", channel) for channel in sorted(channels))
+
+    # --- the courier's side ---
+
+    def claim(self, channel: str, most: int, lease_seconds: float) -> list[Delivery]:
+        """Take up to ``most`` due deliveries; each is due again when its lease is over."""
+        now = self._tx.now
+        params = {"channel": channel, "now": now, "most": most,
+                  "lease_until": plus(now, lease_seconds)}  # fmt: skip
+        return [_delivery(row) for row in self._tx.run(_CLAIM, params).fetchall()]
+
+    def next_at(self, channel: str) -> Instant | None:
+        """Return when the next delivery of a channel is due, or None."""
+        row = self._tx.run(_NEXT, {"channel": channel}).fetchone()
+        return None if row is None or row[0] is None else Instant(row[0])
+
+    def taken(
+        self, delivery: Delivery, shown: int, reference: JsonObject, display: str, *, complete: bool
+    ) -> bool:
+        """Write that a message was taken; False when another worker holds it by now.
+
+        When a newer version is wanted meanwhile, it is due again at once.
+        """
+        now, more = self._tx.now, D.c.wanted > shown
+        written = self._tx.query(
+            update(D)
+            .where(D.c.id == delivery.id, D.c.fence == delivery.fence)
+            .values(
+                state=case((more, "due"), else_="done"), run_at=now, lease_until=None, tries=0,
+                shown=shown, reference=json.dumps(reference), display=display, complete=complete,
+                last_error="", updated_at=now, delivered_at=now,
+            )
+        ).rowcount  # fmt: skip
+        self._tx.changes.append(("delivery", delivery.channel))
+        return written == 1
+
+    def failed(self, delivery: Delivery, error: str, run_at: Instant | None) -> None:
+        """Write that a message was not taken: tried again then, or a dead letter."""
+        state = DeliveryState.DEAD if run_at is None else DeliveryState.DUE
+        self._put(delivery, state, run_at or self._tx.now, error)
+
+    def skip(self, delivery: Delivery, why: str) -> None:
+        """Write that a message is not needed any more."""
+        self._put(delivery, DeliveryState.SKIPPED, self._tx.now, why)
+
+    def _put(self, delivery: Delivery, state: DeliveryState, run_at: Instant, error: str) -> None:
+        self._tx.query(
+            update(D)
+            .where(D.c.id == delivery.id, D.c.fence == delivery.fence)
+            .values(
+                state=state.value, run_at=run_at, lease_until=None, last_error=error[:500],
+                updated_at=self._tx.now,
+            )
+        )  # fmt: skip
+        self._tx.changes.append(("delivery", delivery.channel))
+
+    def log(self, attempt: Attempt) -> None:
+        """Keep a try."""
+        self._tx.defer(_ATTEMPT, {name: getattr(attempt, name) for name in Attempt.__slots__})
+
+    def attempts(self, delivery_id: str) -> list[Attempt]:
+        """Return the tries of a delivery, oldest first."""
+        rows = self._tx.query(select(A).where(A.c.delivery_id == delivery_id).order_by(A.c.fence))
+        return [Attempt(*row) for row in rows]
+
+    # --- held, resent, listed ---
+
+    def recent(self, channel: str, recipient: str, since: Instant) -> int:
+        """Return how many cards a recipient got, or is about to, since an instant."""
+        statement = select(func.count()).where(
+            D.c.channel == channel, D.c.recipient == recipient, D.c.kind == "card",
+            D.c.created_at >= since, D.c.state.in_(("due", "done")),
+        )  # fmt: skip
+        return int(self._tx.query(statement).scalar_one())
+
+    def held(self, now: Instant, most: int) -> list[Delivery]:
+        """Return held deliveries whose time has come, by channel and recipient."""
+        statement = (
+            select(D)
+            .where(D.c.state == "held", D.c.run_at <= now)
+            .order_by(D.c.channel, D.c.recipient, D.c.id)
+            .limit(most)
+        )
+        return [_delivery(row) for row in self._tx.query(statement)]
+
+    def release(self, delivery: Delivery, state: DeliveryState) -> None:
+        """Let a held delivery go, or put it aside."""
+        self._tx.query(
+            update(D)
+            .where(D.c.id == delivery.id, D.c.state == "held")
+            .values(state=state.value, run_at=self._tx.now, updated_at=self._tx.now)
+        )
+        self._wake({delivery.channel})
+
+    def resend(self, ids: Sequence[str]) -> int:
+        """Make dead, done or skipped deliveries due again, as if they were new."""
+        now = self._tx.now
+        rows = self._tx.query(
+            update(D)
+            .where(D.c.id.in_(ids), D.c.lease_until.is_(None), D.c.state != "due")
+            .values(state="due", run_at=now, tries=0, created_at=now, updated_at=now,
+                    last_error="")
+            .returning(D.c.channel)
+        ).fetchall()  # fmt: skip
+        self._wake({str(row[0]) for row in rows})
+        return len(rows)
+
+    def find(
+        self,
+        *,
+        channel: str | None = None,
+        recipient: str | None = None,
+        state: DeliveryState | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Delivery]:
+        """Return deliveries, newest first."""
+        statement = select(D).order_by(D.c.id.desc()).limit(limit)
+        exact = ((D.c.channel, channel), (D.c.recipient, recipient), (D.c.state, state))
+        for column, value in exact:
+            if value is not None:
+                statement = statement.where(column == value)
+        if before is not None:
+            statement = statement.where(D.c.id < before)
+        return [_delivery(row) for row in self._tx.query(statement)]
+
+    def counted(self) -> list[Counted]:
+        """Return how each channel does."""
+        states: dict[str, dict[str, int]] = {}
+        oldest: dict[str, Instant] = {}
+        latest: dict[str, Instant] = {}
+        rows = self._tx.query(
+            select(D.c.channel, D.c.state, func.count(), func.min(D.c.created_at),
+                   func.max(D.c.delivered_at)).group_by(D.c.channel, D.c.state)
+        )  # fmt: skip
+        for channel, state, count, first, last in rows:
+            states.setdefault(channel, {})[state] = int(count)
+            if state == "due":
+                oldest[channel] = Instant(first)
+            if last is not None:
+                latest[channel] = Instant(max(last, latest.get(channel, 0)))
+        return [
+            Counted(name, found, oldest.get(name), self._last_error(name), latest.get(name))
+            for name, found in sorted(states.items())
+        ]
+
+    def _last_error(self, channel: str) -> str:
+        statement = (
+            select(D.c.last_error)
+            .where(D.c.channel == channel, D.c.last_error != "", D.c.state.in_(("due", "dead")))
+            .order_by(D.c.updated_at.desc())
+            .limit(1)
+        )
+        return str(self._tx.query(statement).scalar() or "")
+
+    def forget(self, before: Instant) -> None:
+        """Remove what was settled, and the tries logged, before an instant."""
+        settled = D.c.state.in_(("done", "skipped", "dead"))
+        self._tx.query(delete(A).where(A.c.at < before))
+        self._tx.query(delete(D).where(settled, D.c.updated_at < before))
+
+
+def _delivery(row: Sequence[Any]) -> Delivery:
+    values = list(row)
+    values[1] = DeliveryKind(values[1])
+    values[12] = bool(values[12])
+    values[15] = DeliveryState(values[15])
+    return Delivery(*values)

@@ -1,0 +1,1 @@
+"""One-click links: GET shows the card, POST votes. Imports core, Starlette and itsdangerous."""
