@@ -88,8 +88,12 @@ class Settings(BaseSettings):
         description="Seconds that a worker's lease outlasts the time limit of its call.",
     )  # fmt: skip
     worker_concurrency: int = Field(
-        default=16, ge=1, le=256, description="Actions that one worker carries out at a time."
+        default=32, ge=1, le=256, description="Actions that one worker carries out at a time."
     )
+    agent_concurrency: int = Field(
+        default=8, ge=1, le=256,
+        description="Actions of one agent that are carried out at a time, over all workers.",
+    )  # fmt: skip
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=64 * 1_048_576,
         description="Largest body that the API takes, in bytes.",

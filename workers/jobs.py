@@ -1,16 +1,16 @@
 """The jobs of transitions as a source of work: claimed, handled, acknowledged or put back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from app.core.instant import Instant
-from app.core.jobs import MAX_TRIES
+from app.core.jobs import MAX_TRIES, Postponed
 from app.store.engine import Store
 from app.store.jobs import ClaimedJob
-from app.store.tx import Change
+from app.store.tx import Change, Tx
 from workers.handlers import HANDLERS, Handling
 from workers.loop import named
 
@@ -44,22 +44,23 @@ class JobSource:
         """Handle one job."""
         try:
             await HANDLERS[item.kind](self.services, item.request_id)
+        except Postponed as later:
+            seconds = later.seconds
+            await self._report(item, lambda tx: tx.jobs.postpone(item, seconds))
         except Exception as error:
             log.exception(
                 "job_failed", kind=item.kind.value, request_id=item.request_id, tries=item.tries,
                 dead=item.tries >= MAX_TRIES,
             )  # fmt: skip
-            await self._settle(item, named(error))
+            text = named(error)
+            await self._report(item, lambda tx: tx.jobs.retry(item, text))
         else:
-            await self._settle(item, None)
+            await self._report(item, lambda tx: tx.jobs.done(item))
 
-    async def _settle(self, job: ClaimedJob, error: str | None) -> None:
+    async def _report(self, job: ClaimedJob, write: Callable[[Tx], object]) -> None:
         """Acknowledge a job, or put it back; when neither can be written its lease ends."""
         try:
-            if error is None:
-                await self.store.write(lambda tx: tx.jobs.done(job))
-            else:
-                await self.store.write(lambda tx: tx.jobs.retry(job, error))
+            await self.store.write(write)
         except Exception as problem:  # noqa: BLE001 - the loop outlives its database
             log.warning(
                 "job_not_acknowledged", kind=job.kind.value, request_id=job.request_id,

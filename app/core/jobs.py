@@ -26,6 +26,18 @@ class Job:
     run_at: Instant
 
 
+class Postponed(Exception):
+    """The work is not to be done yet, and that is no failure of it.
+
+    :ivar seconds: after which to look again.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Say when to look again."""
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 MAX_TRIES: Final = 8
 """Tries of a job before it is dead."""
 

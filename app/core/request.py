@@ -106,6 +106,11 @@ class Request:
         return thaw(self.route, self.quorum)
 
     @property
+    def plan_is_special(self) -> bool:
+        """Whether it asks for more than one vote of anybody."""
+        return bool(self.route) or self.quorum > 1
+
+    @property
     def risk_level(self) -> str:
         """The level of the assessed risk, or an empty text where nothing was declared."""
         risk = json.loads(self.verdict).get("risk") or {}

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from app.core import events as ev
 from app.core.audit import Actor
 from app.core.ballots import Rules, check_ballot, filled, obstacle
-from app.core.errors import AssuranceTooLow, Forbidden, InvalidField, NotFound
+from app.core.errors import AssuranceTooLow, Forbidden, InvalidField, InvalidKey, NotFound
 from app.core.json_types import JsonObject
 from app.core.lifecycle import step
+from app.core.policy_route import Route
 from app.core.principals import Caller, Person, Role, Scope, at_least
 from app.core.request import Ballot, Choice, Request, Status, Vote
-from app.core.routing import Voter, shortage
+from app.core.routing import Voter, seated, shortage
 from app.services.access import require
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -40,9 +41,12 @@ class Decisions:
         :raises AssuranceTooLow: the policy asks for a stronger proof; it was kept as a comment.
         """
         person = _human(caller)
-        counted = await self.store.write(
-            lambda tx: cast(tx, caller.actor, person.id, request_id, ballot), order=request_id
-        )
+
+        def work(tx: Tx) -> Request | AssuranceTooLow:
+            _check_key(tx, caller)
+            return cast(tx, caller.actor, person.id, request_id, ballot)
+
+        counted = await self.store.write(work, order=request_id)
         if isinstance(counted, AssuranceTooLow):
             raise counted
         return counted
@@ -89,6 +93,14 @@ def _human(caller: Caller) -> Person:
         message = "only a person decides"
         raise Forbidden(message)
     return caller.person
+
+
+def _check_key(tx: Tx, caller: Caller) -> None:
+    """Refuse a key that another process revoked since this one saw it."""
+    if caller.key is None:
+        return
+    if not tx.agents.key_stands(caller.key.id):
+        raise InvalidKey
 
 
 def _check_note(note: str) -> None:
@@ -159,6 +171,19 @@ def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
     if request.status is not Status.PENDING:
         return 0  # the step refuses it and says why
     return filled(request, voter, _earlier(tx, request), rules)
+
+
+def satisfied(tx: Tx, request: Request, route: Route) -> bool:
+    """Whether the approvals of a request are enough for the route that it would have today."""
+    if (route.frozen, route.quorum) == (request.route, request.quorum):
+        return True
+    said = [
+        (vote, voter)
+        for vote, voter in _earlier(tx, request)
+        if vote.ballot.choice is Choice.APPROVE and vote.ballot.assurance >= route.plan.assurance
+    ]
+    seats = route.plan.seats_at(min(request.stage, len(route.plan.steps)))
+    return len(seated(seats, [voter for _, voter in said])) >= route.quorum
 
 
 def _earlier(tx: Tx, request: Request) -> list[tuple[Vote, Voter]]:

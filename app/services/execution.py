@@ -24,13 +24,15 @@ from app.core.execution import (
     verify_target,
 )
 from app.core.instant import Instant, plus
+from app.core.jobs import Postponed
 from app.core.lifecycle import step
 from app.core.outcome import Ambiguous, HttpResult, Injection, NotStarted, Outcome
-from app.core.pipeline import evaluate
+from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.decisions import satisfied
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -42,6 +44,7 @@ from app.store.tx import Tx
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
+_BUSY: Final = Postponed(0.5)
 log = structlog.get_logger()
 
 
@@ -71,18 +74,22 @@ class Execution:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
         await self.policies.refresh()
         claimed = await self.store.write(lambda tx: self._claim(tx, request_id), order=request_id)
+        if isinstance(claimed, Postponed):
+            raise claimed
         if claimed is not None:
             await self._carry_out(claimed)
 
     # --- claim ---
 
-    def _claim(self, tx: Tx, request_id: str) -> Claimed | None:
+    def _claim(self, tx: Tx, request_id: str) -> Claimed | Postponed | None:
         """Take the request under a lease, or refuse it for good, in one transaction."""
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
         if request.kind is Kind.PLAIN:
             return None
+        if tx.requests.executing(request.agent_id) >= self.settings.agent_concurrency:
+            return _BUSY
         try:
             submission, target = self._verify(tx, request)
         except Refusal as refusal:
@@ -107,17 +114,21 @@ class Execution:
         plan_of(submission, target)
         if agent is not None:
             facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
-            self._verify_policy(request, evaluate(self.policies.snapshot, facts).effect)
+            self._verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
         return submission, target
 
-    def _verify_policy(self, request: Request, effect: Effect) -> None:
+    def _verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
         """Refuse what the policies of today would not let through (T40)."""
-        if f'"revision":{self.policies.snapshot.revision},' in request.verdict:
+        if f'"revision":{self.policies.snapshot.revision}' in request.verdict:
             return
-        if effect is Effect.DENY:
+        if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
-        if effect is Effect.REVIEW and request.effect is Effect.ALLOW:
+        if verdict.effect is not Effect.REVIEW:
+            return
+        if request.effect is Effect.ALLOW:
             raise Refusal("policy_reviews", "A policy made since then wants a person to decide.")
+        if not satisfied(tx, request, verdict.route):
+            raise Refusal("policy_asks_more", "A policy made since then asks for other approvals.")
 
     # --- run ---
 

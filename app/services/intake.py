@@ -15,6 +15,7 @@ from app.core.errors import (
     Forbidden,
     IdempotencyMismatch,
     InvalidField,
+    InvalidKey,
     NotFound,
     TooManyOpenRequests,
 )
@@ -22,7 +23,7 @@ from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
 from app.core.pipeline import Verdict, evaluate
-from app.core.policy import DEFAULT_ROUTE, Effect
+from app.core.policy import Effect
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.services.access import require
@@ -84,26 +85,64 @@ class Intake:
         require(caller, Scope.REQUEST_CREATE)
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
-        now = self.clock.now()
-        counters = await self._counters(agent)
-        facts = facts_of(submission, agent, now, remote_ip, counters)
-        policies = self.policies.snapshot
-        verdict = evaluate(policies, facts)
-        request = self._request(submission, agent, key, asked, verdict, now)
-        if verdict.effect is Effect.REVIEW and verdict.route != DEFAULT_ROUTE:
-            request = await self._warned(request)
-        transition = open_request(request, caller.actor, now)
+        if self.policies.snapshot.uses_counters:
+            return await self.store.write(
+                lambda tx: self._counting(tx, caller, submission, asked, remote_ip), order=agent.id
+            )
+        made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
         return await self.store.write(
-            lambda tx: _record(tx, transition, agent, asked), order=asked.supersedes or ""
+            lambda tx: self._record(tx, made, caller, asked), order=asked.supersedes or ""
         )
 
-    async def _warned(self, request: Request) -> Request:
-        """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
-        warning = await self.store.read(lambda tx: shortage_of(tx, request))
-        if not warning:
-            return request
-        verdict = {**json.loads(request.verdict), "warnings": [warning]}
-        return evolve(request, {"verdict": canonical(verdict).decode()})
+    def _counting(
+        self, tx: Tx, caller: Caller, submission: Submission, asked: Asked, remote_ip: str | None
+    ) -> Request:
+        """Judge within the transaction: what counts must not be counted twice (LIM-2)."""
+        tx.agents.lock(submission.agent_id)
+        counters = tx.requests.counters(submission.agent_id)
+        made = self._judge(caller, submission, asked, remote_ip, counters)
+        return self._record(tx, made, caller, asked)
+
+    def _judge(
+        self,
+        caller: Caller,
+        submission: Submission,
+        asked: Asked,
+        remote_ip: str | None,
+        counters: dict[str, int],
+    ) -> Request:
+        """Return the request that the policies make of a submission."""
+        agent, key = _asker(caller)
+        now = self.clock.now()
+        facts = facts_of(submission, agent, now, remote_ip, counters)
+        verdict = evaluate(self.policies.snapshot, facts)
+        return self._request(submission, agent, key, asked, verdict, now)
+
+    def _record(self, tx: Tx, request: Request, caller: Caller, asked: Asked) -> Request:
+        """Write a request, unless it was made before: by its Idempotency-Key, or identical.
+
+        An identical one that is still pending takes this one in, so that nobody is asked twice
+        (REQ-7).
+        """
+        agent = _present(tx, caller)
+        review = request.effect is Effect.REVIEW
+        same = _identical(tx, request) if review and asked.supersedes is None else None
+        made, token = same or request, asked.idempotency_key
+        if token is not None and not tx.requests.remember(
+            agent.id, token, asked.fingerprint, made.id
+        ):
+            return _repeated(tx, agent, token, asked.fingerprint)
+        if same is not None:
+            tx.note("request.attached", caller.actor, f"request:{same.id}", {}, same.id)
+            return same
+        if review and agent.open_limit:
+            _check_cap(tx, agent)
+        if review and request.plan_is_special:
+            request = _warned(tx, request)
+        transition = open_request(request, caller.actor, request.created_at)
+        if asked.supersedes is not None:
+            _supersede(tx, transition, asked.supersedes)
+        return tx.record(transition)
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         _check_words(asked)
@@ -136,11 +175,6 @@ class Intake:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
         return BoundTarget(target.id, target.name, target.base_url, target.revision)
-
-    async def _counters(self, agent: Agent) -> dict[str, int]:
-        if not self.policies.snapshot.uses_counters:
-            return _NO_COUNTERS
-        return await self.store.read(lambda tx: tx.requests.counters(agent.id))
 
     def _request(
         self,
@@ -232,28 +266,26 @@ def _verdict_text(verdict: Verdict, revision: int) -> str:
     ).decode()
 
 
-def _record(tx: Tx, transition: Transition, agent: Agent, asked: Asked) -> Request:
-    """Write the request, unless it was made before: by its Idempotency-Key, or as an identical one.
+def _present(tx: Tx, caller: Caller) -> Agent:
+    """Return the agent as it is now: another process may have stopped it, or its key."""
+    agent = tx.agents.get(caller.agent.id if caller.agent else "")
+    if agent is None or caller.key is None or not tx.agents.key_stands(caller.key.id):
+        raise InvalidKey
+    if agent.frozen:
+        raise AgentFrozen
+    return agent
 
-    An identical one that is still pending takes this one in, so that nobody is asked twice (REQ-7).
-    """
-    same = _identical(tx, transition.after) if asked.supersedes is None else None
-    made, token = same or transition.after, asked.idempotency_key
-    if token is not None and not tx.requests.remember(agent.id, token, asked.fingerprint, made.id):
-        return _repeated(tx, agent, token, asked.fingerprint)
-    if same is not None:
-        tx.note("request.attached", transition.audit.actor, f"request:{same.id}", {}, same.id)
-        return same
-    if transition.after.status is Status.PENDING and agent.open_limit:
-        _check_cap(tx, agent)
-    if asked.supersedes is not None:
-        _supersede(tx, transition, asked.supersedes)
-    return tx.record(transition)
+
+def _warned(tx: Tx, request: Request) -> Request:
+    """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
+    warning = shortage_of(tx, request)
+    if not warning:
+        return request
+    verdict = {**json.loads(request.verdict), "warnings": [warning]}
+    return evolve(request, {"verdict": canonical(verdict).decode()})
 
 
 def _identical(tx: Tx, request: Request) -> Request | None:
-    if request.status is not Status.PENDING:
-        return None
     return tx.requests.identical(request.agent_id, request.digest, tx.now)
 
 

@@ -10,6 +10,7 @@ from app.clock import Ids, SystemClock
 from app.core.audit import NOBODY, Actor
 from app.core.errors import (
     BadCredentials,
+    Forbidden,
     InvalidField,
     LastAdministrator,
     NameTaken,
@@ -19,10 +20,11 @@ from app.core.errors import (
 )
 from app.core.instant import plus
 from app.core.json_types import JsonValue
-from app.core.principals import Caller, Person, Role, Scope, Session
+from app.core.principals import ROLE_SCOPES, Caller, Person, Role, Scope, Session
 from app.services.access import require
 from app.services.decisions import OWNER_MAY_DECIDE
 from app.services.passwords import check_strength, hash_password, matches, turn
+from app.services.setup import add_first, issue, set_owner, set_up, setup_token
 from app.services.throttling import account_subject, address_subject, admit
 from app.settings import Settings
 from app.store.engine import Store
@@ -30,10 +32,6 @@ from app.store.tx import Tx
 
 EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 """What is taken for an e-mail address."""
-
-SETUP_TOKEN: Final = "setup_token"  # noqa: S105 - the name of a setting
-SET_UP: Final = "set_up"
-"""Name of the setting that says for good who set the installation up."""
 
 _MAX_NAME: Final = 100
 
@@ -59,7 +57,7 @@ class People:
         Only its SHA-256 is kept, and it replaces one that was issued before.
         """
         token = secrets.token_urlsafe(32)
-        issued = await self.store.write(lambda tx: _issue(tx, _sha(token)))
+        issued = await self.store.write(lambda tx: issue(tx, _sha(token)))
         return token if issued else None
 
     async def set_up(
@@ -71,13 +69,13 @@ class People:
         :returns: the person and the session's token.
         :raises SetupClosed: somebody exists, or the token is not the one that was printed.
         """
-        expected = await self.store.read(_setup_token)
+        expected = await self.store.read(setup_token)
         if not secrets.compare_digest(expected, _sha(token)):
             raise SetupClosed
         person = await self._new_person(name, email, Role.ADMIN, password)
         session, secret = self._session(person, "", "set-up")
         await self.store.write(
-            lambda tx: _set_up(tx, _sha(token), person, session, works_alone=works_alone)
+            lambda tx: set_up(tx, _sha(token), person, session, works_alone=works_alone)
         )
         return person, secret
 
@@ -87,7 +85,7 @@ class People:
         :raises SetupClosed: somebody exists.
         """
         person = await self._new_person(name, email, Role.ADMIN, password)
-        return await self.store.write(lambda tx: _add_first(tx, person))
+        return await self.store.write(lambda tx: add_first(tx, person))
 
     # --- sign-in ---
 
@@ -148,7 +146,7 @@ class People:
 
     async def revoke_sessions(self, caller: Caller, person_id: str) -> int:
         """End all sessions of a person: one's own, or anybody's for an administrator."""
-        if caller.person is None or caller.person.id != person_id:
+        if caller.session is None or caller.session.person_id != person_id:
             require(caller, Scope.ADMIN)
         return await self.store.write(lambda tx: _revoke_sessions(tx, caller.actor, person_id))
 
@@ -160,6 +158,9 @@ class People:
         :raises WeakPassword: the new one is weak.
         """
         person = _self(caller)
+        if caller.session is None:
+            message = "a password is changed after signing in, not with a key"
+            raise Forbidden(message)
         check_strength(new, person.email, "/new")
         account = account_subject(person.email)
         with turn():
@@ -183,6 +184,7 @@ class People:
         :raises NameTaken: the address has an account.
         """
         require(caller, Scope.ADMIN)
+        _check_role(caller, role)
         person = await self._new_person(name, email, role, password)
         return await self.store.write(lambda tx: _add(tx, caller.actor, person))
 
@@ -207,6 +209,8 @@ class People:
         }
         if name is not None:
             _check_name(name)
+        if role is not None:
+            _check_role(caller, role)
         return await self.store.write(
             lambda tx: _update(tx, caller.actor, person_id, changes), order=person_id
         )
@@ -233,7 +237,8 @@ class People:
     async def set_owner_may_decide(self, caller: Caller, allowed: bool) -> None:  # noqa: FBT001
         """Let owners decide their own agents' requests, or no longer."""
         require(caller, Scope.ADMIN)
-        await self.store.write(lambda tx: _set_owner(tx, caller.actor, allowed=allowed))
+        require(caller, Scope.REQUEST_DECIDE)
+        await self.store.write(lambda tx: set_owner(tx, caller.actor, allowed=allowed))
 
     async def _new_person(self, name: str, email: str, role: Role, password: str) -> Person:
         email = email.strip().lower()
@@ -258,6 +263,13 @@ def _self(caller: Caller) -> Person:
     return caller.person
 
 
+def _check_role(caller: Caller, role: Role) -> None:
+    """Refuse to make anybody who may more than the caller itself (T23)."""
+    if not ROLE_SCOPES[role] <= caller.scopes:
+        message = f"this key may not do all that the role {role} may"
+        raise Forbidden(message)
+
+
 def _check_name(name: str) -> None:
     if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
         message = f"a name has 1 to {_MAX_NAME} printable characters"
@@ -270,46 +282,6 @@ def _existing(tx: Tx, person_id: str) -> Person:
         message = "there is no such person"
         raise NotFound(message)
     return person
-
-
-def _setup_token(tx: Tx) -> str:
-    token = tx.people.setting(SETUP_TOKEN)
-    if token is None or tx.people.count():
-        raise SetupClosed
-    return token
-
-
-def _issue(tx: Tx, sha256: str) -> bool:
-    if tx.people.count():
-        return False
-    tx.people.put_setting(SETUP_TOKEN, sha256)
-    return True
-
-
-def _set_up(tx: Tx, token: str, person: Person, session: Session, *, works_alone: bool) -> None:
-    if not secrets.compare_digest(_setup_token(tx), token):
-        raise SetupClosed
-    _add_first(tx, person)
-    tx.people.add_session(session)
-    if works_alone:
-        _set_owner(tx, person.actor, allowed=True)
-
-
-def _add_first(tx: Tx, person: Person) -> Person:
-    # The claim holds for good, and of two at once only one gets it.
-    if tx.people.count() or not tx.people.claim_setting(SET_UP, person.id):
-        raise SetupClosed
-    tx.people.add(person)
-    tx.people.drop_setting(SETUP_TOKEN)
-    details: dict[str, JsonValue] = {"email": person.email, "role": person.role}
-    tx.note("installation.set_up", person.actor, f"person:{person.id}", details)
-    return person
-
-
-def _set_owner(tx: Tx, actor: Actor, *, allowed: bool) -> None:
-    tx.people.put_setting(OWNER_MAY_DECIDE, "true" if allowed else "false")
-    details: dict[str, JsonValue] = {"allowed": allowed}
-    tx.note("installation.owner_may_decide", actor, "installation:settings", details)
 
 
 def _failed(tx: Tx, email: str, remote_ip: str) -> None:

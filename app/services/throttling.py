@@ -11,8 +11,8 @@ from app.store.tx import Tx
 FREE_FAILURES: Final = {"account": 5, "address": 20}
 """Failed sign-ins of a kind of subject before each further one must wait."""
 
-MAX_WAIT: Final = 900
-"""Longest wait, in seconds."""
+MAX_WAIT: Final = {"account": 60, "address": 900}
+"""Longest wait in seconds; a short one for accounts, so that nobody is kept out by guessing."""
 
 _IPV6_HOME: Final = 64
 _STEPS: Final = 10
@@ -43,10 +43,11 @@ def admit(tx: Tx, *subjects: str) -> None:
     """
     for subject in subjects:
         failures, last_at = tx.people.failures(subject)
-        over = failures - FREE_FAILURES[subject.partition(":")[0]]
+        kind = subject.partition(":")[0]
+        over = failures - FREE_FAILURES[kind]
         if over < 0:
             continue
-        left = plus(last_at, min(MAX_WAIT, 2 ** min(over, _STEPS))) - tx.now
+        left = plus(last_at, min(MAX_WAIT[kind], 2 ** min(over, _STEPS))) - tx.now
         if left > 0:
             raise TooManySignIns(retry_after=-(-left // SECOND))
     for subject in subjects:

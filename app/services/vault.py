@@ -213,6 +213,8 @@ class Vault:
         tx.vault.put(after)
         if fields is not None:
             tx.vault.put_fields(credential_id, self._seal(after, fields))
+        if after.fields != before.fields:
+            tx.targets.revise(credential_id)
         tx.note("credential.updated", actor, f"credential:{credential_id}", _summary(after))
         return after
 

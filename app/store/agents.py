@@ -24,6 +24,7 @@ M = table_of(RateRow)
 
 _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
+_STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
 _HOLD_KEY = Sql(
     select(K.c.id).where(K.c.id == bindparam("id")),
     suffix={"postgresql": " FOR NO KEY UPDATE"},
@@ -96,6 +97,10 @@ class Agents:
         """Return a key, or None."""
         row = self._tx.query(select(K).where(K.c.id == key_id)).first()
         return None if row is None else _key(row)
+
+    def key_stands(self, key_id: str) -> bool:
+        """Whether there is such a key, and nobody revoked it."""
+        return self._tx.run(_STANDS, {"id": key_id}).fetchone() is not None
 
     def lock_key(self, key_id: str) -> ApiKey | None:
         """Return a key that nobody else changes until this transaction ends, or None."""

@@ -42,6 +42,11 @@ _RETRY: Final = Sql(
     .where(J.c.id == bindparam("b_id"), J.c.tries == bindparam("b_tries"))
     .values(run_at=bindparam("run_at"), dead=bindparam("dead"), last_error=bindparam("last_error"))
 )
+_POSTPONE: Final = Sql(
+    update(J)
+    .where(J.c.id == bindparam("b_id"), J.c.tries == bindparam("b_tries"))
+    .values(run_at=bindparam("run_at"), tries=bindparam("tries"))
+)
 
 
 class ClaimedJob:
@@ -103,6 +108,12 @@ class Jobs:
                 "last_error": error[:500],
             },
         )
+
+    def postpone(self, job: ClaimedJob, seconds: float) -> None:
+        """Put a job back that is not to be done yet; it does not count as a try."""
+        later = plus(self._tx.now, seconds)
+        params = {"b_id": job.id, "b_tries": job.tries, "run_at": later, "tries": job.tries - 1}
+        self._tx.run(_POSTPONE, params)
 
     def next_at(self) -> Instant | None:
         """Return when the next job is due, or None."""

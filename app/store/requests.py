@@ -1,10 +1,9 @@
 """Requests, their votes, attempts, results and idempotency keys."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
@@ -13,6 +12,7 @@ from app.core.instant import Instant, plus
 from app.core.policy import Effect
 from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Assurance
+from app.store.request_filter import RequestFilter, conditions
 from app.store.sql import Sql, table_of
 from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
 
@@ -40,6 +40,9 @@ _PENDING: Final = Sql(
     .where(T.c.agent_id == bindparam("agent_id"), T.c.status == "pending")
     .limit(1)
     .offset(bindparam("most"))
+)
+_EXECUTING: Final = Sql(
+    select(func.count()).where(T.c.agent_id == bindparam("agent_id"), T.c.status == "executing")
 )
 _IDENTICAL: Final = Sql(
     select(T)
@@ -114,26 +117,6 @@ _DUE: Final = {
         .limit(bindparam("most"))
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFilter:
-    """Which requests a list shows; ``None`` means any.
-
-    :ivar created_from: inclusive.
-    :ivar created_to: exclusive.
-    :ivar before: ids smaller than this one (the cursor).
-    """
-
-    agent_id: str | None = None
-    statuses: tuple[Status, ...] = ()
-    action: str | None = None
-    target_id: str | None = None
-    urgency: Urgency | None = None
-    created_from: Instant | None = None
-    created_to: Instant | None = None
-    before: str | None = None
-    after: str | None = None
 
 
 def to_row(request: Request) -> dict[str, object]:
@@ -218,7 +201,7 @@ class Requests:
 
     def find(self, wanted: RequestFilter, limit: int) -> list[Request]:
         """Return a page, newest first (or the next newer ones, when ``after`` is given)."""
-        statement = select(T).where(*_conditions(wanted)).limit(limit)
+        statement = select(T).where(*conditions(wanted)).limit(limit)
         order = T.c.id.asc() if wanted.after else T.c.id.desc()
         rows = self._tx.query(statement.order_by(order))
         found = [from_row(row) for row in rows]
@@ -226,7 +209,7 @@ class Requests:
 
     def find_versions(self, wanted: RequestFilter, limit: int) -> list[tuple[str, int]]:
         """Return (id, version) of a page, in the order of ``find``."""
-        statement = select(T.c.id, T.c.version).where(*_conditions(wanted)).limit(limit)
+        statement = select(T.c.id, T.c.version).where(*conditions(wanted)).limit(limit)
         order = T.c.id.asc() if wanted.after else T.c.id.desc()
         rows = self._tx.query(statement.order_by(order)).all()
         found = [(str(row[0]), int(row[1])) for row in rows]
@@ -250,6 +233,10 @@ class Requests:
         return {
             Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))
         }
+
+    def executing(self, agent_id: str) -> int:
+        """Return how many of an agent's requests are being carried out."""
+        return int(self._tx.run(_EXECUTING, {"agent_id": agent_id}).fetchone()[0])
 
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return the agent's oldest undecided request for exactly the same, or None."""
@@ -369,27 +356,3 @@ class Requests:
     def drop_idempotency(self, before: Instant) -> int:
         """Forget the Idempotency-Keys used before an instant."""
         return self._tx.query(I.delete().where(I.c.created_at < before)).rowcount
-
-
-def _conditions(wanted: RequestFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    exact = {
-        T.c.agent_id: wanted.agent_id,
-        T.c.action: wanted.action,
-        T.c.target_id: wanted.target_id,
-        T.c.urgency: wanted.urgency,
-    }
-    found.extend(column == value for column, value in exact.items() if value is not None)
-    if wanted.statuses:
-        found.append(T.c.status.in_(wanted.statuses))
-    if wanted.created_from is not None:
-        found.append(T.c.id >= f"req_{time_part(wanted.created_from)}")
-        found.append(T.c.created_at >= wanted.created_from)
-    if wanted.created_to is not None:
-        found.append(T.c.id < f"req_{time_part(plus(wanted.created_to, 1))}")
-        found.append(T.c.created_at < wanted.created_to)
-    if wanted.before is not None:
-        found.append(T.c.id < wanted.before)
-    if wanted.after is not None:
-        found.append(T.c.id > wanted.after)
-    return found

@@ -59,6 +59,14 @@ class Targets:
         with unique():
             self._tx.query(insert(T).values(**_row(target)))
 
+    def revise(self, credential_id: str) -> None:
+        """Void what was approved at the targets of a credential, for calls look different now."""
+        self._tx.query(
+            update(T)
+            .where(T.c.credential_id == credential_id)
+            .values(revision=T.c.revision + 1, updated_at=self._tx.now)
+        )
+
     def put(self, target: Target) -> None:
         """Write the changed target, which must be locked.
 

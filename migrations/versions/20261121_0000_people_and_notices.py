@@ -13,6 +13,19 @@ branch_labels = None
 depends_on = None
 
 TERMINAL = "'succeeded', 'failed', 'denied', 'expired', 'cancelled'"
+GUARDS = {
+    "expiry": "NEW.expires_at <> OLD.expires_at",
+    "grant": "OLD.valid_until IS NOT NULL AND NEW.valid_until <> OLD.valid_until",
+    "final": f"OLD.status IN ({TERMINAL})",
+}
+"""Changes of a request that are refused, by the name of their trigger."""
+
+KEYS = {
+    "requests": ("id",),
+    "audit": ("seq",),
+    "votes": ("request_id", "person_id"),
+    "policy_versions": ("policy_id", "version"),
+}
 TABLES = (
     "groups", "group_members", "identities", "identity_offers", "delegations", "preferences",
     "deliveries", "delivery_attempts", "links", "webhooks", "events",
@@ -22,6 +35,8 @@ TABLES = (
 def upgrade() -> None:
     widen_requests()
     guard()
+    if op.get_bind().dialect.name == "sqlite":
+        guard_against_replacing()
     create_people()
     create_deliveries()
     create_webhooks()
@@ -45,9 +60,7 @@ def widen_requests() -> None:
 
 def guard() -> None:
     """Keep what is over as it is, and the time that a request was given."""
-    changed = "NEW.expires_at <> OLD.expires_at"
-    reopened = f"OLD.status IN ({TERMINAL})"
-    for name, when in (("expiry", changed), ("final", reopened)):
+    for name, when in GUARDS.items():
         if op.get_bind().dialect.name == "sqlite":
             op.execute(
                 f"CREATE TRIGGER requests_{name} BEFORE UPDATE ON requests WHEN {when} "
@@ -58,6 +71,17 @@ def guard() -> None:
                 f"CREATE TRIGGER requests_{name} BEFORE UPDATE ON requests FOR EACH ROW "
                 f"WHEN ({when}) EXECUTE FUNCTION assentry_refuse()"
             )
+
+
+def guard_against_replacing() -> None:
+    """Refuse SQLite's INSERT OR REPLACE, which passes by the triggers on changes."""
+    for table, keys in KEYS.items():
+        same = " AND ".join(f"{key} = NEW.{key}" for key in keys)
+        op.execute(
+            f"CREATE TRIGGER {table}_once BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is written once'); END"
+        )
 
 
 def create_people() -> None:
@@ -233,8 +257,11 @@ def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table)
     on = "" if op.get_bind().dialect.name == "sqlite" else " ON requests"
-    for name in ("expiry", "final"):
+    for name in GUARDS:
         op.execute(f"DROP TRIGGER requests_{name}{on}")
+    if not on:
+        for table in KEYS:
+            op.execute(f"DROP TRIGGER {table}_once")
     op.drop_index("ix_requests_identical", "requests")
     op.drop_index("ix_requests_escalate", "requests")
     for table, column in (("votes", "display"), ("votes", "assurance"),

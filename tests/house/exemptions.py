@@ -11,7 +11,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 UNMIRRORED: dict[str, str] = {
     "tests/core/test_policy_docs.py": "the examples of docs/reference/policies.md",
-    "tests/services/test_routing.py": "core/routing as decisions and sweeps use it, on both engines",
+    "tests/services/test_routing.py": "core/routing as decisions and sweeps use it",
     "tests/web/test_openapi.py": "every route against the document, every change as described",
     "tests/web/test_schemathesis.py": "every answer against the OpenAPI document",
     "tests/web/test_scopes.py": "every operation with every scope",

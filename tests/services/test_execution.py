@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from app.core.errors import IllegalTransition
+from app.core.jobs import Postponed
 from app.core.request import Status
+from app.services.execution import Claimed
 from app.services.intake import Asked
 from app.store.tx import Tx
 from tests.support.upstream import Upstream
@@ -183,7 +185,7 @@ async def test_a_lost_worker_leaves_unknown_only_after_sent(
             claimed = await place.services.store.write(
                 lambda tx, name=request.id, claim=claim: claim(tx, name)
             )
-            assert claimed is not None
+            assert isinstance(claimed, Claimed)
             if is_sent:
                 await execution._mark_sent(claimed.request)
         assert await place.services.sweeps.tick() == 0
@@ -204,7 +206,7 @@ async def test_a_stale_holder_changes_nothing(
         request = await place.vote(await place.call("POST", "/echo"))
         execution = place.services.execution
         claimed = await place.services.store.write(lambda tx: execution._claim(tx, request.id))
-        assert claimed is not None
+        assert isinstance(claimed, Claimed)
         clock.move(120)
         await place.services.sweeps.tick()
         assert await run(place, request.id) is Status.SUCCEEDED
@@ -235,3 +237,41 @@ async def test_an_allowed_call_needs_no_person(place: World, upstream: Upstream)
     request = await place.services.intake.submit(place.robot, asked)
     assert request.status is Status.APPROVED
     assert await run(place, request.id) is Status.SUCCEEDED
+
+
+@pytest.mark.requirement("T40", "DEC-3")
+@pytest.mark.parametrize(
+    ("today", "runs"),
+    [
+        ({"quorum": 1, "valid_for": 60}, True),
+        ({"approvers": ["person:anne@example.org"]}, True),
+        ({"quorum": 2}, False),
+        ({"approvers": ["group:nobody"]}, False),
+    ],
+)
+async def test_a_route_that_asks_more_since_then_stops_it(
+    database_url: str, tmp_path: Path, upstream: Upstream, today: dict[str, object], runs: bool
+) -> None:
+    async with world(database_url, tmp_path) as place:
+        await place.target(upstream.url)
+        request = await place.vote(await place.call("POST", "/echo"))
+        await place.policy("stricter", "review", {"http.method": {"eq": "POST"}}, route=today)
+        assert await run(place, request.id) is (Status.SUCCEEDED if runs else Status.CANCELLED)
+        assert len(upstream.log) == runs
+
+
+@pytest.mark.requirement("EXE-1")
+async def test_an_agent_has_its_share_of_the_workers(
+    database_url: str, tmp_path: Path, upstream: Upstream
+) -> None:
+    async with world(database_url, tmp_path) as place:
+        await place.target(upstream.url)
+        most = place.services.settings.agent_concurrency
+        made = [await place.vote(await place.call("POST", "/echo")) for _ in range(most + 1)]
+        claim, store = place.services.execution._claim, place.services.store
+        for request in made[:most]:
+            held = await store.write(lambda tx, name=request.id: claim(tx, name))
+            assert isinstance(held, Claimed)
+        with pytest.raises(Postponed):
+            await place.services.execution.run(made[-1].id)
+        assert (await place.get(made[-1])).status is Status.APPROVED

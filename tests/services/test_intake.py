@@ -1,5 +1,6 @@
 """Intake: what agents may ask, and how it is recorded."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.core.errors import (
     IdempotencyMismatch,
     InvalidAction,
     InvalidField,
+    InvalidKey,
     MissingScope,
     NotFound,
     TargetNotPermitted,
@@ -147,7 +149,8 @@ async def test_frozen_agents_and_caps(place: World) -> None:
     place.robot = agent_caller(replace(place.agent, frozen=True), place.key)
     with pytest.raises(AgentFrozen):
         await place.ask()
-    place.robot = agent_caller(replace(place.agent, open_limit=2), place.key)
+    place.robot = agent_caller(place.agent, place.key)
+    await place.services.agents.update(place.anne, place.agent.id, open_limit=2)
     first = await place.ask()
     await place.ask()
     with pytest.raises(TooManyOpenRequests):
@@ -183,3 +186,19 @@ async def test_counters_are_facts(place: World) -> None:
     await place.policy("flood", "deny", {"counters.agent_pending": {"gte": 2}})
     statuses = [(await place.ask()).status for _ in range(3)]
     assert statuses == [Status.PENDING, Status.PENDING, Status.DENIED]
+
+
+@pytest.mark.requirement("POL-2", "T66")
+async def test_what_is_counted_is_not_counted_twice(place: World) -> None:
+    await place.policy("a few", "allow", {"counters.agent_hour": {"lt": 3}})
+    made = await asyncio.gather(*(place.ask("send_mail") for _ in range(20)))
+    assert sum(request.status is Status.APPROVED for request in made) == 3
+
+
+@pytest.mark.requirement("KEY-1", "T26")
+async def test_a_key_that_another_process_revoked_asks_nothing(place: World) -> None:
+    caller = place.robot
+    await place.services.agents.revoke_key(place.anne, place.key.id)
+    place.robot = caller
+    with pytest.raises(InvalidKey):
+        await place.ask("send_mail")

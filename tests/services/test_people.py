@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import (
     BadCredentials,
+    Forbidden,
     InvalidField,
     LastAdministrator,
     MissingRole,
@@ -185,7 +187,7 @@ async def test_failures_of_an_account_make_it_wait_longer(place: World, clock: F
         assert refused.value.retry_after == wait
         clock.move(wait)
         await fail(place, 1)
-    clock.move(MAX_WAIT)
+    clock.move(MAX_WAIT["address"])
     await signed_in(place)
     await fail(place, FREE)
 
@@ -280,7 +282,11 @@ async def test_only_administrators_administer(place: World) -> None:
         with pytest.raises(MissingRole):
             await attempt
     assert place.ben.person is not None
-    assert await people.revoke_sessions(place.ben, place.ben.person.id) == 0
+    with pytest.raises(MissingRole):  # with a key, or as somebody who is not signed in
+        await people.revoke_sessions(place.ben, place.ben.person.id)
+    carl = await account(place)
+    mine, _ = await signed_in(place)
+    assert await people.revoke_sessions(mine, carl.id) == 1
     with pytest.raises(Unauthenticated):
         await people.list(place.robot)
 
@@ -338,3 +344,20 @@ async def test_an_address_has_one_account(place: World) -> None:
         await account(place, name="CARL")
     with pytest.raises(NotFound):
         await place.services.people.get(place.anne, "per_none")
+
+
+@pytest.mark.requirement("T23")
+async def test_a_key_makes_nobody_who_may_more_than_it(place: World) -> None:
+    people = place.services.people
+    only = replace(place.anne, scopes=frozenset({Scope.ADMIN}))
+    with pytest.raises(Forbidden):
+        await people.create(
+            only, name="x", email="x@example.org", role=Role.APPROVER, password=OTHER
+        )
+    carl = await account(place, Role.VIEWER)
+    with pytest.raises(Forbidden):
+        await people.update(only, carl.id, role=Role.APPROVER)
+    with pytest.raises(MissingRole):
+        await people.set_owner_may_decide(only, True)
+    with pytest.raises(Forbidden):
+        await people.change_password(place.anne, PASSWORD, OTHER)

@@ -247,3 +247,33 @@ def test_an_installed_wheel_brings_its_migrations(tmp_path: Path) -> None:
         cwd=tmp_path / "site", capture_output=True, text=True, check=True, timeout=50,
     )  # fmt: skip
     assert done.stdout.split() == [str(tmp_path / "site/app/store/migrations"), head()]
+
+
+@pytest.mark.requirement("T64", "REQ-2")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT OR REPLACE INTO votes SELECT * FROM votes",
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit",
+        "INSERT OR REPLACE INTO requests SELECT * FROM requests",
+        "INSERT OR REPLACE INTO policy_versions SELECT * FROM policy_versions",
+        "UPDATE requests SET expires_at = 99",
+    ],
+)
+def test_nothing_is_replaced(engine: Engine, statement: str) -> None:
+    if engine.dialect.name != "sqlite":
+        statement = statement.replace(" OR REPLACE", "")  # which PostgreSQL does not have
+    with pytest.raises(DBAPIError), engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.requirement("T28", "T29")
+def test_what_is_over_stays_over_and_a_grant_is_not_prolonged(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE requests SET valid_until = 5"))
+    with pytest.raises(DBAPIError), engine.begin() as connection:
+        connection.execute(text("UPDATE requests SET valid_until = 99"))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE requests SET status = 'succeeded'"))
+    with pytest.raises(DBAPIError), engine.begin() as connection:
+        connection.execute(text("UPDATE requests SET status = 'approved'"))

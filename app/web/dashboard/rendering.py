@@ -22,7 +22,7 @@ from app.core.visible import visible
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
-_LONG: Final = 65_536
+_LONG: Final = 8_192
 _UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -67,7 +67,7 @@ def when(context: Context, instant: Instant | None) -> Markup:
 def line(item: Asked) -> Markup:
     """Return the headline of a request in a list, hidden characters made visible."""
     if len(item.payload) > _LONG:
-        return shown(item.action)
+        return shown(f"{item.action} {item.target_name or ''}".strip())
     try:
         return shown(card_of(unseal(item.payload), ()).headline)
     except (ValueError, AssentryError):
