@@ -12,8 +12,9 @@ import structlog
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
 from app.core.jobs import JobKind
-from app.core.ports import Channel, Executor, Inbound
+from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel
 from app.services.access import CACHE_SECONDS, Access
+from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
@@ -35,6 +36,7 @@ from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.vault import Vault
+from app.services.webhooks import Webhooks
 from app.settings import Settings
 from app.store.engine import Store
 from integrations.links.signer import Signer
@@ -55,7 +57,7 @@ async def services(
     store = Store(settings.database, clock=clock)
     await store.open()
     executors = _Executors()
-    channels = Channels.load()
+    channels = Channels.load(store.clock)
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
@@ -65,7 +67,7 @@ async def services(
             yield wired
             watcher.cancel()
     finally:
-        for part in (*executors.values(), *channels.made.values()):
+        for part in (*executors.values(), *channels.made.values(), channels.announcer):
             await part.close()
         await store.close()
 
@@ -107,10 +109,11 @@ class Channels:
     """The channels that are set up, and what makes their ways in."""
 
     made: Mapping[str, Channel]
+    announcer: Announcer
     inbound: Callable[[Desk], tuple[Inbound, ...]]
 
     @classmethod
-    def load(cls) -> "Channels":
+    def load(cls, clock: SystemClock) -> "Channels":
         """Make the channels that the environment sets up.
 
         :raises SettingsError: a setting of one of them is not valid.
@@ -125,7 +128,32 @@ class Channels:
                 if item.inbound is not None
             )
 
-        return cls(made, inbound)
+        return cls(made, _Announcer(clock), inbound)
+
+
+class _Announcer:
+    """The announcer; its HTTP library is loaded when something is first sent."""
+
+    def __init__(self, clock: SystemClock) -> None:
+        self._clock = clock
+        self._made: Announcer | None = None
+
+    async def send(self, parcel: Parcel) -> int:
+        """Send a parcel once."""
+        if self._made is None:
+            from integrations.webhooks.sender import Sender  # noqa: PLC0415 - httpx when needed
+
+            self._made = Sender(self._clock)
+        return await self._made.send(parcel)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._made is not None:
+            await self._made.close()
+
+
+def _worker_name() -> str:
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def wire(
@@ -140,6 +168,8 @@ def wire(
     links = Links(store, cards, settings, Signer(derived(keys, "links")),
                   derived(keys, "link forms")[0][1])  # fmt: skip
     desk = Desk(store, cards, settings)
+    webhooks = Webhooks(store, ids, clock, sealer)
+    notices = Notices(store, ids, Defaults(tuple(channels.made)))
     if channels.made:
         for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
             store.want(kind)
@@ -162,22 +192,17 @@ def wire(
         requests=requests,
         decisions=Decisions(store),
         execution=Execution(
-            store=store,
-            clock=clock,
-            policies=policies,
-            vault=vault,
-            sealer=sealer,
-            settings=settings,
-            executors=executors,
-            worker=f"{os.getpid()}-{secrets.token_hex(4)}",
+            store, clock, policies, vault, sealer, settings, executors, _worker_name()
         ),
-        sweeps=Sweeps(store, settings),
+        sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, requests),
         audit=Audit(store),
         cards=cards,
-        notices=Notices(store, ids, Defaults(tuple(channels.made))),
+        notices=notices,
         announcements=Announcements(store, ids, settings),
-        couriers=Couriers(store, cards, links, channels.made),
+        couriers=Couriers(store, cards, links, channels.made, webhooks, channels.announcer),
+        webhooks=webhooks,
+        accounts=Accounts(store, ids, clock),
         links=links,
         desk=desk,
         inbounds=channels.inbound(desk),

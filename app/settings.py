@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     result_retention: int = Field(
         default=7 * 86400, ge=60, description="Seconds that results are kept, sealed."
     )
+    delivery_retention: int = Field(
+        default=30 * 86400, ge=86400, description="Seconds that settled deliveries are kept."
+    )
     idempotency_retention: int = Field(
         default=2 * 86400, ge=86400, description="Seconds that Idempotency-Keys are remembered."
     )

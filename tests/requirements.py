@@ -169,6 +169,8 @@ PROMISES: dict[str, Promise] = {
     "DEC-6": Promise("A ladder asks more people with time; it never approves.", "S2"),
     "PPL-4": Promise("Somebody who is away names who decides meanwhile.", "new"),
     "RISK-1": Promise("Declared factors make an explained score that only ever raises.", "new"),
+    "HOOK-1": Promise("Webhooks are signed, retried for three days, and resent.", "S2 S3"),
+    "HOOK-2": Promise("Agent runtimes are woken in their own format.", "S3"),
 }
 """Promises that tests show."""
 
@@ -182,7 +184,5 @@ PLANNED: dict[str, Promise] = {
     "CH-5": Promise("One renderer: what is seen is what is approved.", "new"),
     "CH-6": Promise("Messages are rows: retried, converging, counted, and calm.", "new"),
     "CH-7": Promise("People choose what they are told where.", "S2 S3"),
-    "HOOK-1": Promise("Webhooks are signed, retried for three days, and resent.", "S2 S3"),
-    "HOOK-2": Promise("Agent runtimes are woken in their own format.", "S3"),
 }
 """Promises whose tests are still to be written; a test that carries one moves it up."""

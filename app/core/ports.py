@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from app.core.approval_card import ApprovalCard
-from app.core.delivery import Delivery
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
 from app.core.request import Choice
@@ -219,12 +218,34 @@ class LinkDesk(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one subscriber is sent.
+
+    :ivar id: of the event; the same however often it is sent.
+    :ivar secrets: signing secrets, the current one first; both live while one is replaced.
+    :ivar bearer: whether the secret is sent as a bearer token, as agent runtimes want it.
+    :ivar networks: CIDRs of private networks that may be connected to.
+    """
+
+    id: str
+    url: str
+    body: bytes
+    secrets: tuple[str, ...]
+    networks: tuple[str, ...] = ()
+    bearer: bool = False
+
+
 class Announcer(Protocol):
     """Tells subscribers (programs) what happened."""
 
-    async def announce(self, delivery: Delivery) -> Posted:
-        """Send one event to one subscriber.
+    async def send(self, parcel: Parcel) -> int:
+        """Send a parcel once and return the status of the answer, which is a success.
 
         :raises DeliveryFailed: it was not taken.
         """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
         ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.clock import Ids, SystemClock
 from app.core.ports import Inbound
 from app.services.access import Access
+from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
@@ -24,6 +25,7 @@ from app.services.requests import Requests
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.vault import Vault
+from app.services.webhooks import Webhooks
 from app.settings import Settings
 from app.store.engine import Store
 
@@ -56,4 +58,6 @@ class Services:
     couriers: Couriers
     links: Links
     desk: Desk
+    webhooks: Webhooks
+    accounts: Accounts
     inbounds: tuple[Inbound, ...] = ()

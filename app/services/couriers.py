@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,14 +13,20 @@ from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, retry_at
 from app.core.instant import Instant
 from app.core.json_types import JsonObject
 from app.core.ports import Announcer, Channel, DeliveryFailed, Digest, Posted
+from app.core.principals import Caller, Scope
 from app.core.request import Status
 from app.core.strict_json import parse_json
+from app.services.access import require
+from app.services.announcements import WEBHOOK
 from app.services.cards import Cards, moment
 from app.services.links import Links
+from app.services.webhooks import Webhooks
+from app.store.deliveries import Counted
 from app.store.engine import Store
 from app.store.tx import Tx
 
 _UNKNOWN: Final = "this channel is not set up here"
+_TOGETHER: Final = 49
 log = structlog.get_logger()
 
 
@@ -32,7 +38,8 @@ class Couriers:
     cards: Cards
     links: Links
     channels: Mapping[str, Channel]
-    announcer: Announcer | None = None
+    webhooks: Webhooks
+    announcer: Announcer
 
     async def next_at(self, channel: str) -> Instant | None:
         """Return when the next delivery of a channel is due."""
@@ -42,24 +49,44 @@ class Couriers:
         """Take up to ``most`` due deliveries of a channel under a lease."""
         return await self.store.write(lambda tx: tx.deliveries.claim(channel, most, LEASE))
 
+    async def health(self, caller: Caller) -> list[tuple[Counted, bool]]:
+        """Return how each channel does, and whether it is set up in this process."""
+        require(caller, Scope.AUDIT_READ)
+        found = {
+            item.channel: item for item in await self.store.read(lambda tx: tx.deliveries.counted())
+        }
+        known = {*self.channels, WEBHOOK}
+        blank = {name: Counted(name, {}, None, "", None) for name in known}
+        return [(item, name in known) for name, item in sorted({**blank, **found}.items())]
+
     async def carry(self, delivery: Delivery) -> None:
         """Carry one claimed delivery, and write what came of it."""
+        together = [delivery, *await self._others(delivery)]
         began = time.monotonic()
         try:
-            shown, posted = await self._send(delivery)
+            shown, posted = await self._send(together)
         except DeliveryFailed as failure:
-            await self._failed(delivery, failure, _millis(began))
+            await self._failed(together, failure, _millis(began))
         except Exception as error:
             log.exception("delivery_failed", delivery=delivery.id, channel=delivery.channel)
             failure = DeliveryFailed(f"{type(error).__name__} in our own code")
-            await self._failed(delivery, failure, _millis(began))
+            await self._failed(together, failure, _millis(began))
         else:
-            await self._taken(delivery, shown, posted, _millis(began))
+            await self._taken(together, shown, posted, _millis(began))
 
-    async def _send(self, delivery: Delivery) -> tuple[int, Posted | None]:
+    async def _others(self, delivery: Delivery) -> Sequence[Delivery]:
+        """Take what else an agent runtime missed, to tell it in one message (HOOK-2)."""
+        if delivery.kind is not DeliveryKind.EVENT:
+            return ()
+        return await self.store.write(lambda tx: _joined(tx, delivery), order=delivery.id)
+
+    async def _send(self, together: Sequence[Delivery]) -> tuple[int, Posted | None]:
         """Return the version that is shown now, and the message; None when none was needed."""
+        delivery = together[0]
         if delivery.kind is DeliveryKind.EVENT:
-            return delivery.wanted, await self._announce(delivery)
+            parcel = await self.webhooks.parcel(delivery, together[1:])
+            status = await self.announcer.send(parcel)
+            return delivery.wanted, Posted({"status": status}, complete=True)
         channel = self.channels.get(delivery.channel)
         if channel is None:
             raise DeliveryFailed(_UNKNOWN, permanent=True)
@@ -67,11 +94,6 @@ class Couriers:
             digest = await self.store.read(lambda tx: self._digest(tx, delivery))
             return delivery.wanted, await channel.digest(digest, delivery.recipient)
         return await self._show(delivery, channel)
-
-    async def _announce(self, delivery: Delivery) -> Posted:
-        if self.announcer is None:
-            raise DeliveryFailed(_UNKNOWN, permanent=True)
-        return await self.announcer.announce(delivery)
 
     async def _show(self, delivery: Delivery, channel: Channel) -> tuple[int, Posted | None]:
         card = await self._card(delivery, channel)
@@ -112,13 +134,31 @@ class Couriers:
     # --- what came of it ---
 
     async def _taken(
-        self, delivery: Delivery, shown: int, posted: Posted | None, millis: int
+        self, together: Sequence[Delivery], shown: int, posted: Posted | None, millis: int
     ) -> None:
-        await self.store.write(lambda tx: _taken(tx, delivery, shown, posted, millis))
+        def write(tx: Tx) -> None:
+            for delivery in together:
+                _taken(tx, delivery, shown, posted, millis)
 
-    async def _failed(self, delivery: Delivery, failure: DeliveryFailed, millis: int) -> None:
+        await self.store.write(write)
+
+    async def _failed(
+        self, together: Sequence[Delivery], failure: DeliveryFailed, millis: int
+    ) -> None:
         jitter = random.random()  # noqa: S311 - spreads retries, decides nothing
-        await self.store.write(lambda tx: _failed(tx, delivery, failure, millis, jitter))
+
+        def write(tx: Tx) -> None:
+            for delivery in together:
+                _failed(tx, delivery, failure, millis, jitter)
+
+        await self.store.write(write)
+
+
+def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:
+    found = tx.webhooks.get(delivery.recipient)
+    if found is None or found.format != "wake":
+        return ()
+    return tx.deliveries.join(delivery, _TOGETHER, LEASE)
 
 
 def _taken(tx: Tx, delivery: Delivery, shown: int, posted: Posted | None, millis: int) -> None:

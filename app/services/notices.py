@@ -109,6 +109,9 @@ class Notices:
 
     async def release(self) -> int:
         """Let held cards go whose time has come: one alone, several as one message."""
+        now = self.store.clock.now()
+        if not await self.store.read(lambda tx: tx.deliveries.held(now, 1)):
+            return 0
         return await self.store.write(self._release)
 
     def _release(self, tx: Tx) -> int:

@@ -13,6 +13,7 @@ from app.core.instant import SECOND, Instant, plus
 from app.core.lifecycle import step
 from app.core.request import Status
 from app.services.execution import lose
+from app.services.notices import Notices
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -32,6 +33,7 @@ class Sweeps:
 
     store: Store
     settings: Settings
+    notices: Notices
 
     async def tick(self) -> int:
         """Expire, lapse and declare lost whatever is due; return how many steps were taken."""
@@ -40,6 +42,7 @@ class Sweeps:
             + await self._sweep("escalate", _escalate)
             + await self._sweep("lapse", _expire_approved)
             + await self._sweep("lose", lose)
+            + await self.notices.release()
         )
 
     async def _sweep(self, what: str, act: Callable[[Tx, str, Instant], bool]) -> int:
@@ -69,6 +72,10 @@ class Sweeps:
         idle = self.settings.session_idle_seconds
         tx.requests.drop_results(now)
         tx.requests.drop_idempotency(plus(now, -self.settings.idempotency_retention))
+        kept = plus(now, -self.settings.delivery_retention)
+        tx.deliveries.forget(kept)
+        tx.webhooks.forget_events(kept)
+        tx.links.forget(kept)
         tx.people.drop_old_sessions(now, plus(now, -idle))
         tx.people.drop_old_failures(plus(now, -_FAILURE_SECONDS))
         tx.agents.drop_calls(now // (60 * SECOND) - _RATE_MINUTES)

@@ -20,9 +20,32 @@ D = table_of(DeliveryRow)
 A = table_of(DeliveryAttemptRow)
 
 _ADD: Final = Sql(insert(D))
+_EACH: Final = 4
+"""Most deliveries of one recipient in flight: who hangs holds up nobody else."""
+
+_BUSY = (
+    select(D.c.recipient)
+    .where(
+        D.c.channel == bindparam("channel"), D.c.lease_until.is_not(None),
+        D.c.lease_until > bindparam("now"),
+    )
+    .group_by(D.c.recipient)
+    .having(func.count() >= _EACH)
+)  # fmt: skip
+_LINE = (
+    select(
+        D.c.id,
+        func.row_number().over(partition_by=D.c.recipient, order_by=D.c.run_at).label("place"),
+    )
+    .where(
+        D.c.state == "due", D.c.channel == bindparam("channel"), D.c.run_at <= bindparam("now"),
+        D.c.recipient.not_in(_BUSY),
+    )
+    .subquery()
+)  # fmt: skip
 _DUE = (
     select(D.c.id)
-    .where(D.c.state == "due", D.c.channel == bindparam("channel"), D.c.run_at <= bindparam("now"))
+    .where(D.c.id.in_(select(_LINE.c.id).where(_LINE.c.place <= _EACH)))
     .order_by(D.c.run_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -114,6 +137,28 @@ class Deliveries:
         params = {"channel": channel, "now": now, "most": most,
                   "lease_until": plus(now, lease_seconds)}  # fmt: skip
         return [_delivery(row) for row in self._tx.run(_CLAIM, params).fetchall()]
+
+    def join(self, delivery: Delivery, most: int, lease_seconds: float) -> list[Delivery]:
+        """Take what else is due for the same recipient, to be told in the same message."""
+        now = self._tx.now
+        due = (
+            select(D.c.id)
+            .where(
+                D.c.state == "due", D.c.channel == delivery.channel,
+                D.c.recipient == delivery.recipient, D.c.lease_until.is_(None),
+            )
+            .order_by(D.c.id)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        )  # fmt: skip
+        until = plus(now, lease_seconds)
+        rows = self._tx.query(
+            update(D)
+            .where(D.c.id.in_(due))
+            .values(run_at=until, lease_until=until, tries=D.c.tries + 1, fence=D.c.fence + 1)
+            .returning(*D.c)
+        ).fetchall()
+        return sorted(map(_delivery, rows), key=lambda item: item.id)
 
     def next_at(self, channel: str) -> Instant | None:
         """Return when the next delivery of a channel is due, or None."""

@@ -94,6 +94,13 @@ class DeliveryRow(SQLModel, table=True):
             sqlite_where=text("state = 'due'"),
             postgresql_where=text("state = 'due'"),
         ),
+        Index(
+            "ix_deliveries_leased",
+            "channel",
+            "recipient",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         Index("ix_deliveries_request", "request_id", "channel", "recipient"),
         Index("ix_deliveries_state", "state", "id"),
         Index("ix_deliveries_recipient", "channel", "recipient", "id"),

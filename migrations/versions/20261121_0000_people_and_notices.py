@@ -190,6 +190,11 @@ def create_deliveries() -> None:
         "ix_deliveries_due", "deliveries", ["channel", "run_at"],
         sqlite_where=due, postgresql_where=due,
     )  # fmt: skip
+    leased = sa.text("lease_until IS NOT NULL")
+    op.create_index(
+        "ix_deliveries_leased", "deliveries", ["channel", "recipient"],
+        sqlite_where=leased, postgresql_where=leased,
+    )  # fmt: skip
     op.create_index("ix_deliveries_request", "deliveries", ["request_id", "channel", "recipient"])
     op.create_index("ix_deliveries_state", "deliveries", ["state", "id"])
     op.create_index("ix_deliveries_recipient", "deliveries", ["channel", "recipient", "id"])

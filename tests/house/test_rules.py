@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from app.services.webhooks import Wanted
 from app.web.api.operations import OPERATIONS
 from tests.house import exemptions
 from tests.support.sources import PRODUCT, docstrings, files, found, name, tree
@@ -148,8 +149,14 @@ async def things(door: Door) -> dict[str, str]:
     target = await services.targets.create(
         anne, name="t", base_url="https://api.example.org", credential_id=credential.id
     )
+    hook, _ = await services.webhooks.create(anne, Wanted(name="w", url="https://x.example/"))
+    request = await door.pending()
+    await services.announcements.announce(request.id)
+    (delivery,) = await services.webhooks.deliveries(anne, hook.id, None, None, 1)
     return {
-        "request_id": (await door.pending()).id,
+        "webhook_id": hook.id,
+        "delivery_id": delivery.id,
+        "request_id": request.id,
         "policy_id": policy.id,
         "version": "1",
         "target_id": target.id,

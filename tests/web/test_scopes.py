@@ -51,10 +51,32 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "people_get": PEOPLE,
     "people_installation": EVERYBODY,
     "audit_index": PEOPLE,
+    "accounts_identities": PEOPLE,
+    "accounts_unlink": PEOPLE,  # their own
+    "accounts_groups": PEOPLE,
+    "accounts_delegations": PEOPLE,
+    "accounts_revoke_delegation": PEOPLE,  # their own
+    "accounts_preferences": PEOPLE,
+    "accounts_prefer": PEOPLE,
+    "webhooks_channels": PEOPLE,
+    **dict.fromkeys(
+        (
+            "webhooks_index",
+            "webhooks_create",
+            "webhooks_get",
+            "webhooks_update",
+            "webhooks_delete",
+            "webhooks_rotate",
+            "webhooks_deliveries",
+            "webhooks_attempts",
+            "webhooks_resend",
+        ),
+        OPERATORS,
+    ),
 }
 """Who may call what; an operation that is not named is the administrators'."""
 
-OWN: Final = frozenset({"people_change_password", "session_sign_out"})
+OWN: Final = frozenset({"people_change_password", "session_sign_out", "accounts_delegate"})
 """Operations on the caller's own account: for people, and tested beside it."""
 
 BODIES: Final[dict[str, Any]] = {
@@ -86,6 +108,17 @@ BODIES: Final[dict[str, Any]] = {
     "people_update": {"name": "n"},
     "people_change_password": {"old": "a", "new": "correct-horse-battery"},
     "people_set_installation": {"owner_may_decide": False},
+    "accounts_link": {"person_id": "per_x", "channel": "slack", "account": "T1:U1"},
+    "accounts_create_group": {"name": "g"},
+    "accounts_update_group": {"name": "g"},
+    "accounts_delegate": {
+        "delegate_id": "per_x", "starts_at": "2100-01-01T00:00:00Z",
+        "ends_at": "2100-01-02T00:00:00Z",
+    },
+    "accounts_prefer": {"muted": True},
+    "webhooks_create": {"name": "w", "url": "https://hooks.example.org/x"},
+    "webhooks_update": {"enabled": False},
+    "webhooks_resend": {},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 from app.core.policy import policy_json_schema
 from app.web import sse
 from app.web.api import (
+    accounts,
     agents,
     audit,
     credentials,
@@ -14,6 +15,7 @@ from app.web.api import (
     requests,
     session,
     targets,
+    webhooks,
 )
 from app.web.contract import Operation, Query
 from app.web.filters import MAX_LIMIT, MAX_WAIT
@@ -64,6 +66,30 @@ from app.web.models_directory import (  # fmt: skip
     TargetOut,
     TargetUpdateIn,
 )
+from app.web.models_notices import (  # fmt: skip
+    AttemptList,
+    ChannelList,
+    DelegationIn,
+    DelegationList,
+    DelegationOut,
+    DeliveryPage,
+    GroupIn,
+    GroupList,
+    GroupOut,
+    IdentityIn,
+    IdentityList,
+    IdentityOut,
+    NewWebhookOut,
+    PreferenceIn,
+    PreferencesOut,
+    ResendIn,
+    ResentOut,
+    SecretOut,
+    WebhookIn,
+    WebhookList,
+    WebhookOut,
+    WebhookUpdateIn,
+)
 
 _TEXT: Final = {"type": "string"}
 _LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
@@ -90,6 +116,13 @@ _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
 _A, _A1 = "/api/agents", "/api/agents/{agent_id}"
 _K, _K1 = "/api/keys", "/api/keys/{key_id}"
+_W, _W1 = "/api/webhooks", "/api/webhooks/{webhook_id}"
+_G, _G1 = "/api/groups", "/api/groups/{group_id}"
+_LOG: Final = (
+    Query("state", {"enum": ["due", "done", "held", "dead", "skipped"]}),
+    Query("before", _TEXT),
+    _LIMIT,
+)
 _H, _H1 = "/api/people", "/api/people/{person_id}"
 
 # fmt: off
@@ -140,6 +173,28 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", _H1, people.get, "Read a person", PersonOut),
     Operation("PATCH", _H1, people.update, "Change a person", PersonOut, PersonUpdateIn),
     Operation("POST", f"{_H1}/sessions/revoke", people.revoke_sessions, "End a person's sessions", statuses=(204,)),
+    Operation("GET", "/api/identities", accounts.identities, "List accounts in channels: one's own, or all for administrators", IdentityList),
+    Operation("POST", "/api/identities", accounts.link, "Link an account to a person", IdentityOut, IdentityIn, statuses=(201,), refusals=(404,)),
+    Operation("DELETE", "/api/identities/{identity_id}", accounts.unlink, "Unlink an account", statuses=(204,)),
+    Operation("GET", _G, accounts.groups, "List groups", GroupList),
+    Operation("POST", _G, accounts.create_group, "Create a group", GroupOut, GroupIn, statuses=(201,), refusals=(404,)),
+    Operation("PUT", _G1, accounts.update_group, "Replace a group and its members", GroupOut, GroupIn),
+    Operation("DELETE", _G1, accounts.delete_group, "Remove a group", statuses=(204,)),
+    Operation("GET", "/api/delegations", accounts.delegations, "List who stands in for whom", DelegationList),
+    Operation("POST", "/api/delegations", accounts.delegate, "Let somebody take a place for a time", DelegationOut, DelegationIn, statuses=(201,), refusals=(404,)),
+    Operation("DELETE", "/api/delegations/{delegation_id}", accounts.revoke_delegation, "End a delegation", statuses=(204,)),
+    Operation("GET", "/api/preferences", accounts.preferences, "Read how one is told", PreferencesOut),
+    Operation("PUT", "/api/preferences/{channel}", accounts.prefer, "Set how one is told in a channel", body=PreferenceIn, statuses=(204,)),
+    Operation("GET", _W, webhooks.index, "List webhooks", WebhookList),
+    Operation("POST", _W, webhooks.create, "Create a webhook; its secret is shown this once", NewWebhookOut, WebhookIn, statuses=(201,)),
+    Operation("GET", _W1, webhooks.get, "Read a webhook", WebhookOut),
+    Operation("PATCH", _W1, webhooks.update, "Change a webhook", WebhookOut, WebhookUpdateIn),
+    Operation("DELETE", _W1, webhooks.delete, "Remove a webhook", statuses=(204,)),
+    Operation("POST", f"{_W1}/rotate", webhooks.rotate, "Replace the secret; both sign for a day", SecretOut),
+    Operation("GET", f"{_W1}/deliveries", webhooks.deliveries, "List what was sent, newest first", DeliveryPage, query=_LOG),
+    Operation("GET", f"{_W1}/deliveries/{{delivery_id}}/attempts", webhooks.attempts, "List the tries of a delivery", AttemptList),
+    Operation("POST", f"{_W1}/resend", webhooks.resend, "Send one delivery again, or all dead ones", ResentOut, ResendIn),
+    Operation("GET", "/api/channels", webhooks.channels, "How the channels do", ChannelList),
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),

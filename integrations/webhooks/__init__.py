@@ -1,0 +1,1 @@
+"""Outgoing webhooks: signed, to checked addresses only. Imports the core and httpx."""

@@ -1,0 +1,113 @@
+"""Sends parcels: one POST each, no redirects, bounded in time and in what is read."""
+
+import asyncio
+import email.utils
+from typing import Final
+
+import httpx
+
+from app.clock import SystemClock
+from app.core.instant import SECOND, from_datetime
+from app.core.ports import DeliveryFailed, Parcel
+from integrations.webhooks.signing import headers
+from integrations.webhooks.transport import Lookup, system_lookup, transport
+
+SECONDS: Final = 10.0
+"""Longest that a receiver may take to answer."""
+
+_GONE: Final = 410
+_OK: Final = range(200, 300)
+_READ: Final = 65_536
+_LONGEST_WAIT: Final = 86_400.0
+
+
+class Sender:
+    """The announcer over HTTP; a client for each set of networks that subscribers opted in to."""
+
+    def __init__(
+        self, clock: SystemClock, *, seconds: float = SECONDS, lookup: Lookup = system_lookup
+    ) -> None:
+        """Keep the clock that signatures and ``Retry-After`` are measured with."""
+        self._clock = clock
+        self._seconds = seconds
+        self._lookup = lookup
+        self._clients: dict[tuple[str, ...], httpx.AsyncClient] = {}
+
+    async def send(self, parcel: Parcel) -> int:
+        """Send a parcel once and return the status of the answer.
+
+        :raises DeliveryFailed: no success; for 410 permanently.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._seconds * 2),
+                self._client(parcel.networks).stream(
+                    "POST", parcel.url, content=parcel.body, headers=self._headers(parcel)
+                ) as answer,
+            ):
+                await _drain(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise DeliveryFailed(_words(error)) from None
+        if answer.status_code in _OK:
+            return answer.status_code
+        raise self._refusal(answer)
+
+    def _headers(self, parcel: Parcel) -> dict[str, str]:
+        given = {"content-type": "application/cloudevents+json", "user-agent": "Assentry"}
+        if parcel.bearer:
+            token = {"authorization": f"Bearer {parcel.secrets[0]}"}
+            return {**given, "content-type": "application/json", **token}
+        return given | headers(parcel.id, self._clock.now(), parcel.body, parcel.secrets)
+
+    def _refusal(self, answer: httpx.Response) -> DeliveryFailed:
+        status = answer.status_code
+        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirections
+            return DeliveryFailed(f"the receiver answered {status}; redirects are not followed")
+        wait = self._wait(answer.headers.get("retry-after", ""))
+        return DeliveryFailed(
+            f"the receiver answered {status}", retry_after=wait, permanent=status == _GONE
+        )
+
+    def _wait(self, text: str) -> float | None:
+        """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), at most a day."""
+        if text.isdecimal():
+            return min(float(text), _LONGEST_WAIT)
+        try:
+            at = from_datetime(email.utils.parsedate_to_datetime(text))
+        except (TypeError, ValueError):
+            return None
+        return min(max((at - self._clock.now()) / SECOND, 0.0), _LONGEST_WAIT)
+
+    def _client(self, networks: tuple[str, ...]) -> httpx.AsyncClient:
+        client = self._clients.get(networks)
+        if client is None:
+            client = self._clients[networks] = httpx.AsyncClient(
+                transport=transport(networks, self._lookup), timeout=self._seconds,
+                follow_redirects=False, trust_env=False,
+            )  # fmt: skip
+        return client
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            await client.aclose()
+
+
+async def _drain(answer: httpx.Response) -> None:
+    """Read a little of the answer, so that the connection can be used again; keep nothing."""
+    size = 0
+    async for chunk in answer.aiter_raw():
+        size += len(chunk)
+        if size > _READ:
+            break
+
+
+def _words(error: Exception) -> str:
+    """Return what is said of a failure: our words, and the class alone of others' (T62)."""
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return "the receiver did not answer in time"
+    if "AddressRefused" in repr(error.__cause__) + repr(error.__context__) + repr(error):
+        return "the address leads to a network that is not permitted"
+    return f"the receiver could not be reached ({type(error).__name__})"
