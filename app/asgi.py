@@ -24,6 +24,7 @@ from app.web.contract import openapi, routes
 from app.web.headers import Guard
 from app.web.hot import Hot
 from app.web.views import dump
+from integrations.links.pages import LinkPages
 
 VERSION = "0.1.0"
 
@@ -68,6 +69,7 @@ def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
             return
         async with services(settings) as own:
             app.state.services = own
+            _mount_channels(app, own)
             yield
 
     app = Application(
@@ -88,6 +90,7 @@ def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
     app.router.routes[:0] = routes(OPERATIONS)
     app.router.routes.append(Route("/openapi.json", _openapi, methods=["GET"]))
     _mount_dashboard(app)
+    _mount_channels(app, opened)
     return app
 
 
@@ -98,6 +101,16 @@ def document() -> dict[str, Any]:
 
 async def _openapi(_request: Request) -> Response:
     return Response(dump(document()), media_type="application/json")
+
+
+def _mount_channels(app: FastAPI, opened: Services | None) -> None:
+    """Add the pages of links, and the doors that channels' products call."""
+    if opened is None:
+        return
+    pages = LinkPages(opened.links, opened.links.signer)
+    app.router.routes[:0] = pages.routes()
+    for inbound in opened.inbounds:
+        app.router.routes[:0] = inbound.routes()
 
 
 def _mount_dashboard(app: FastAPI) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ from app.services.webhooks import Webhooks
 from app.settings import Settings
 from app.store.engine import Store
 from integrations.links.signer import Signer
-from integrations.registry import enabled
+from integrations.registry import SetUp, enabled
 from workers.executors import EXECUTORS
 
 log = structlog.get_logger()
@@ -48,16 +48,20 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def services(
-    settings: Settings, *, clock: SystemClock | None = None
+    settings: Settings,
+    *,
+    clock: SystemClock | None = None,
+    parts: Sequence[SetUp] | None = None,
 ) -> AsyncGenerator[Services, None]:
     """Open the store, wire the services, and close everything at the end.
 
     :param clock: replaces the database's clock, for tests.
+    :param parts: the channels instead of those that the environment sets up.
     """
     store = Store(settings.database, clock=clock)
     await store.open()
     executors = _Executors()
-    channels = Channels.load(store.clock)
+    channels = Channels.load(enabled() if parts is None else parts, store.clock)
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
@@ -113,12 +117,8 @@ class Channels:
     inbound: Callable[[Desk], tuple[Inbound, ...]]
 
     @classmethod
-    def load(cls, clock: SystemClock) -> "Channels":
-        """Make the channels that the environment sets up.
-
-        :raises SettingsError: a setting of one of them is not valid.
-        """
-        found = enabled()
+    def load(cls, found: Sequence[SetUp], clock: SystemClock) -> "Channels":
+        """Make the channels that are set up."""
         made = {item.name: item.channel(part) for item, part in found}
 
         def inbound(desk: Desk) -> tuple[Inbound, ...]:

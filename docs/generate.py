@@ -46,6 +46,7 @@ def errors() -> str:
 def settings() -> str:
     """Return the page of every setting."""
     from app.settings import PREFIX, Settings  # noqa: PLC0415
+    from integrations.registry import CHANNELS  # noqa: PLC0415
 
     lines = [
         "# Settings",
@@ -67,6 +68,15 @@ def settings() -> str:
         f"| `{PREFIX}{name.upper()}` | {_default(field)} | {_sentence(field.description)} |"
         for name, field in Settings.model_fields.items()
     ]
+    for channel in CHANNELS:
+        part = channel.settings()
+        lines += ["", f"## {channel.name.capitalize()}", "", _sentence(part.__doc__), ""]
+        lines += ["| variable | default | meaning |", "|---|---|---|"]
+        lines += [
+            f"| `{channel.prefix}{name.upper()}` | {_default(field)} "
+            f"| {_sentence(field.description)} |"
+            for name, field in part.model_fields.items()
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,19 +1,23 @@
 """The channels there are, and which of them this installation has set up."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from app.settings import PartSettings, load_part
 from integrations.base import Registered
+from integrations.email import EMAIL
 
-CHANNELS: Final[tuple[Registered, ...]] = ()
+SetUp: TypeAlias = tuple[Registered, PartSettings]
+"""A channel with its settings."""
+
+CHANNELS: Final[tuple[Registered, ...]] = (EMAIL,)
 """Every channel; one line each."""
 
 PREFIXES: Final = tuple(channel.prefix for channel in CHANNELS)
 """The prefixes of their settings."""
 
 
-def enabled(environ: Mapping[str, str] | None = None) -> list[tuple[Registered, PartSettings]]:
+def enabled(environ: Mapping[str, str] | None = None) -> list[SetUp]:
     """Return the channels that are set up, with their settings.
 
     :raises SettingsError: a setting of a channel is not valid.

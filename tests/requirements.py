@@ -171,18 +171,24 @@ PROMISES: dict[str, Promise] = {
     "RISK-1": Promise("Declared factors make an explained score that only ever raises.", "new"),
     "HOOK-1": Promise("Webhooks are signed, retried for three days, and resent.", "S2 S3"),
     "HOOK-2": Promise("Agent runtimes are woken in their own format.", "S3"),
-}
-"""Promises that tests show."""
-
-PLANNED: dict[str, Promise] = {
     "PPL-2": Promise("Accounts in channels are linked to people; others are refused.", "threats"),
-    "DEC-9": Promise("Several requests are decided at once, on a frozen selection.", "new"),
-    "CH-1": Promise("Slack shows the card and takes votes, over HTTP or its socket.", "S2"),
-    "CH-2": Promise("Discord shows the card and takes votes, over its gateway or HTTP.", "S2"),
     "CH-3": Promise("Mail says the same as text and as HTML, in one thread a request.", "S2"),
     "CH-4": Promise("A signed link shows on GET and decides on POST, once.", "S2"),
     "CH-5": Promise("One renderer: what is seen is what is approved.", "new"),
     "CH-6": Promise("Messages are rows: retried, converging, counted, and calm.", "new"),
     "CH-7": Promise("People choose what they are told where.", "S2 S3"),
+    "T10": Promise("Prefetching a link changes nothing.", "threats"),
+    "T11": Promise("A link is bound, works once, and cannot be made up.", "threats"),
+    "T12": Promise("Risk and policy ask for more than a link.", "threats"),
+    "T9": Promise("People are not flooded with notices.", "threats"),
+    "T17": Promise("Only linked accounts decide in channels.", "threats"),
+    "T20": Promise("No field of a request becomes a header of a mail.", "threats"),
+}
+"""Promises that tests show."""
+
+PLANNED: dict[str, Promise] = {
+    "DEC-9": Promise("Several requests are decided at once, on a frozen selection.", "new"),
+    "CH-1": Promise("Slack shows the card and takes votes, over HTTP or its socket.", "S2"),
+    "CH-2": Promise("Discord shows the card and takes votes, over its gateway or HTTP.", "S2"),
 }
 """Promises whose tests are still to be written; a test that carries one moves it up."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.core.errors import AssentryError
 from app.settings import Settings, SettingsError, load
+from integrations.registry import PREFIXES
 
 if TYPE_CHECKING:
     from app.services.bundle import Services
@@ -49,7 +50,7 @@ def load_settings() -> Settings:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        settings = load()
+        settings = load(parts=PREFIXES)
     for warning in caught:
         say(f"warning: {warning.message}")
     return settings

@@ -105,7 +105,8 @@ class Couriers:
         return card.version, await channel.deliver(card, delivery.recipient)
 
     async def _card(self, delivery: Delivery, channel: Channel) -> ApprovalCard:
-        if not (channel.wants_link and delivery.person_id):
+        first = not delivery.reference
+        if not (first and channel.wants_link and delivery.person_id):
             return await self.store.read(lambda tx: self._plain(tx, delivery))
         return await self.store.write(lambda tx: self._linked(tx, delivery))
 

@@ -36,7 +36,7 @@ class Links:
     form_key: bytes
 
     def mint(self, tx: Tx, request: Request, person_id: str, delivery_id: str, channel: str) -> str:
-        """Return the address of a new link; an earlier one of the same delivery ends."""
+        """Return the address of a new link."""
         secret = secrets.token_urlsafe(24)
         until = min(request.expires_at, plus(tx.now, LINK_SECONDS))
         link = Link(

@@ -156,7 +156,7 @@ class LinkRow(SQLModel, table=True):
     digest: str
     person_id: str
     channel: str
-    delivery_id: str = Field(index=True)
+    delivery_id: str
     created_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
     used_at: int | None = Field(sa_type=BigInteger)

@@ -28,6 +28,9 @@ _HEADERS: Final[list[tuple[bytes, bytes]]] = [
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+_CHANGEABLE: Final = {b"referrer-policy"}
+"""Headers of ours that a page may set otherwise."""
+
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -96,7 +99,9 @@ class Guard:
 
     def _decorate(self, scope: Scope, message: MutableMapping[str, Any]) -> None:
         headers: list[tuple[bytes, bytes]] = message["headers"]
-        headers.extend(self._headers)
+        own = {name for name, _ in headers} & _CHANGEABLE
+        ours = self._headers
+        headers.extend([item for item in ours if item[0] not in own] if own else ours)
         headers.append((b"x-request-id", scope["state"]["request_id"].encode()))
         if not any(name == b"cache-control" for name, _ in headers):
             headers.append(_NO_STORE)

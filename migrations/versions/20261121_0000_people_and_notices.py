@@ -223,7 +223,6 @@ def create_deliveries() -> None:
         sa.PrimaryKeyConstraint("sha256"),
     )
     op.create_index("ix_links_request_id", "links", ["request_id"])
-    op.create_index("ix_links_delivery_id", "links", ["delivery_id"])
 
 
 def create_webhooks() -> None:

@@ -3,7 +3,7 @@
 Nothing is faked but the clock, when a test gives one.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -13,6 +13,7 @@ from typing import Any
 from app.clock import SystemClock
 from app.core.audit import Actor, ActorKind
 from app.core.instant import SECOND, Instant
+from app.core.ports import Channel
 from app.core.principals import AGENT_SCOPES, ROLE_SCOPES, Agent, ApiKey, Caller, Person, Role
 from app.core.request import Ballot, Choice, Request
 from app.core.targets import Target, TargetSettings
@@ -20,10 +21,11 @@ from app.factory import services
 from app.services.bundle import Services
 from app.services.intake import Asked
 from app.services.sealing import create_master_key
-from app.settings import Settings
+from app.settings import PartSettings, Settings
 from app.store.database import Database
 from app.store.migrate import migrate
 from app.store.tx import Tx
+from integrations.base import Registered
 
 
 class FakeClock(SystemClock):
@@ -103,6 +105,15 @@ class World:
         return target
 
 
+class NoSettings(PartSettings):
+    """The settings of a channel that a test made by itself."""
+
+
+def registered(channel: Channel) -> Registered:
+    """Return the registration of a channel that a test made by itself."""
+    return Registered(channel.name, "ASSENTRY_TEST_", lambda: NoSettings, lambda _part: channel)
+
+
 def settings_for(database_url: str, folder: Path, **values: object) -> Settings:
     """Return settings of an installation in a folder of the test."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,12 +125,18 @@ def settings_for(database_url: str, folder: Path, **values: object) -> Settings:
 
 @asynccontextmanager
 async def world(
-    database_url: str, folder: Path, *, clock: SystemClock | None = None, **values: object
+    database_url: str,
+    folder: Path,
+    *,
+    clock: SystemClock | None = None,
+    channels: Sequence[Channel] = (),
+    **values: object,
 ) -> AsyncGenerator[World, None]:
-    """Open a small installation on an empty database."""
+    """Open a small installation on an empty database, with these channels alone."""
     settings = settings_for(database_url, folder, **values)
     migrate(Database(settings.database))
-    async with services(settings, clock=clock) as opened:
+    parts = [(registered(channel), NoSettings()) for channel in channels]
+    async with services(settings, clock=clock, parts=parts) as opened:
         yield await populate(opened)
 
 
