@@ -11,6 +11,8 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 UNMIRRORED: dict[str, str] = {
     "tests/core/test_policy_docs.py": "the examples of docs/reference/policies.md",
+    "tests/integrations/discord/test_played_doors.py": "the played Discord's endpoint and page",
+    "tests/integrations/discord/test_played_vendor.py": "the played Discord against discord.py",
     "tests/services/test_routing.py": "core/routing as decisions and sweeps use it",
     "tests/web/test_openapi.py": "every route against the document, every change as described",
     "tests/web/test_schemathesis.py": "every answer against the OpenAPI document",

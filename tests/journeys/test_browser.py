@@ -202,6 +202,45 @@ def test_hostile_text_stays_text_and_foreign_forms_are_refused(
     assert page.request.get(f"{site.base}/").headers["x-frame-options"] == "DENY"
 
 
+@pytest.mark.requirement("HOOK-1", "DEC-3", "PPL-4", "CH-7")
+@pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
+def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, script: bool) -> None:
+    page = context(browser, script=script).new_page()
+    set_up(page, site)
+    page.goto(f"{site.base}/notices")
+    page.click("summary:has-text('Make a webhook')")
+    page.fill("#name", "hook")
+    page.fill("#url", "https://hooks.example.org/x")
+    page.click("text=Make the webhook")
+    assert page.inner_text(".secret pre").startswith("whsec_")
+    page.click("a:has-text('hook')")
+    page.click("text=Replace the secret")
+    assert page.inner_text(".secret pre").startswith("whsec_")
+    page.goto(f"{site.base}/people")
+    page.click("summary:has-text('Add a person')")
+    page.fill("#name", "Ben")
+    page.fill("#email", "ben@example.org")
+    page.fill("#password", PASSWORD)
+    page.click("text=Add the person")
+    expect(page.locator("td", has_text="ben@example.org")).to_be_visible()
+    page.click("summary:has-text('Make a group')")
+    page.fill("#group-name", "oncall")
+    page.locator("details:has(#group-name) input[type=checkbox]").first.check()
+    page.click("text=Make the group")
+    expect(page.locator("summary", has_text="oncall")).to_contain_text("1 member")
+    page.goto(f"{site.base}/account")
+    page.click("summary:has-text('Let somebody stand in')")
+    page.fill("#starts", "2099-01-01T00:00")
+    page.fill("#ends", "2099-01-08T00:00")
+    page.locator("form[action='/account/leave'] button").click()
+    expect(page.locator("li", has_text="Anne Arbor → Ben")).to_be_visible()
+    page.click("summary:has-text('Change that')")
+    page.fill("#quiet_from", "22:00")
+    page.fill("#quiet_to", "07:00")
+    page.locator("form[action='/account/preferences'] button").click()
+    expect(page.locator("li", has_text="quiet 22:00 to 07:00 (UTC)")).to_be_visible()
+
+
 @pytest.mark.requirement("DASH-2")
 def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
     source = axe.script()
@@ -215,7 +254,7 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
     asked = delete_note(site, key)
     listed = [
         "/", "/requests", f"/requests/{asked['id']}", "/policies", "/policies/new",
-        "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account",
+        "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account", "/notices",
     ]  # fmt: skip
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

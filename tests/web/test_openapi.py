@@ -12,12 +12,13 @@ from tests.web.conftest import Door
 DOCUMENT: dict[str, Any] = document()
 DESCRIBED = set(DOCUMENT["paths"])
 
-APART = frozenset({"/openapi.json", "/static"})
+APART = frozenset({"/openapi.json", "/static", "/l/{token}"})
 """Neither operations nor pages."""
 
 PAGES = (
     "/inbox", "/requests", "/setup", "/sign-in", "/sign-out", "/account", "/targets",
     "/credentials", "/policies", "/agents", "/people", "/audit", "/events", "/installation",
+    "/notices",
 )  # fmt: skip
 """Beginnings of the dashboard's addresses: for browsers with a session, never for keys."""
 

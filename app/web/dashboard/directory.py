@@ -158,6 +158,7 @@ async def _people(request: Request, caller: Caller, error: AssentryError | None 
         request, "people.html", caller=caller, people=await services.people.list(caller),
         roles=list(Role), admin=caller.may(Scope.ADMIN),
         owner_may_decide=await services.people.owner_may_decide(),
+        groups=await services.accounts.groups(caller),
         form=request.state.form if error else Form(), error=error,
         status=status_of(error) if error else 200,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.web.dashboard import directory, policies, requests, sessions, targets
+from app.web.dashboard import directory, notices, policies, requests, sessions, targets
 from app.web.dashboard.doors import Page
 from app.web.sse import page_events
 
@@ -33,6 +33,9 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/agents/{agent_id}", directory.agent),
     ("/people", directory.people),
     ("/audit", directory.audit),
+    ("/notices", notices.index),
+    ("/notices/webhooks/{webhook_id}", notices.one),
+    ("/account/link/{secret}", notices.offered),
     ("/events", page_events),
 )
 """Pages; none of them changes anything."""
@@ -64,8 +67,16 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/agents/{agent_id}/keys", directory.create_key),
     ("/agents/{agent_id}/keys/{key_id}", directory.change_key),
     ("/people", directory.create_person),
+    ("/people/groups", notices.put_group),
     ("/people/{person_id}", directory.update_person),
     ("/installation", directory.set_owner),
+    ("/notices/webhooks", notices.create),
+    ("/notices/webhooks/{webhook_id}", notices.change),
+    ("/account/link/{secret}", notices.accept),
+    ("/account/identities/{identity_id}/unlink", notices.unlink),
+    ("/account/leave", notices.delegate),
+    ("/account/leave/{delegation_id}/end", notices.end_leave),
+    ("/account/preferences", notices.prefer),
 )
 """Forms, each answered by a redirect to a page, or by the page with what is wrong."""
 

@@ -1,7 +1,7 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -126,3 +126,12 @@ def page(
     }
     text = environment().get_template(template).render(values)
     return HTMLResponse(text, status_code=status)
+
+
+def moment_of(text: str) -> datetime:
+    """Return the time that a form's field for date and hour holds, in UTC.
+
+    :raises ValueError: it holds something else.
+    """
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -5,8 +5,10 @@ from starlette.responses import Response
 
 from app.core.card import card_of
 from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
+from app.core.instant import SECOND
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
+from app.core.routing import Assurance
 from app.services.requests import RequestFilter
 from app.services.results import result_document
 from app.web.cursors import Cursor, encode
@@ -18,6 +20,8 @@ from app.web.problems import status_of
 
 WAITING = (Status.PENDING, Status.UNKNOWN)
 INBOX_SIZE = 100
+FRESH = 900
+"""Seconds after signing in that count as the strongest proof of who decides (DEC-4)."""
 
 
 @signed_in
@@ -109,12 +113,25 @@ async def decide(request: Request, caller: Caller) -> Response:
     if form["decision"] not in ("approve", "deny"):
         message = "press Approve or Deny"
         return await _one(request, caller, "request.html", InvalidFilter(message))
-    ballot = Ballot(choice, form["digest"], form["comment"], "dashboard")
     try:
+        ballot = await _ballot(request, caller, choice)
         await services_of(request).decisions.cast(caller, request_id, ballot)
     except AssentryError as error:
         return await _one(request, caller, "request.html", error)
     return to(f"/requests/{request_id}")
+
+
+async def _ballot(request: Request, caller: Caller, choice: Choice) -> Ballot:
+    """Return what was pressed, with what the page showed and how sure we are of who pressed it."""
+    form: Form = request.state.form
+    services = services_of(request)
+    detail = await services.requests.detail(caller, request.path_params["request_id"])
+    now = services.clock.now()
+    since = caller.session.created_at if caller.session else now - FRESH * SECOND
+    fresh = now - since < FRESH * SECOND
+    level = Assurance.SESSION if fresh else Assurance.CHAT
+    shown = services.cards.card(detail, {}, now).display
+    return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown)
 
 
 @signed_in

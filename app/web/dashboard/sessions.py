@@ -128,8 +128,17 @@ async def _account(
 ) -> Response:
     services = services_of(request)
     sessions = await services.people.sessions(caller)
+    people = await services.people.list(caller)
+    own = _own_id(caller)
     return page(
         request, "account.html", caller=caller, sessions=sessions, error=error, secret=secret,
+        identities=[
+            item for item in await services.accounts.identities(caller) if item.person_id == own
+        ],
+        leave=await services.accounts.delegations(caller), names={p.id: p.name for p in people},
+        others=[(p.id, p.name) for p in people if p.id != own and p.active],
+        preferences=await services.accounts.preferences(caller),
+        channel_names=[(name, name) for name in ("email", *services.couriers.channels)],
         keys=await services.agents.list_keys(caller, person_id=_own_id(caller)),
         scopes=sorted(caller.scopes), changed="changed" in request.query_params,
         status=status_of(error) if error else 200,

@@ -1,0 +1,165 @@
+"""How channels do, webhooks with their log, and one's own accounts, leave and preferences."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.errors import AssentryError, InvalidField
+from app.core.instant import Instant, from_datetime
+from app.core.principals import Caller, Scope
+from app.core.subscriptions import EVENT_TYPES, Filters
+from app.services.webhooks import FORMATS, Wanted
+from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.rendering import moment_of, page
+from app.web.deps import services_of
+from app.web.problems import status_of
+
+LOGGED = 100
+
+
+@signed_in
+async def index(request: Request, caller: Caller) -> Response:
+    """Show the channels and the webhooks."""
+    return await _index(request, caller)
+
+
+async def _index(
+    request: Request, caller: Caller, error: AssentryError | None = None, secret: str = ""
+) -> Response:
+    services = services_of(request)
+    manages = caller.may(Scope.WEBHOOK_MANAGE)
+    return page(
+        request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
+        webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
+        events=EVENT_TYPES, formats=FORMATS, secret=secret,
+        form=request.state.form if error else Form(), error=error,
+        status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+@signed_in
+async def create(request: Request, caller: Caller) -> Response:
+    """Make a webhook and show its secret, this once."""
+    form: Form = request.state.form
+    wanted = Wanted(
+        name=form["name"], url=form["url"].strip(), format=form["format"] or "standard",
+        filters=Filters(tuple(name for name in EVENT_TYPES if form.ticked(name))),
+        networks=form.lines("networks"),
+    )  # fmt: skip
+    try:
+        _, secret = await services_of(request).webhooks.create(caller, wanted)
+    except AssentryError as error:
+        return await _index(request, caller, error)
+    return await _index(request, caller, secret=secret)
+
+
+@signed_in
+async def one(request: Request, caller: Caller) -> Response:
+    """Show a webhook and what it was sent."""
+    return await _one(request, caller)
+
+
+async def _one(request: Request, caller: Caller, secret: str = "") -> Response:
+    services, name = services_of(request), request.path_params["webhook_id"]
+    return page(
+        request, "webhook.html", caller=caller, webhook=await services.webhooks.get(caller, name),
+        deliveries=await services.webhooks.deliveries(caller, name, None, None, LOGGED),
+        secret=secret,
+    )  # fmt: skip
+
+
+@signed_in
+async def change(request: Request, caller: Caller) -> Response:
+    """Switch a webhook, replace its secret, send again, or remove it."""
+    form: Form = request.state.form
+    webhooks, name = services_of(request).webhooks, request.path_params["webhook_id"]
+    what = form["what"]
+    if what == "rotate":
+        return await _one(request, caller, await webhooks.rotate(caller, name))
+    if what == "delete":
+        await webhooks.delete(caller, name)
+        return to("/notices")
+    if what in ("on", "off"):
+        await webhooks.update(caller, name, Wanted(enabled=what == "on"))
+    elif what == "resend":
+        await webhooks.resend(caller, name, form["delivery"] or None)
+    return to(f"/notices/webhooks/{name}")
+
+
+# --- one's own ---
+
+
+@signed_in
+async def offered(request: Request, caller: Caller) -> Response:
+    """Ask whether an account in a channel is one's own."""
+    secret = request.path_params["secret"]
+    found = await services_of(request).accounts.offered(secret)
+    return page(request, "link_account.html", caller=caller, found=found, secret=secret)
+
+
+@signed_in
+async def accept(request: Request, caller: Caller) -> Response:
+    """Link the account."""
+    await services_of(request).accounts.accept(caller, request.path_params["secret"])
+    return to("/account")
+
+
+@signed_in
+async def unlink(request: Request, caller: Caller) -> Response:
+    """Unlink an account."""
+    await services_of(request).accounts.unlink(caller, request.path_params["identity_id"])
+    return to("/account")
+
+
+@signed_in
+async def delegate(request: Request, caller: Caller) -> Response:
+    """Let somebody take one's place for a time."""
+    form: Form = request.state.form
+    await services_of(request).accounts.delegate(
+        caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
+        ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
+    )  # fmt: skip
+    return to("/account")
+
+
+def _day(form: Form, name: str) -> Instant:
+    try:
+        return from_datetime(moment_of(form[name]))
+    except ValueError as error:
+        message = "a time is a date and an hour, in UTC"
+        raise InvalidField(message, pointer=f"/{name}") from error
+
+
+@signed_in
+async def end_leave(request: Request, caller: Caller) -> Response:
+    """End a delegation."""
+    delegation_id = request.path_params["delegation_id"]
+    await services_of(request).accounts.revoke_delegation(caller, delegation_id)
+    return to("/account")
+
+
+@signed_in
+async def prefer(request: Request, caller: Caller) -> Response:
+    """Set how one is told in a channel."""
+    form: Form = request.state.form
+    document = {
+        "quiet_from": form["quiet_from"], "quiet_to": form["quiet_to"],
+        "zone": form["zone"] or "UTC", "digest_seconds": form.number("digest_minutes", 0) * 60,
+        "muted": form.ticked("muted"),
+    }  # fmt: skip
+    await services_of(request).accounts.prefer(caller, form["channel"], document)
+    return to("/account")
+
+
+@signed_in
+async def put_group(request: Request, caller: Caller) -> Response:
+    """Make a group, or replace its members."""
+    form: Form = request.state.form
+    accounts, people = services_of(request).accounts, await services_of(request).people.list(caller)
+    if form["what"] == "delete":
+        await accounts.drop_group(caller, form["group_id"])
+        return to("/people")
+    members = [person.id for person in people if form.ticked(person.id)]
+    await accounts.put_group(
+        caller, form["group_id"] or None, form["name"], form["description"], members
+    )
+    return to("/people")
