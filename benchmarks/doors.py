@@ -26,6 +26,8 @@ from tests.support.server import Installation, installation
 
 CONNECTIONS: Final = (1, 16, 64)
 POLICIES: Final = 20
+DISTINCT: Final = 20_000
+"""Different requests that are sent in turn."""
 
 
 @dataclass
@@ -146,11 +148,11 @@ def seed_policies(bench: Bench) -> None:
     })  # fmt: skip
 
 
-def asked(action: str) -> dict[str, object]:
+def asked(action: str, step: int = 7) -> dict[str, object]:
     return {
         "action": action,
         "params": {"path": "/srv/data/report.csv", "amount": 42, "note": "weekly report"},
-        "context": {"run": "run-1234", "step": 7},
+        "context": {"run": "run-1234", "step": step},
         "reason": "the weekly report is due",
     }
 
@@ -161,8 +163,12 @@ def measure(bench: Bench, rows: list[int]) -> None:
         message = bench.message("POST", "/api/requests", agent, asked("read_file"))
         row("create, auto-approved", connections, bench.load([message], connections))
     for connections in CONNECTIONS:
-        message = bench.message("POST", "/api/requests", agent, asked("send_mail"))
-        row("create, pending", connections, bench.load([message], connections))
+        steps = range(connections * DISTINCT, (connections + 1) * DISTINCT)
+        messages = (
+            bench.message("POST", "/api/requests", agent, asked("send_mail", step))
+            for step in steps  # identical ones would be joined
+        )
+        row("create, pending", connections, bench.load(messages, connections))
     for connections in CONNECTIONS:
         found = pending(bench, 25_000 if connections > 1 else 6_000)
         messages = (
@@ -172,7 +178,7 @@ def measure(bench: Bench, rows: list[int]) -> None:
         )  # fmt: skip
         row("decide", connections, bench.load(messages, connections, once=True))
     one = bench.call("GET", "/api/requests?limit=1&status=approved", admin)["items"][0]["id"]
-    waiting = bench.call("GET", "/api/requests?limit=1&status=pending", admin)["items"][0]["id"]
+    waiting = bench.call("POST", "/api/requests", agent, asked("send_mail", 0))["id"]
     for connections in CONNECTIONS:
         message = bench.message("GET", f"/api/requests/{one}", agent)
         row("read one, decided", connections, bench.load([message], connections))

@@ -5,6 +5,7 @@ SHA-256 is the digest that a decision and a grant are bound to.
 """
 
 import base64
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final, TypeAlias, cast
@@ -33,6 +34,11 @@ class Urgency(StrEnum):
     CRITICAL = "critical"
 
 
+_JSON: Final = re.compile(
+    r"application/(?:[a-z0-9.!#$&^_-]+\+)?json(?:\s*;\s*charset=\"?utf-8\"?)?"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAction:
     """One HTTP call at a target; ``path`` and ``query`` keep their percent-encoding."""
@@ -45,6 +51,12 @@ class HttpAction:
 
     kind: ClassVar[Kind] = Kind.HTTP
     name: ClassVar[str] = HTTP_REQUEST
+
+    @property
+    def says_json(self) -> bool:
+        """Whether exactly one content type is given, and it is JSON in UTF-8 (RFC 8259, 6839)."""
+        types = [value for name, value in self.headers if name == "content-type"]
+        return len(types) == 1 and _JSON.fullmatch(types[0].strip().lower()) is not None
 
 
 @dataclass(frozen=True, slots=True)

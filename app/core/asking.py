@@ -154,7 +154,7 @@ def _http_facts(action: HttpAction) -> Mapping[str, object]:
         "query": _gather(parse_qsl(action.query, keep_blank_values=True)),
         "headers": _gather(action.headers),
     }
-    if action.body:
+    if action.body and action.says_json:
         try:
             facts["json"] = parse_json(action.body)
         except MalformedJson:

@@ -93,11 +93,11 @@ def _http_blocks(action: HttpAction) -> tuple[Block, ...]:
         lines = "\n".join(f"{name}: {value}" for name, value in action.headers)
         blocks.append(Block("Headers", lines))
     if action.body:
-        blocks.append(_body(action.body))
+        blocks.append(_body(action.body, formatted=action.says_json))
     return tuple(blocks)
 
 
-def _body(body: bytes) -> Block:
+def _body(body: bytes, *, formatted: bool) -> Block:
     size = f"{len(body):,} bytes"
     try:
         text = body.decode()
@@ -105,6 +105,8 @@ def _body(body: bytes) -> Block:
         digest = hashlib.sha256(body).hexdigest()
         note = f"not text: base64, {size}, SHA-256 {digest}"
         return Block("Body", base64.b64encode(body).decode(), note)
+    if not formatted:
+        return Block("Body", text, f"text, {size}")
     try:
         pretty = _pretty(parse_json(body))
     except MalformedJson:

@@ -17,6 +17,7 @@ MAX_FIELDS: Final = 16
 MAX_VALUE: Final = 8192
 """Longest value of a field, in characters."""
 
+_PART: Final = re.compile(r"[;,\s]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -146,9 +147,11 @@ def _header(raw_name: str, raw_value: str) -> tuple[str, str]:
 
 
 def _secret_parts(value: str) -> tuple[str, ...]:
-    """Return the value, and what follows its scheme word: an echo may leave that out."""
-    _, _, rest = value.partition(" ")
-    return (value, rest.strip()) if len(rest.strip()) >= MIN_SECRET_LENGTH else (value,)
+    """Return the value, what follows its scheme word, and its parts: an echo may show one alone."""
+    rest = value.partition(" ")[2].strip()
+    parts = [value, rest, *_PART.split(value)]
+    parts += [part.partition("=")[2] for part in parts if "=" in part]
+    return tuple(dict.fromkeys(part for part in parts if len(part) >= MIN_SECRET_LENGTH))
 
 
 def _query(fields: Mapping[str, str]) -> Injection:

@@ -5,6 +5,7 @@ A path names a root and, below it, own members only: ``params.action`` never is 
 reads in two ways (``/a/../b``) gives :data:`UNCLEAR`. Both make a condition indeterminate.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -198,6 +199,13 @@ def _path(facts: Facts) -> object:
 _HINTS: Final = ("//", "/.", "%", "\\", ";", "\x00", "?", "#")
 _ENCODED: Final = ("%2e", "%2f", "%5c", "%25", "%00", "%3b")
 _OUTRIGHT: Final = ("//", "\\", ";", "\x00", "?", "#")
+_NEEDLESS: Final = re.compile(
+    r"%(?:2[1-9A-Fa-f]|3[0-9AaDd]|4[0-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
+)
+"""Escapes of characters that may stand plain: servers take both for the same."""
+
+_LOWER: Final = re.compile(r"%(?:[0-9A-F]?[a-f]|[a-f][0-9A-F])")
+"""Escapes that are also written with other digits."""
 
 
 def _ambiguous(path: str) -> bool:
@@ -209,6 +217,8 @@ def _ambiguous(path: str) -> bool:
     low = path.lower()
     return (
         any(mark in low for mark in (*_OUTRIGHT, *_ENCODED))
+        or _NEEDLESS.search(path) is not None
+        or _LOWER.search(path) is not None
         or "." in path.split("/")
         or ".." in path.split("/")
     )

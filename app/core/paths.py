@@ -45,13 +45,23 @@ _REFUSED_HEADERS: Final = FRAMING_HEADERS | {
     *("x-http-method", "x-http-method-override", "x-method-override", "x-method"),
     *("x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip"),
     *("x-cluster-client-ip", "x-remote-ip", "x-remote-addr", "x-originating-ip"),
+    *("range", "if-range", "accept-charset", "content-encoding"),
     *("x-host", "x-rewrite-url", "x-original-url", "x-original-uri", "x-original-host"),
 }
+_SINGLE: Final = frozenset(
+    {"content-type", "content-language", "content-disposition", "user-agent", "idempotency-key",
+     "origin", "referer", "date", "if-match", "if-none-match"}
+)  # fmt: skip
+"""Headers of which readers take different ones when there are two."""
+
 _REFUSED_PREFIXES: Final = ("proxy-", "x-forwarded", "x-original-", "x-rewrite-")
 
 _PATH: Final = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,=:@/%]+")
 _QUERY: Final = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,=:@/%;?\[\]]*")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NEEDLESS: Final = re.compile(r"%(?:3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|2[DdEe]|5[Ff]|7[Ee])")
+"""An escape of a letter, a digit or one of ``-._~`` (RFC 3986 section 2.3)."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DECODINGS: Final = 3
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
@@ -136,6 +146,8 @@ def _check_levels(path: str, pointer: str) -> None:
         _refuse("empty path segments (//) are not accepted", pointer)
     for segment in segments:
         _check_segment(segment, pointer)
+    if _NEEDLESS.search(path):
+        _refuse("letters, digits and - . _ ~ stand in a path without percent-encoding", pointer)
 
 
 def _check_segment(segment: str, pointer: str) -> None:
@@ -240,8 +252,9 @@ def request_headers(
 ) -> tuple[tuple[str, str], ...]:
     """Return an action's headers with lower-case names, in the given order.
 
-    Refused are framing, hop-by-hop, forwarding, method-override and credential headers, also
-    when written with ``_`` for ``-``: what remains describes the content or the application.
+    Refused are framing, hop-by-hop, forwarding, method-override and credential headers, those
+    that ask for an answer in parts or in another encoding (a secret in it would not be found),
+    names with ``_``, and repeated ones: what remains describes the content or the application.
 
     :raises InvalidAction: with the pointer of the offending line.
     """
@@ -249,14 +262,20 @@ def request_headers(
     size = sum(len(name) + len(value) for name, value in lines)
     if len(lines) > MAX_HEADERS or size > MAX_HEADERS_BYTES:
         _refuse("there are too many headers or they are too long", pointer)
-    return tuple(_line(*line, f"{pointer}/{place}") for place, line in enumerate(lines))
+    found = tuple(_line(*line, f"{pointer}/{place}") for place, line in enumerate(lines))
+    for place, (name, _) in enumerate(found):
+        if name in _SINGLE and any(name == other for other, _ in found[:place]):
+            _refuse(f"the header {name} is given twice", f"{pointer}/{place}")
+    return found
 
 
 def _line(raw_name: str, raw_value: str, pointer: str) -> tuple[str, str]:
     name, value = header_name(raw_name), header_value(raw_value)
     if name is None or value is None or len(name) + len(value) > MAX_HEADER_BYTES:
         _refuse("a header needs a plain name and a short value of plain ASCII", pointer)
-    plain = name.replace("_", "-")
+    if "_" in name:
+        _refuse("a header's name is written with - instead of _", pointer)
+    plain = name
     if plain in _REFUSED_HEADERS or plain.startswith(_REFUSED_PREFIXES):
         _refuse(f"the header {name} cannot be set by an action", pointer)
     return name, value

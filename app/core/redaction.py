@@ -1,10 +1,11 @@
 """Takes known secrets out of what came back, in the encodings an echo may wear (T47).
 
-Found are: the value itself, base64 (standard and URL alphabet, padded or not, at each of the
-three alignments inside a longer text), percent-encoding (upper and lower case, ``+`` for a blank,
-every byte), JSON and HTML escapes, and hexadecimal. Not found: encodings of encodings,
-compression and encryption. Overlapping finds become one ``[redacted]``. Text that is already
-``[redacted]`` is never searched, so redacting twice changes nothing.
+Found are: the value itself, also in UTF-16; base64 (standard and URL alphabet, padded or not, at
+each of the three alignments inside a longer text, also broken into lines); hexadecimal; and any
+mixture, character by character, of plain text, percent-encoding, JSON escapes and HTML entities.
+Not found: encodings of encodings, compression and encryption. Overlapping finds become one
+``[redacted]``. Text that is already ``[redacted]`` is never searched, so redacting twice changes
+nothing.
 """
 
 import base64
@@ -13,6 +14,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
+
+from app.core.mixtures import Mixture, mixtures
 
 MIN_SECRET_LENGTH: Final = 6
 """Secrets below this many characters are ignored here and refused when a credential is made:
@@ -32,16 +35,19 @@ class Redactor:
     :ivar longest: bytes of the longest encoding (or of the mark); 0 without secrets.
     """
 
-    __slots__ = ("_forms", "longest")
+    __slots__ = ("_forms", "_mixed", "longest")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare every encoding of every secret of at least :data:`MIN_SECRET_LENGTH`."""
         forms: set[_Bytes] = set()
-        for secret in set(secrets):
-            if len(secret) >= MIN_SECRET_LENGTH:
-                forms.update(_forms(secret))
+        mixed: list[Mixture] = []
+        for secret in {text for text in secrets if len(text) >= MIN_SECRET_LENGTH}:
+            forms.update(_forms(secret))
+            mixed.extend(mixtures(secret))
         self._forms = tuple(sorted(forms, key=len, reverse=True))
-        self.longest = max(len(self._forms[0]), len(_MARK)) if self._forms else 0
+        self._mixed = tuple(mixed)
+        lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
+        self.longest = max(*lengths, len(_MARK)) if lengths else 0
 
     def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
         """Return the data without secrets and how many places were replaced."""
@@ -86,6 +92,8 @@ class Redactor:
             while start >= 0:
                 yield start, start + len(form)
                 start = piece.find(form, start + 1)
+        for mixture in self._mixed:
+            yield from mixture.places(piece)
 
 
 class RedactionStream:
@@ -144,6 +152,8 @@ def _forms(secret: str) -> Iterator[bytes]:
     raw = secret.encode("utf-8", "surrogatepass")
     yield raw
     yield from (raw.hex().encode(), raw.hex().upper().encode())
+    for wide in ("utf-16-le", "utf-16-be"):
+        yield secret.encode(wide, "surrogatepass")
     for text in _escaped(secret, raw):
         yield text.encode("utf-8", "surrogatepass")
     yield from _base64_forms(raw)

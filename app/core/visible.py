@@ -2,12 +2,13 @@ r"""One renderer for text that people must not be deceived by (threats T5, T8).
 
 Everything that a reader would not see, or that would reorder what they see, is written out as
 ``\u{202E}``: controls, format and bidirectional characters, surrogates, private use, unassigned,
-odd spaces, fillers, variation selectors and tags. Words that mix scripts are marked.
+odd spaces, fillers, variation selectors and tags; and letters that run from right to left where
+they would carry digits or other letters along. Words that mix scripts are marked.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -23,6 +24,8 @@ _RANGES: Final = (
 
 _SCRIPTS: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
 _WORD: Final = re.compile(r"\w+")
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
+_CARRIED: Final = frozenset({"L", "EN", "AN"})
 _PLAIN: Final = re.compile(r"[\x20-\x7e\n\t]*")
 
 
@@ -72,9 +75,20 @@ def visible(text: str) -> Visible:
     """Return a text with everything hidden written out and mixed-script words marked."""
     if _PLAIN.fullmatch(text):
         return Visible((Piece(text),), 0, 0)
-    pieces = tuple(_merged(_pieces(text)))
-    hidden = sum(is_hidden(character) for character in text)
+    hides = _hides_right_to_left if _reorders(text) else is_hidden
+    pieces = tuple(_merged(_pieces(text, hides)))
+    hidden = sum(hides(character) for character in text)
     return Visible(pieces, hidden, sum(piece.kind == "mixed" for piece in pieces))
+
+
+def _reorders(text: str) -> bool:
+    """Whether letters written from right to left would carry others along (UAX 9)."""
+    found = {unicodedata.bidirectional(character) for character in text}
+    return not found.isdisjoint(_RIGHT_TO_LEFT) and not found.isdisjoint(_CARRIED)
+
+
+def _hides_right_to_left(character: str) -> bool:
+    return is_hidden(character) or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
 
 
 def visible_text(text: str) -> str:
@@ -82,21 +96,21 @@ def visible_text(text: str) -> str:
     return visible(text).text
 
 
-def _pieces(text: str) -> Iterator[Piece]:
+def _pieces(text: str, hides: Callable[[str], bool]) -> Iterator[Piece]:
     end = 0
     for word in _WORD.finditer(text):
-        yield from _characters(text[end : word.start()])
+        yield from _characters(text[end : word.start()], hides)
         if _mixes(word[0]):
-            yield Piece("".join(escape(c) if is_hidden(c) else c for c in word[0]), "mixed")
+            yield Piece("".join(escape(c) if hides(c) else c for c in word[0]), "mixed")
         else:
-            yield from _characters(word[0])
+            yield from _characters(word[0], hides)
         end = word.end()
-    yield from _characters(text[end:])
+    yield from _characters(text[end:], hides)
 
 
-def _characters(text: str) -> Iterator[Piece]:
+def _characters(text: str, hides: Callable[[str], bool]) -> Iterator[Piece]:
     for character in text:
-        if is_hidden(character):
+        if hides(character):
             yield Piece(escape(character), "hidden")
         else:
             yield Piece(character)

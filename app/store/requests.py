@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
@@ -44,15 +44,17 @@ _PENDING: Final = Sql(
 _EXECUTING: Final = Sql(
     select(func.count()).where(T.c.agent_id == bindparam("agent_id"), T.c.status == "executing")
 )
+_PENDING_TEXT: Final = literal_column("'pending'")
+"""Spelled out, so that SQLite sees that the partial index serves."""
+
 _IDENTICAL: Final = Sql(
     select(T)
     .where(
         T.c.agent_id == bindparam("agent_id"),
         T.c.digest == bindparam("digest"),
-        T.c.status == "pending",
+        T.c.status == _PENDING_TEXT,
         T.c.expires_at > bindparam("now"),
     )
-    .order_by(T.c.id)
     .limit(1)
 )
 _COUNTERS: Final = Sql(
@@ -94,25 +96,25 @@ _USED: Final = Sql(
 _DUE: Final = {
     "expire": Sql(
         select(T.c.id)
-        .where(T.c.status == "pending", T.c.expires_at <= bindparam("now"))
+        .where(T.c.status == _PENDING_TEXT, T.c.expires_at <= bindparam("now"))
         .order_by(T.c.expires_at)
         .limit(bindparam("most"))
     ),
     "escalate": Sql(
         select(T.c.id)
-        .where(T.c.status == "pending", T.c.escalate_at <= bindparam("now"))
+        .where(T.c.status == _PENDING_TEXT, T.c.escalate_at <= bindparam("now"))
         .order_by(T.c.escalate_at)
         .limit(bindparam("most"))
     ),
     "lapse": Sql(
         select(T.c.id)
-        .where(T.c.status == "approved", T.c.valid_until <= bindparam("now"))
+        .where(T.c.status == literal_column("'approved'"), T.c.valid_until <= bindparam("now"))
         .order_by(T.c.valid_until)
         .limit(bindparam("most"))
     ),
     "lose": Sql(
         select(T.c.id)
-        .where(T.c.status == "executing", T.c.lease_until <= bindparam("now"))
+        .where(T.c.status == literal_column("'executing'"), T.c.lease_until <= bindparam("now"))
         .order_by(T.c.lease_until)
         .limit(bindparam("most"))
     ),
@@ -239,7 +241,7 @@ class Requests:
         return int(self._tx.run(_EXECUTING, {"agent_id": agent_id}).fetchone()[0])
 
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
-        """Return the agent's oldest undecided request for exactly the same, or None."""
+        """Return an undecided request of the agent for exactly the same, or None."""
         params = {"agent_id": agent_id, "digest": digest, "now": now}
         row = self._tx.run(_IDENTICAL, params).fetchone()
         return None if row is None else from_row(row)

@@ -9,6 +9,7 @@ from app.core.asking import build_action, facts_of, permit
 from app.core.canonical import canonical
 from app.core.errors import InvalidAction, TargetNotPermitted
 from app.core.instant import Instant
+from app.core.json_types import JsonObject, JsonValue
 from app.core.principals import Agent, Permission
 
 AGENT = Agent("agt_1", "robot", "", "per_1", 0, False, Instant(0))
@@ -180,3 +181,23 @@ def test_a_plain_action_has_no_http_facts() -> None:
     submission = Submission("agt_1", action, None, Urgency.NORMAL, "", {})
     facts = facts_of(submission, AGENT, NOW, None, {})
     assert (facts.http, facts.target) == (None, None)
+
+
+@pytest.mark.requirement("T35", "T44")
+@pytest.mark.parametrize(
+    ("headers", "known"),
+    [
+        ({"Content-Type": "application/json"}, True),
+        ({"Content-Type": "application/vnd.x+json; charset=utf-8"}, True),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, False),
+        ({"Content-Type": "application/json; charset=utf-16"}, False),
+        ({}, False),
+    ],
+)
+def test_a_body_is_json_only_where_the_upstream_reads_it_so(
+    headers: dict[str, JsonValue], known: bool
+) -> None:
+    params: JsonObject = {"method": "POST", "path": "/", "headers": headers,
+                          "text": '{"amount":5,"x":"&amount=9999&"}'}  # fmt: skip
+    action = build_action("http.request", params)
+    assert isinstance(action, HttpAction) and action.says_json is known

@@ -182,3 +182,26 @@ def test_the_number_and_size_of_headers_is_limited() -> None:
 
 def test_methods_that_open_tunnels_or_mirror_are_not_among_ours() -> None:
     assert {"CONNECT", "TRACE", "get"} & METHODS == set()
+
+
+@pytest.mark.requirement("T43", "T44")
+@pytest.mark.parametrize("path", ["/%61dmin/users", "/a/%7Eb", "/%41", "/x%2Dy", "/a%5fb"])
+def test_what_need_not_be_encoded_is_written_plainly(path: str) -> None:
+    with pytest.raises(InvalidAction, match=r"percent-encoding|dot segments"):
+        parse_target_path(path)
+
+
+@pytest.mark.requirement("T45", "T47")
+@pytest.mark.parametrize(
+    "name",
+    ["range", "if-range", "accept-charset", "content-encoding", "x_force", "te", "accept-encoding"],
+)
+def test_headers_that_would_hide_something_are_refused(name: str) -> None:
+    with pytest.raises(InvalidAction):
+        request_headers([(name, "1")])
+
+
+@pytest.mark.requirement("T45")
+def test_content_has_one_type() -> None:
+    with pytest.raises(InvalidAction, match="twice"):
+        request_headers([("Content-Type", "application/json"), ("content-type", "text/plain")])

@@ -149,3 +149,38 @@ def test_a_stream_of_nothing_but_overlaps_is_bounded() -> None:
     stream = Redactor(["aaaaaa"]).stream()
     out = b"".join(stream.feed(b"a" * 300_000) for _ in range(5)) + stream.finish()
     assert set(out.split(MARK.encode())) <= {b"", b"a", b"aa", b"aaa", b"aaaa", b"aaaaa"}
+
+
+def _spelled(char: str, way: int) -> str:
+    """Return a character in one of the ways that an echo may write it."""
+    raw = char.encode()
+    return (
+        char, f"\\u{ord(char):04x}", f"\\u{ord(char):04X}",
+        "".join(f"%{byte:02x}" for byte in raw), "".join(f"%{byte:02X}" for byte in raw),
+        f"&#{ord(char)};", f"&#x{ord(char):X};", f"&#x00{ord(char):x};",
+    )[way]  # fmt: skip
+
+
+@pytest.mark.requirement("T47")
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=["Cs"]),
+            min_size=6, max_size=20),
+    st.data(),
+)  # fmt: skip
+def test_any_mixture_of_escapes_is_found(secret: str, data: st.DataObject) -> None:
+    ways = data.draw(st.lists(st.integers(0, 7), min_size=len(secret), max_size=len(secret)))
+    text = "".join(map(_spelled, secret, ways))
+    assert Redactor([secret]).text(f"<<{text}>>")[0] == "<<[redacted]>>"
+
+
+@pytest.mark.requirement("T47")
+def test_broken_lines_and_wide_characters_are_found() -> None:
+    secret = "sk_live_0123456789abcdef"
+    lines = base64.encodebytes(b"x" * 50 + secret.encode() + b"y" * 50)
+    escaped = lines.replace(b"\n", b"\\r\\n")
+    digits = base64.b64encode(secret.encode())[2:20]
+    for data in (lines, escaped):
+        clean = Redactor([secret]).bytes(data)[0]
+        assert digits not in clean.replace(b"\n", b"").replace(b"\\r\\n", b"")
+    for wide in ("utf-16-le", "utf-16-be"):
+        assert Redactor([secret]).bytes(secret.encode(wide))[0] == b"[redacted]"

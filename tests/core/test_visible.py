@@ -1,7 +1,9 @@
 """The renderer of deceptive text, over all of Unicode."""
 
+import re
 import sys
 import unicodedata
+from unicodedata import bidirectional
 
 import pytest
 from hypothesis import given
@@ -41,9 +43,23 @@ def test_known_tricks_are_written_out(code: int) -> None:
 @given(ANY)
 def test_the_text_is_whole_and_what_is_shown_is_plain(text: str) -> None:
     found = visible(text)
-    assert found.text == "".join(escape(c) if is_hidden(c) else c for c in text)
+    whole = re.sub(r"\\u\{([0-9A-F]{4,6})\}", lambda match: chr(int(match[1], 16)), found.text)
+    assert whole == text
     assert not any(is_hidden(character) for character in found.text)
-    assert found.hidden == sum(is_hidden(character) for character in text)
+    assert found.hidden >= sum(is_hidden(character) for character in text)
+    kinds = {bidirectional(character) for character in found.text}
+    assert kinds.isdisjoint({"R", "AL", "AN"}) or kinds.isdisjoint({"L", "EN", "AN"})
+
+
+@pytest.mark.requirement("T5")
+@pytest.mark.parametrize("text", ["transfer \u05d0 5 1000", "mv \u05d0 \u05d1", "1 \u0660 2"])
+def test_letters_from_right_to_left_carry_nothing_along(text: str) -> None:
+    shown = visible(text)
+    assert shown.text.isascii() and shown.hidden
+
+
+def test_a_text_that_runs_from_right_to_left_alone_stays() -> None:
+    assert visible("\u05e9\u05dc\u05d5\u05dd!").text == "\u05e9\u05dc\u05d5\u05dd!"
 
 
 def test_mixed_scripts_are_marked() -> None:

@@ -100,7 +100,7 @@ def _call(plan: HttpPlan, injection: Injection, read_bytes: int) -> Call:
 
 
 def _target(plan: HttpPlan, base: BaseUrl, injection: Injection) -> str:
-    """Return path and query; injected parameters replace the agent's of the same name."""
+    """Return path and query, which stays byte for byte; injected parameters follow it."""
     raw = f"{plan.path}?{plan.query}" if plan.query else plan.path
     path, query = parse_target_path(raw)
     if path != plan.path or query != plan.query:
@@ -114,9 +114,11 @@ def _merged_query(query: str, injected: tuple[tuple[str, str], ...]) -> str:
     if not injected:
         return query
     taken = {name for name, _ in injected}
-    kept = [part for part in query.split("&") if part and _parameter_name(part) not in taken]
+    if any(_parameter_name(part) in taken for part in query.split("&") if part):
+        message = "the query holds a parameter that the credential adds"
+        raise InvalidAction(message)
     ours = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in injected]
-    return "&".join([*kept, *ours])
+    return "&".join([query, *ours] if query else ours)
 
 
 def _parameter_name(part: str) -> str:
