@@ -19,7 +19,7 @@ async def _rotate(settings: Settings) -> int:
 
     check_schema(settings)
     async with services(settings) as opened:
-        count = await opened.vault.rotate()
+        count = await opened.vault.rotate() + await opened.webhooks.rewrap()
         days = settings.result_retention / 86_400
         print(f"{count} values were wrapped anew; the current key is {opened.vault.sealer.current}")
         print(f"Keep the former keys configured for {days:g} days: results may still need them.")

@@ -124,7 +124,8 @@ class Intake:
         An identical one that is still pending takes this one in, so that nobody is asked twice
         (REQ-7).
         """
-        agent = _present(tx, caller)
+        agent, key = _asker(caller)
+        most = _present(tx, key)
         review = request.effect is Effect.REVIEW
         same = _identical(tx, request) if review and asked.supersedes is None else None
         made, token = same or request, asked.idempotency_key
@@ -135,8 +136,8 @@ class Intake:
         if same is not None:
             tx.note("request.attached", caller.actor, f"request:{same.id}", {}, same.id)
             return same
-        if review and agent.open_limit:
-            _check_cap(tx, agent)
+        if review and most:
+            _check_cap(tx, agent.id, most)
         if review and request.plan_is_special:
             request = _warned(tx, request)
         transition = open_request(request, caller.actor, request.created_at)
@@ -266,14 +267,18 @@ def _verdict_text(verdict: Verdict, revision: int) -> str:
     ).decode()
 
 
-def _present(tx: Tx, caller: Caller) -> Agent:
-    """Return the agent as it is now: another process may have stopped it, or its key."""
-    agent = tx.agents.get(caller.agent.id if caller.agent else "")
-    if agent is None or caller.key is None or not tx.agents.key_stands(caller.key.id):
+def _present(tx: Tx, key: ApiKey) -> int:
+    """Return the agent's most pending requests, as it and its key are now.
+
+    Another process may have stopped one of them.
+    """
+    standing = tx.agents.standing(key.id)
+    if standing is None:
         raise InvalidKey
-    if agent.frozen:
+    frozen, most = standing
+    if frozen:
         raise AgentFrozen
-    return agent
+    return most
 
 
 def _warned(tx: Tx, request: Request) -> Request:
@@ -300,9 +305,9 @@ def _repeated(tx: Tx, agent: Agent, token: str, fingerprint: str) -> Request:
     return request
 
 
-def _check_cap(tx: Tx, agent: Agent) -> None:
-    if tx.requests.has_pending(agent.id, agent.open_limit):
-        message = f"the agent has {agent.open_limit} pending requests, its most"
+def _check_cap(tx: Tx, agent_id: str, most: int) -> None:
+    if tx.requests.has_pending(agent_id, most):
+        message = f"the agent has {most} pending requests, its most"
         raise TooManyOpenRequests(message, retry_after=60)
 
 

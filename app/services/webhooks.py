@@ -110,6 +110,29 @@ class Webhooks:
         require(caller, Scope.WEBHOOK_MANAGE)
         return await self.store.read(lambda tx: _existing(tx, webhook_id))
 
+    async def rewrap(self) -> int:
+        """Wrap every secret by the current master key, and return how many there were.
+
+        :raises CannotOpen: one does not open, because a former master key is missing.
+        """
+        return await self.store.write(self._rewrap)
+
+    def _rewrap(self, tx: Tx) -> int:
+        found = tx.webhooks.all()
+        for item in found:
+            tx.webhooks.lock(item.id)
+            sealed = tx.webhooks.secrets(item.id)
+            if sealed is not None:
+                previous = sealed.previous and self._anew(item.id, sealed.previous)
+                fresh = SealedSecrets(
+                    self._anew(item.id, sealed.secret), previous, sealed.previous_until
+                )
+                tx.webhooks.put_secrets(item.id, fresh)
+        return len(found)
+
+    def _anew(self, webhook_id: str, sealed: bytes) -> bytes:
+        return self.sealer.rewrap(PURPOSE, webhook_id, sealed)
+
     # --- the delivery log ---
 
     async def deliveries(

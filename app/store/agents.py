@@ -25,6 +25,11 @@ M = table_of(RateRow)
 _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
 _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
+_STANDING = Sql(
+    select(A.c.frozen, A.c.open_limit)
+    .join(K, K.c.agent_id == A.c.id)
+    .where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None))
+)
 _HOLD_KEY = Sql(
     select(K.c.id).where(K.c.id == bindparam("id")),
     suffix={"postgresql": " FOR NO KEY UPDATE"},
@@ -97,6 +102,14 @@ class Agents:
         """Return a key, or None."""
         row = self._tx.query(select(K).where(K.c.id == key_id)).first()
         return None if row is None else _key(row)
+
+    def standing(self, key_id: str) -> tuple[bool, int] | None:
+        """Return whether the agent of a key is frozen, and its most pending requests.
+
+        None: there is no such key of an agent, or somebody revoked it.
+        """
+        row = self._tx.run(_STANDING, {"id": key_id}).fetchone()
+        return None if row is None else (bool(row[0]), int(row[1]))
 
     def key_stands(self, key_id: str) -> bool:
         """Whether there is such a key, and nobody revoked it."""

@@ -218,3 +218,16 @@ async def test_administration(place: World) -> None:
     with pytest.raises(NotFound):
         await webhooks.get(place.anne, hook.id)
     assert len(EVENT_TYPES) == 7
+
+
+@pytest.mark.requirement("VLT-1")
+async def test_secrets_are_wrapped_by_the_current_master_key(place: World) -> None:
+    webhooks = place.services.webhooks
+    hook, old = await subscribe(place, "https://hooks.example/x")
+    new = await webhooks.rotate(place.anne, hook.id)
+    before = await place.services.store.read(lambda tx: tx.webhooks.secrets(hook.id))
+    assert await webhooks.rewrap() == 1
+    after = await place.services.store.read(lambda tx: tx.webhooks.secrets(hook.id))
+    assert before is not None and after is not None and after.secret != before.secret
+    live = await place.services.store.read(lambda tx: webhooks._live(tx, hook.id, after))
+    assert live == (new, old)
