@@ -172,6 +172,7 @@ PROMISES: dict[str, Promise] = {
     "HOOK-1": Promise("Webhooks are signed, retried for three days, and resent.", "S2 S3"),
     "HOOK-2": Promise("Agent runtimes are woken in their own format.", "S3"),
     "PPL-2": Promise("Accounts in channels are linked to people; others are refused.", "threats"),
+    "CH-1": Promise("Slack shows the card and takes votes, over HTTP or its socket.", "S2"),
     "CH-3": Promise("Mail says the same as text and as HTML, in one thread a request.", "S2"),
     "CH-4": Promise("A signed link shows on GET and decides on POST, once.", "S2"),
     "CH-5": Promise("One renderer: what is seen is what is approved.", "new"),
@@ -181,6 +182,7 @@ PROMISES: dict[str, Promise] = {
     "T11": Promise("A link is bound, works once, and cannot be made up.", "threats"),
     "T12": Promise("Risk and policy ask for more than a link.", "threats"),
     "T9": Promise("People are not flooded with notices.", "threats"),
+    "T16": Promise("Slack's calls are signed, fresh, not repeated, and meant for us.", "threats"),
     "T17": Promise("Only linked accounts decide in channels.", "threats"),
     "T20": Promise("No field of a request becomes a header of a mail.", "threats"),
 }
@@ -188,7 +190,6 @@ PROMISES: dict[str, Promise] = {
 
 PLANNED: dict[str, Promise] = {
     "DEC-9": Promise("Several requests are decided at once, on a frozen selection.", "new"),
-    "CH-1": Promise("Slack shows the card and takes votes, over HTTP or its socket.", "S2"),
     "CH-2": Promise("Discord shows the card and takes votes, over its gateway or HTTP.", "S2"),
 }
 """Promises whose tests are still to be written; a test that carries one moves it up."""

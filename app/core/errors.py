@@ -200,6 +200,12 @@ class NotAnApprover(Forbidden):
     code = "not_an_approver"
 
 
+class AccountRefused(Forbidden):
+    """This kind of account does not decide here: a bot, a guest, somebody of elsewhere."""
+
+    code = "account_refused"
+
+
 class NotLinked(Forbidden):
     """This account is not linked to a person here; sign in and link it, then press again."""
 

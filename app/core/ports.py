@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from app.core.approval_card import ApprovalCard
+from app.core.errors import AssentryError
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
 from app.core.request import Choice
@@ -160,6 +161,10 @@ class Desk(Protocol):
 
     async def inbox(self, account: Account) -> tuple[ApprovalCard, ...]:
         """Return the cards of what waits for this person, newest first, at most twenty."""
+        ...
+
+    async def turned_away(self, account: Account, error: AssentryError) -> None:
+        """Record that a channel refused somebody before asking the desk."""
         ...
 
 

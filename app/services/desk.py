@@ -54,10 +54,10 @@ class Desk:
                 lambda tx: self._cast(tx, account, token, choice, comment), order=token
             )
         except NotLinked as error:
-            await self._refused(account, error)
+            await self.turned_away(account, error)
             raise await self._offer(account, error) from None
         except AssentryError as error:
-            await self._refused(account, error)
+            await self.turned_away(account, error)
             raise
         if isinstance(done, AssuranceTooLow):
             raise done
@@ -139,7 +139,7 @@ class Desk:
         url = f"{self.settings.public_url}/account/link/{secret}"
         return NotLinked(error.detail, extra={"url": url})
 
-    async def _refused(self, account: Account, error: AssentryError) -> None:
+    async def turned_away(self, account: Account, error: AssentryError) -> None:
         """Record who was refused, and why (T17)."""
         details = {"channel": account.channel, "account": account.id, "code": error.code}
         subject = f"identity:{account.channel}:{account.id}"

@@ -1,4 +1,8 @@
-"""Mail: cards as text and HTML of equal content. Imports the core, Jinja2 and aiosmtplib."""
+"""Mail: cards as text and HTML of equal content, one thread a request (CH-3).
+
+Imports the core, Jinja2 and, in ``channel`` alone, aiosmtplib; nothing of it before mail is set
+up.
+"""
 
 from typing import Final, cast
 

@@ -1,23 +1,28 @@
 """Sends cards by SMTP: one thread a request, a follow-up when it is decided (CH-3)."""
 
-import hashlib
-from email.headerregistry import Address
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 from typing import ClassVar, Final
 
 import aiosmtplib
+from aiosmtplib import SMTP, SMTPException
 
 from app.clock import SystemClock
 from app.core.approval_card import ApprovalCard
-from app.core.instant import to_datetime
-from app.core.json_types import JsonObject
+from app.core.json_types import JsonObject, JsonValue
 from app.core.ports import DeliveryFailed, Digest, Posted
-from integrations.email.paint import Letter, digest_letter, letter
+from app.core.request import Status
+from integrations.email.message import Thread, message, message_id
+from integrations.email.paint import digest_letter, letter
 from integrations.email.settings import EmailSettings
 
 _PERMANENT: Final = range(500, 600)
+_SIGN_IN_FIRST: Final = 530
+_WHOLE: Final = 45.0
+"""Seconds that a whole conversation may take: less than the lease of a delivery."""
 
 
 class EmailChannel:
@@ -36,113 +41,143 @@ class EmailChannel:
 
         :raises DeliveryFailed: it was not taken.
         """
-        return await self._send_card(card, recipient, first=True)
+        own = self._id(card, recipient)
+        return await self._send_card(card, recipient, Thread(own, own))
 
     async def refresh(self, card: ApprovalCard, recipient: str, reference: JsonObject) -> Posted:
         """Send a follow-up when the status is another one than was told last.
 
+        A mail cannot be changed: what was told stays told, and is told once.
+
         :raises DeliveryFailed: it was not taken.
         """
-        if reference.get("status") == card.status.value:
+        if _is_told(card, reference):
             shown = str(reference.get("display", ""))
-            return Posted(reference, shown, complete=bool(reference.get("complete")))
-        return await self._send_card(card, recipient, first=False)
-
-    async def _send_card(self, card: ApprovalCard, recipient: str, *, first: bool) -> Posted:
-        content = letter(card)
-        thread = self._id(card.request_id, recipient, "first")
-        own = thread if first else self._id(card.request_id, recipient, str(card.version))
-        message = self._message(content, recipient, own)
-        if not first:
-            message["In-Reply-To"] = message["References"] = thread
-        await self._send(message)
-        painted = content.painted
-        reference: JsonObject = {
-            "message_id": own, "status": card.status.value, "display": painted.display,
-            "complete": painted.complete,
-        }  # fmt: skip
-        return Posted(reference, painted.display, complete=painted.complete)
+            return Posted(reference, shown, complete=reference.get("complete") is True)
+        own = self._id(card, recipient)
+        first = reference.get("thread") or reference.get("message_id") or own
+        return await self._send_card(card, recipient, Thread(own, str(first)))
 
     async def digest(self, digest: Digest, recipient: str) -> Posted:
         """Send a list of what waits.
 
         :raises DeliveryFailed: it was not taken.
         """
-        seed = f"{digest.title}{digest.lines}{self._clock.now()}"
-        own = self._id(hashlib.sha256(seed.encode()).hexdigest()[:24], recipient, "digest")
-        await self._send(self._message(digest_letter(digest), recipient, own))
-        return Posted({"message_id": own})
+        now = self._clock.now()
+        seed = (digest.title, *digest.lines, str(now), recipient)
+        own = message_id(self._settings, "digest", *seed)
+        content = digest_letter(digest)
+        await self._send(message(self._settings, content, recipient, Thread(own, own), now))
+        return Posted({"message_id": own}, content.painted.display)
 
     async def check(self) -> str:
-        """Return which server takes our mail.
+        """Return which server takes our mail, and as whose.
 
         :raises DeliveryFailed: it does not answer, or does not let us in.
         """
-        client = self._client()
-        try:
-            async with client:
-                await self._sign_in(client)
-                await client.noop()
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise _failure(error) from None
+        async with self._connected() as client:
+            await client.noop()
         return f"{self._settings.host}:{self._settings.real_port} as {self._settings.sender}"
 
     async def close(self) -> None:
         """Let go of nothing; connections end with their mail."""
 
-    def _id(self, request_id: str, recipient: str, what: str) -> str:
-        seed = f"{request_id}\0{recipient}\0{what}".encode()
-        domain = self._settings.sender.rsplit("@", 1)[1]
-        return f"<{hashlib.sha256(seed).hexdigest()[:32]}@{domain}>"
+    def _id(self, card: ApprovalCard, recipient: str) -> str:
+        return message_id(self._settings, card.request_id, recipient, str(card.version))
 
-    def _message(self, content: Letter, recipient: str, own: str) -> EmailMessage:
-        message = EmailMessage(policy=SMTP)
+    async def _send_card(self, card: ApprovalCard, recipient: str, thread: Thread) -> Posted:
+        content = letter(card)
+        now = self._clock.now()
+        await self._send(message(self._settings, content, recipient, thread, now))
+        painted = content.painted
+        display = painted.display
+        reference: dict[str, JsonValue] = {
+            "message_id": thread.own, "thread": thread.first, "status": card.status.value,
+            "version": card.version, "display": display, "complete": painted.complete,
+        }  # fmt: skip
+        return Posted(reference, display, complete=painted.complete)
+
+    async def _send(self, mail: EmailMessage) -> None:
+        async with self._connected() as client:
+            await client.send_message(mail)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[SMTP, None]:
+        """Hold a connection that is signed in; every failure is one of ours."""
+        client = self._client()
         try:
-            message["From"] = Address(self._settings.sender_name, addr_spec=self._settings.sender)
-            message["To"] = Address(addr_spec=recipient)
-        except (ValueError, IndexError) as error:
-            detail = "this is not an address that mail can be sent to"
-            raise DeliveryFailed(detail, permanent=True) from error
-        message["Subject"] = " ".join(content.subject.split())
-        message["Date"] = format_datetime(to_datetime(self._clock.now()))
-        message["Message-ID"] = own
-        message["Auto-Submitted"] = "auto-generated"
-        message["X-Auto-Response-Suppress"] = "All"
-        message.set_content(content.text, cte="quoted-printable")
-        message.add_alternative(content.html, subtype="html", cte="quoted-printable")
-        return message
+            async with asyncio.timeout(_WHOLE), client:
+                await self._sign_in(client)
+                yield client
+        except (SMTPException, OSError, ValueError) as error:
+            raise _failure(error) from None
+        finally:
+            client.close()
 
-    def _client(self) -> aiosmtplib.SMTP:
+    def _client(self) -> SMTP:
         given = self._settings
-        return aiosmtplib.SMTP(
+        return SMTP(
             hostname=given.host, port=given.real_port, timeout=given.timeout,
             use_tls=given.security == "tls", start_tls=given.security == "starttls",
         )  # fmt: skip
 
-    async def _sign_in(self, client: aiosmtplib.SMTP) -> None:
+    async def _sign_in(self, client: SMTP) -> None:
         if self._settings.username:
             password = self._settings.password.get_secret_value()
             await client.login(self._settings.username, password)
 
-    async def _send(self, message: EmailMessage) -> None:
-        client = self._client()
-        try:
-            async with client:
-                await self._sign_in(client)
-                await client.send_message(message)
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise _failure(error) from None
+
+def _is_told(card: ApprovalCard, reference: JsonObject) -> bool:
+    """Whether the recipient knows already, by what the reference says was told."""
+    told, version = reference.get("status"), reference.get("version")
+    if isinstance(version, int) and card.version < version:
+        return True
+    begun = card.status is Status.EXECUTING and told == Status.APPROVED.value
+    return begun or told == card.status.value
 
 
 def _failure(error: Exception) -> DeliveryFailed:
     """Return the failure in our own words: the server's may hold anything (T62)."""
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return DeliveryFailed("the mail server refuses our name or password")
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
-        codes = [refused.code for refused in error.recipients]
-        permanent = all(code in _PERMANENT for code in codes)
-        return DeliveryFailed(f"the recipient was refused ({codes[0]})", permanent=permanent)
+        return _refused_recipient([refused.code for refused in error.recipients])
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        permanent = error.code in _PERMANENT
-        return DeliveryFailed(f"the mail server answered {error.code}", permanent=permanent)
-    return DeliveryFailed(f"the mail server could not be used ({type(error).__name__})")
+        return _answered(error)
+    if isinstance(error, aiosmtplib.SMTPNotSupported):
+        detail = "the mail server takes no address with such letters (it lacks SMTPUTF8)"
+        return DeliveryFailed(detail, permanent=True)
+    return DeliveryFailed(_broken(error))
+
+
+def _refused_recipient(codes: list[int]) -> DeliveryFailed:
+    permanent = all(code in _PERMANENT and code != _SIGN_IN_FIRST for code in codes)
+    return DeliveryFailed(f"the recipient was refused ({codes[0]})", permanent=permanent)
+
+
+def _answered(error: aiosmtplib.SMTPResponseException) -> DeliveryFailed:
+    """Return the failure that an answer means; only what concerns this one mail is for good."""
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return DeliveryFailed(f"the mail server refuses our name or password ({error.code})")
+    if isinstance(error, aiosmtplib.SMTPSenderRefused):
+        return DeliveryFailed(f"the mail server refuses our sender address ({error.code})")
+    permanent = isinstance(error, aiosmtplib.SMTPDataError) and error.code in _PERMANENT
+    return DeliveryFailed(f"the mail server answered {error.code}", permanent=permanent)
+
+
+def _broken(error: Exception) -> str:
+    """Return what became of a conversation that ended without an answer."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return "the mail server's certificate is not one that we trust"
+        if isinstance(found, ssl.SSLError):
+            return "the mail server and we could not agree on TLS"
+        found = found.__cause__ or found.__context__
+    if isinstance(error, TimeoutError):
+        return "the mail server did not answer in time"
+    if isinstance(error, aiosmtplib.SMTPConnectError):
+        return "the mail server cannot be reached"
+    if isinstance(error, ConnectionError):
+        return "the connection to the mail server broke"
+    if type(error) is SMTPException:
+        return "the mail server does not offer the STARTTLS or AUTH that is asked for"
+    return f"the mail server could not be used ({type(error).__name__})"

@@ -1,19 +1,37 @@
-"""Paints cards as mail: a text and an HTML part that say the same, in the same order."""
+"""Paints cards as mail: one sheet of parts, laid out once as text and once as HTML (CH-3).
 
+Both say the same because both are made of the same parts. Our links stand above everything that
+an agent wrote (T20). What does not fit is shown by head and tail with an exact count of the rest,
+and such a mail has no link to decide (T4); the bound is below the size at which mail programs
+clip.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import escape
 
 from app.core.approval_card import ApprovalCard, Painted
-from app.core.card import Block
 from app.core.ports import Digest
+from app.core.visible import visible_text
+from integrations.sheet import COMMENT, INCOMPLETE, Fitting, Part, Section, Sheet, sheet_of
 
 MOST: Final = 100_000
-"""Most characters of what will run that one mail shows."""
+"""Most bytes of the HTML; Gmail hides what is beyond 102 kB, and with it part of the payload."""
 
-_END: Final = 2_000
+_ROOM: Final = 64_000
+"""Most bytes of HTML that what an agent wrote may take."""
+
+END: Final = 2_000
+"""Characters of head and of tail that are shown of what does not fit."""
+
+_DECIDE: Final = (
+    "The page shows all of this again; nothing happens until you press a button there. The link "
+    "is made for you: do not forward it."
+)
 _SUBJECT: Final = 150
 
 
@@ -37,16 +55,9 @@ def _templates() -> Environment:
         autoescape=select_autoescape(["html"], default=False), trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters.update({"indented": _indented, "quoted": _quoted})
+    ours: dict[str, Any] = {"prefixed": _prefixed}
+    made.filters.update(ours)
     return made
-
-
-def _indented(text: str) -> str:
-    return _prefixed(text, "    ")
-
-
-def _quoted(text: str) -> str:
-    return _prefixed(text, "  > ")
 
 
 def _prefixed(text: str, prefix: str) -> str:
@@ -55,48 +66,66 @@ def _prefixed(text: str, prefix: str) -> str:
 
 def letter(card: ApprovalCard) -> Letter:
     """Return the mail that shows a card; what does not fit is counted, and then decides nothing."""
-    blocks, complete = _fitted(card)
-    given = {"card": card, "blocks": blocks, "complete": complete}
-    text = _templates().get_template("card.txt").render(given)
-    html = _templates().get_template("card.html").render(given)
-    painted = Painted({"text": text, "html": html}, complete=complete)
-    return Letter(_subject(card), text, html, painted)
+    subject = _subject(card)
+    for room, forced in ((_ROOM, False), (0, True)):
+        fitting = Fitting(room, END, _weigh)
+        sheet = sheet_of(card, fitting)
+        complete = not (fitting.cut or forced)
+        made = _laid_out(subject, _with_links(sheet, card, complete=complete), complete)
+        if len(made.html.encode()) <= MOST:
+            break
+    return made
+
+
+def _weigh(text: str) -> int:
+    return len(escape(text).encode())
+
+
+def _with_links(sheet: Sheet, card: ApprovalCard, *, complete: bool) -> Sheet:
+    """Return the mail with our links above all that an agent wrote (T20)."""
+    title = "Decide" if card.pending else "The request"
+    at = 2 if any(section.title == "Who asks" for section in sheet.sections) else 1
+    links = Section(title, tuple(_links(card, complete=complete)))
+    return replace(sheet, sections=(*sheet.sections[:at], links, *sheet.sections[at:]))
+
+
+def _links(card: ApprovalCard, *, complete: bool) -> Iterator[Part]:
+    if card.pending and complete and card.link:
+        yield Part("button", card.link, "Decide")
+        yield Part("line", _DECIDE)
+    if card.pending and card.reason_required:
+        yield Part("line", COMMENT)
+    if not complete:
+        yield Part("warning", INCOMPLETE)
+    if card.url:
+        yield Part("link", card.url, "Review in full")
 
 
 def digest_letter(digest: Digest) -> Letter:
-    """Return the mail that lists several requests."""
-    text = "\n".join([digest.title, "", *digest.lines, "", f"Review them: {digest.url}", ""])
-    html = _templates().from_string(_LIST).render(digest=digest)
-    return Letter(digest.title, text, html, Painted({"text": text}, complete=False))
+    """Return the mail that lists several requests, without a control."""
+    link = Part("link", digest.url, "Review them")
+    lines = tuple(Part("item", line) for line in digest.lines)
+    sheet = Sheet(digest.title, "", (Section("", (link,)), Section("What waits", lines)), "")
+    return _laid_out(_one_line(f"[Assentry] {digest.title}"), sheet, complete=False)
 
 
-_LIST: Final = (
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Requests</title></head>'
-    "<body><h1>{{ digest.title|e }}</h1><ul>{% for line in digest.lines %}<li>{{ line|e }}</li>"
-    '{% endfor %}</ul><p><a href="{{ digest.url|e }}">Review them</a></p></body></html>'
-)
+def _laid_out(subject: str, sheet: Sheet, complete: bool) -> Letter:  # noqa: FBT001
+    given = {"sheet": sheet, "subject": subject}
+    text = _templates().get_template("card.txt").render(given)
+    html = _templates().get_template("card.html").render(given)
+    return Letter(subject, text, html, Painted({"text": text, "html": html}, complete=complete))
 
 
 def _subject(card: ApprovalCard) -> str:
-    line = card.headline.replace("\n", " ")
+    line = _one_line(card.headline)
     short = line if len(line) <= _SUBJECT else f"{line[: _SUBJECT - 1]}…"
-    return f"[Assentry] {short} ({card.short_digest})"
+    return _one_line(f"[Assentry] {short} ({card.short_digest})")
 
 
-def _fitted(card: ApprovalCard) -> tuple[list[Block], bool]:
-    left, complete, shown = MOST, True, list[Block]()
-    for block in card.blocks:
-        text = block.whole
-        if len(text) > left:
-            complete = False
-            text = _cut(text, max(left, 2 * _END))
-        left = max(left - len(text), 0)
-        shown.append(replace(block, text=text))
-    return shown, complete
+def _one_line(text: str) -> str:
+    """Return a text without anything that could end a header, whoever made it (T20).
 
-
-def _cut(text: str, most: int) -> str:
-    """Return head and tail with the exact count of what is left out between them."""
-    head, tail = text[: most - _END], text[-_END:]
-    gone = text[most - _END : -_END]
-    return f"{head}\n… {len(gone)} characters ({len(gone.encode())} bytes) are not shown …\n{tail}"
+    Encoded words (RFC 2047) are broken up: the library decodes them when a header is set, and
+    what comes of them may be the end of a line.
+    """
+    return " ".join(visible_text(text).replace("=?", "= ?").split())

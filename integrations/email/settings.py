@@ -3,12 +3,19 @@
 import re
 from typing import ClassVar, Final, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from app.settings import PartSettings
 
-_ADDRESS: Final = re.compile(r"[^@\s<>\x00-\x1f]{1,64}@[^@\s<>\x00-\x1f]{1,190}")
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
+_LONGEST: Final = 254
+_WORD: Final = r"""[^\s<>()\[\]\\,;:@".]+"""
+_ADDRESS: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*@{_WORD}(?:\.{_WORD})*")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is one plain address, such as ``gate@example.org``."""
+    return len(text) <= _LONGEST and text.isprintable() and _ADDRESS.fullmatch(text) is not None
 
 
 class EmailSettings(PartSettings):
@@ -30,17 +37,33 @@ class EmailSettings(PartSettings):
     )
     sender: str = Field(default="", description="Address that mail comes from.")
     sender_name: str = Field(default="Assentry", description="Name beside that address.")
-    timeout: float = Field(
-        default=15.0, gt=0, le=60, description="Seconds that the server may take for a step."
+    reply_to: str = Field(
+        default="", description="Address that replies go to; empty means the sender's."
     )
+    timeout: float = Field(
+        default=15.0, gt=0, le=30, description="Seconds that the server may take for a step."
+    )
+
+    @field_validator("sender_name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if not value.isprintable():
+            message = "must be one printable line"
+            raise ValueError(message)
+        return value
+
+    @field_validator("sender", "reply_to")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        if value and not (value.isascii() and is_address(value)):
+            message = "must be one plain address, such as gate@example.org"
+            raise ValueError(message)
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.host and not _ADDRESS.fullmatch(self.sender):
+        if self.host and not self.sender:
             message = "SENDER must be the address that mail comes from, such as gate@example.org"
-            raise ValueError(message)
-        if not self.sender_name.isprintable():
-            message = "SENDER_NAME must be one printable line"
             raise ValueError(message)
         if bool(self.username) != bool(self.password.get_secret_value()):
             message = "USERNAME and PASSWORD are set together or not at all"

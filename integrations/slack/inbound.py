@@ -1,0 +1,91 @@
+"""What people do in Slack comes to the desk: buttons, forms, `/assentry`, the home tab (CH-1)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.starlette.async_handler import to_starlette_response
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_sdk.web.async_client import AsyncWebClient
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.clock import SystemClock
+from app.core.ports import Desk
+from integrations.slack.client import SlackClient
+from integrations.slack.doors import LARGEST, Signatures, parsed
+from integrations.slack.listeners import Listeners
+from integrations.slack.settings import SlackSettings
+from integrations.slack.who import Members
+
+PATH: Final = "/integrations/slack"
+"""Where Slack posts; it stands in the application's manifest."""
+
+
+class SlackInbound:
+    """The way in: one bolt application, behind HTTP or Socket Mode."""
+
+    def __init__(
+        self, settings: SlackSettings, client: SlackClient, desk: Desk, clock: SystemClock
+    ) -> None:
+        """Remember what it needs; the library's application is made in a running loop."""
+        self._settings = settings
+        self._client = client
+        self._listeners = Listeners(settings, client, desk, Members(client))
+        self._signatures = Signatures(settings.signing_secret.get_secret_value(), clock)
+        self._bolt: AsyncApp | None = None
+
+    def routes(self) -> Sequence[Route]:
+        """Return the door for Slack's posts; none in Socket Mode."""
+        return () if self._settings.socket_mode else (Route(PATH, self._post, methods=["POST"]),)
+
+    async def run(self) -> None:
+        """Hold the WebSocket of Socket Mode until cancelled."""
+        if not self._settings.socket_mode:
+            return
+        token = self._settings.app_token.get_secret_value()
+        web = AsyncWebClient(token, base_url=self._settings.api_url)
+        handler = AsyncSocketModeHandler(self._application(), token, web_client=web)
+        try:
+            await handler.connect_async()
+            await asyncio.Event().wait()
+        finally:
+            await handler.close_async()
+
+    async def _post(self, request: Request) -> Response:
+        """Take one call; behind our own door the library gets what Socket Mode would give it."""
+        body = await _read(request)
+        if body is None or not self._is_signed(request, body):
+            return PlainTextResponse("this is not signed by Slack", 401)
+        try:
+            payload = parsed(body, request.headers.get("Content-Type", ""))
+        except ValueError:
+            return PlainTextResponse("this is not what Slack sends", 400)
+        asked = AsyncBoltRequest(body=payload, mode="socket_mode")
+        return to_starlette_response(await self._application().async_dispatch(asked))
+
+    def _is_signed(self, request: Request, body: bytes) -> bool:
+        headers = request.headers
+        when = headers.getlist("X-Slack-Request-Timestamp")
+        return self._signatures.admits(when, headers.getlist("X-Slack-Signature"), body)
+
+    def _application(self) -> AsyncApp:
+        if self._bolt is None:
+            self._bolt = AsyncApp(
+                client=self._client.web,
+                request_verification_enabled=False, ssl_check_enabled=False,
+            )  # fmt: skip
+            self._listeners.add_to(self._bolt)
+        return self._bolt
+
+
+async def _read(request: Request) -> bytes | None:
+    """Return the body; None when it is larger than Slack sends."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST:
+            return None
+    return bytes(body)
