@@ -5,13 +5,14 @@ from typing import Final, TypeAlias
 
 from app.settings import PartSettings, load_part
 from integrations.base import Registered
+from integrations.discord import DISCORD
 from integrations.email import EMAIL
 from integrations.slack import SLACK
 
 SetUp: TypeAlias = tuple[Registered, PartSettings]
 """A channel with its settings."""
 
-CHANNELS: Final[tuple[Registered, ...]] = (EMAIL, SLACK)
+CHANNELS: Final[tuple[Registered, ...]] = (EMAIL, SLACK, DISCORD)
 """Every channel; one line each."""
 
 PREFIXES: Final = tuple(channel.prefix for channel in CHANNELS)

@@ -15,7 +15,7 @@ Kind = Literal["line", "item", "fact", "warning", "title", "payload", "quote", "
 
 COMMENT: Final = "The policy asks for a comment with the decision."
 INCOMPLETE: Final = (
-    "This message does not show everything, so it cannot be decided from here. Review it in full."
+    "This message does not show everything, so it cannot be approved from here. Review it in full."
 )
 _WRITTEN_OUT: Final = "written out as \\u{…}."
 _MIXED: Final = "written in mixed scripts: letters may not be what they look like."

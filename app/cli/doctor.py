@@ -1,4 +1,4 @@
-"""``assentry doctor``: check settings, master key, database, clock, policies and port."""
+"""``assentry doctor``: check settings, key, database, clock, policies, port and channels."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from app.cli import logs
 from app.cli.start import FAILED, check_schema, load_settings
 from app.core.errors import AssentryError, Unavailable
 from app.core.instant import SECOND
+from app.core.ports import DeliveryFailed
 from app.settings import PREFIX, Settings, SettingsError
 
 SKEW: Final = 5
@@ -56,7 +57,7 @@ async def examine() -> list[Finding]:
     findings = [Finding("settings", good=True, detail=f"reached at {settings.public_url}")]
     for name, check in CHECKS:
         findings.append(await _finding(name, check, settings))
-    return findings
+    return [*findings, *await _channels()]
 
 
 async def _finding(
@@ -142,6 +143,23 @@ async def _port(settings: Settings) -> str:
 
     served = await asyncio.to_thread(taken)
     return f"{settings.host}:{settings.port} is {'served' if served else 'free'}"
+
+
+async def _channels() -> list[Finding]:
+    """Ask every channel that is set up who we are there (CH-6)."""
+    from integrations.registry import enabled  # noqa: PLC0415 - heavy
+
+    findings: list[Finding] = []
+    for registered, part in enabled():
+        channel = registered.channel(part)
+        try:
+            known = Finding(registered.name, good=True, detail=await channel.check())
+        except DeliveryFailed as failure:
+            known = Finding(registered.name, good=False, detail=failure.detail)
+        finally:
+            await channel.close()
+        findings.append(known)
+    return findings
 
 
 CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -21,10 +21,19 @@ GRACE_SECONDS: Final = 10
 class Server(uvicorn.Server):
     """Uvicorn that leaves signals to us, and says on standard error when it listens."""
 
-    def __init__(self, config: uvicorn.Config, announcement: str = "") -> None:
-        """Prepare; an empty announcement is not printed."""
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        announcement: str = "",
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; an empty announcement is not printed.
+
+        :param on_stop: called before waiting for what is being answered, to end what is endless.
+        """
         super().__init__(config)
         self._announcement = announcement
+        self._on_stop = on_stop
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -46,6 +55,7 @@ class Server(uvicorn.Server):
 
     async def _exit_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
+        self._on_stop()
         self.should_exit = True
 
 
@@ -107,7 +117,7 @@ async def serve(
 ) -> None:
     """Serve until ``stop`` is set."""
     made = config(create_app(settings, services), lifespan="on")
-    await Server(made, f"ready {address(sock)}").until(stop, sock)
+    await Server(made, f"ready {address(sock)}", services.feed.end).until(stop, sock)
 
 
 def on_signals(stop: asyncio.Event) -> None:

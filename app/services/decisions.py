@@ -1,11 +1,20 @@
 """Deciding, withdrawing and settling requests: lock, check, step, record."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.core import events as ev
 from app.core.audit import Actor
 from app.core.ballots import Rules, check_ballot, filled, obstacle
-from app.core.errors import AssuranceTooLow, Forbidden, InvalidField, InvalidKey, NotFound
+from app.core.errors import (
+    AssentryError,
+    AssuranceTooLow,
+    Forbidden,
+    InvalidField,
+    InvalidKey,
+    NotFound,
+)
 from app.core.json_types import JsonObject
 from app.core.lifecycle import step
 from app.core.policy_route import Route
@@ -20,6 +29,8 @@ OWNER_MAY_DECIDE = "owner_may_decide"
 """Name of the installation's setting."""
 
 MAX_NOTE = 2000
+MAX_SELECTION = 50
+"""Most requests that are decided at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,31 @@ class Decisions:
         if isinstance(counted, AssuranceTooLow):
             raise counted
         return counted
+
+    async def cast_all(
+        self, caller: Caller, selection: Mapping[str, Ballot]
+    ) -> dict[str, Request | AssentryError]:
+        """Count a ballot on each of a frozen selection (DEC-9): each on its own, all or part.
+
+        What is selected is named with its digest, so that nothing joins the selection later.
+
+        :param selection: ballots by request id.
+        :raises InvalidField: nothing is selected, or too much at once.
+        """
+        _human(caller)
+        if not 0 < len(selection) <= MAX_SELECTION:
+            message = f"select from 1 to {MAX_SELECTION} requests"
+            raise InvalidField(message, pointer="/items")
+        done = [self._attempt(caller, name, ballot) for name, ballot in selection.items()]
+        return dict(zip(selection, await asyncio.gather(*done), strict=True))
+
+    async def _attempt(
+        self, caller: Caller, request_id: str, ballot: Ballot
+    ) -> Request | AssentryError:
+        try:
+            return await self.cast(caller, request_id, ballot)
+        except AssentryError as error:
+            return error
 
     async def cancel(self, caller: Caller, request_id: str, note: str = "") -> Request:
         """Withdraw a request: its agent an own one, an administrator any.

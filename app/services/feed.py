@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
-from app.core.errors import Forbidden
+from app.core.errors import Forbidden, Unavailable
 from app.core.principals import Caller, Scope
 from app.core.request import Request, Status
 from app.services.access import require
@@ -35,7 +35,8 @@ class Feed:
         while True:
             with self.store.signals.waiting(request_id) as changed:
                 request = await self.requests.get(caller, request_id)
-                if reached(request, until) or loop.time() >= deadline:
+                late = self.store.signals.ended or loop.time() >= deadline
+                if late or reached(request, until):
                     return request
                 try:
                     async with asyncio.timeout_at(deadline):
@@ -47,13 +48,21 @@ class Feed:
         """Return the request as soon as its version is above ``after``.
 
         :raises NotFound: no such request, or another agent's.
+        :raises Unavailable: the process stops.
         """
         while True:
             with self.store.signals.waiting(request_id) as changed:
                 request = await self.requests.get(caller, request_id)
                 if request.version > after:
                     return request
+                if self.store.signals.ended:
+                    message = "the server stops; connect again"
+                    raise Unavailable(message)
                 await changed
+
+    def end(self) -> None:
+        """Let go of everybody who waits or follows: the process stops."""
+        self.store.signals.end()
 
     async def follow(self, caller: Caller) -> AsyncIterator[Change | None]:
         """Yield every change as (kind, id); None means that some were left out.
@@ -65,7 +74,7 @@ class Feed:
             message = "only people follow everything"
             raise Forbidden(message)
         with self.store.signals.following(frozenset({"job"})) as queue:
-            while True:
+            while not self.store.signals.ended:
                 yield await queue.get()
 
 

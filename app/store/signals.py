@@ -16,12 +16,16 @@ BACKLOG: Final = 1000
 
 
 class Signals:
-    """The waiters and followers of one process; used on the event loop only."""
+    """The waiters and followers of one process; used on the event loop only.
+
+    :ivar ended: whether the process stops; then a wait ends with what is known.
+    """
 
     def __init__(self) -> None:
         """Start with nobody waiting."""
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._followers: dict[asyncio.Queue[Change | None], frozenset[str]] = {}
+        self.ended = False
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Wake whoever waits for one of these."""
@@ -34,6 +38,13 @@ class Signals:
             for queue, ignored in self._followers.items():
                 if change[0] not in ignored:
                     self._put(queue, change)
+
+    def end(self) -> None:
+        """Let everybody look a last time: the process stops, so nobody waits any longer."""
+        self.ended = True
+        self._wake_all()
+        for queue in self._followers:
+            queue.put_nowait(None)
 
     def _wake_all(self) -> None:
         """Let everybody look again, after changes may have been missed."""

@@ -92,6 +92,36 @@ class DecisionIn(Strict):
     comment: Text = ""
 
 
+class SelectedIn(Strict):
+    """A request of a selection, and the payload that was seen of it."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class SelectionIn(Strict):
+    """One decision on several requests, each counted on its own."""
+
+    decision: Literal["approve", "deny"]
+    items: Annotated[list[SelectedIn], Meta(min_length=1, max_length=50)]
+    comment: Text = ""
+
+
+class SelectedOut(Out):
+    """What came of one of them: whether the ballot counted, and if not, why."""
+
+    id: str
+    counted: bool
+    code: str | None
+    detail: str | None
+
+
+class SelectionOut(Out):
+    """What came of each, in the order given."""
+
+    items: list[SelectedOut]
+
+
 class NoteIn(Strict):
     """A word to go with it."""
 

@@ -1,5 +1,6 @@
 """`assentry doctor`: one line for each thing that can be wrong."""
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.support.postgres import PostgresServer
 from tests.support.server import free_port, installation, run
+from tests.support.smtp import MailSink
 
 pytestmark = pytest.mark.requirement("OPS-2")
 
@@ -46,6 +48,19 @@ def test_a_good_installation(migrated: dict[str, str]) -> None:
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
         f"ok   {check}" for check in CHECKS
     ]
+
+
+@pytest.mark.requirement("CH-6")
+async def test_channels_say_who_we_are_there(migrated: dict[str, str]) -> None:
+    async with MailSink() as sink:
+        env = {**migrated, "ASSENTRY_EMAIL_HOST": "127.0.0.1", "ASSENTRY_EMAIL_SECURITY": "none",
+               "ASSENTRY_EMAIL_SENDER": "gate@example.org"}  # fmt: skip
+        up = {**env, "ASSENTRY_EMAIL_PORT": str(sink.port)}
+        code, findings = await asyncio.to_thread(examined, up)
+        assert (code, list(findings)) == (0, [*CHECKS, "email"])
+        assert findings["email"] == (True, f"127.0.0.1:{sink.port} as gate@example.org")
+    down = {**env, "ASSENTRY_EMAIL_PORT": str(free_port())}
+    assert await asyncio.to_thread(bad, down) == {"email": "the mail server cannot be reached"}
 
 
 def test_a_running_installation(tmp_path: Path) -> None:

@@ -242,6 +242,34 @@ def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, scr
 
 
 @pytest.mark.requirement("DASH-2")
+@pytest.mark.requirement("DEC-9")
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_several_are_looked_at_and_decided_together(
+    site: Site, browser: Browser, script: bool
+) -> None:
+    page = context(browser, script=script).new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    asked = [delete_note(site, key, number) for number in (1, 2, 3)]
+    page.goto(site.base)
+    for one in asked[:2]:
+        page.check(f"[name=pick][value={one['id']}]")
+    page.click("text=Review the selected together")
+    expect(page.locator("article.request")).to_have_count(2)
+    assert "/notes/1" in page.inner_text("main") and "/notes/3" not in page.inner_text("main")
+    late = page.context.new_page()
+    late.goto(page.url)
+    page.fill("[name=comment]", "tidying")
+    page.click("text=Deny 2")
+    expect(page.locator("h1")).to_have_text("2 of 2 counted")
+    late.click("text=Approve 2")
+    expect(late.locator("h1")).to_have_text("0 of 2 counted")
+    late.goto(f"{site.base}/decisions?pick={asked[0]['id']}")
+    expect(late.locator("h1")).to_have_text("Nothing of this waits any more")
+    page.goto(f"{site.base}/requests?status=pending")
+    assert "/notes/3" in page.inner_text("main") and "/notes/1" not in page.inner_text("main")
+
+
 def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
     source = axe.script()
     opened = context(browser, bypass_csp=True, color_scheme="light")
@@ -252,7 +280,9 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
     key = make_key(page, site)
     assert violations(page, source) == []
     asked = delete_note(site, key)
+    other = delete_note(site, key, 2)
     listed = [
+        f"/decisions?pick={asked['id']}&pick={other['id']}",
         "/", "/requests", f"/requests/{asked['id']}", "/policies", "/policies/new",
         "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account", "/notices",
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from app.core.errors import (
     RequestExpired,
 )
 from app.core.principals import Person, Role, Scope
-from app.core.request import Ballot, Choice, Status
+from app.core.request import Ballot, Choice, Request, Status
 from app.services.decisions import OWNER_MAY_DECIDE
 from tests.support.world import FakeClock, World, person_caller, with_scopes, world
 
@@ -200,3 +200,48 @@ async def test_withdrawing(place: World) -> None:
 async def test_settling_needs_a_note(place: World) -> None:
     with pytest.raises(InvalidField):
         await place.services.decisions.settle(place.anne, "req_1", ran=True, note=" ")
+
+
+def ballot(request: Request, choice: Choice = Choice.APPROVE) -> Ballot:
+    return Ballot(choice, request.digest, "", "api")
+
+
+@pytest.mark.requirement("DEC-9")
+async def test_a_selection_is_decided_each_on_its_own(place: World) -> None:
+    asked = [await place.ask() for _ in range(4)]
+    await place.vote(asked[1], choice=Choice.DENY)
+    selection = {request.id: ballot(request) for request in asked[:3]}
+    selection[asked[2].id] = replace(selection[asked[2].id], digest="0" * 64)
+    selection["req_nothing"] = ballot(asked[0])
+    done = await place.services.decisions.cast_all(place.anne, selection)
+    assert list(done) == list(selection)
+    first, *others = done.values()
+    assert isinstance(first, Request) and first.status is Status.APPROVED
+    assert [type(other) for other in others] == [AlreadyVoted, DigestMismatch, NotFound]
+    assert (await place.get(asked[2])).status is Status.PENDING
+    assert (await place.get(asked[3])).status is Status.PENDING
+
+
+@pytest.mark.requirement("DEC-9")
+async def test_a_selection_has_bounds_and_needs_a_person(place: World) -> None:
+    request = await place.ask()
+    for selection in ({}, {f"req_{number}": ballot(request) for number in range(51)}):
+        with pytest.raises(InvalidField):
+            await place.services.decisions.cast_all(place.anne, selection)
+    with pytest.raises(Forbidden):
+        await place.services.decisions.cast_all(place.robot, {request.id: ballot(request)})
+
+
+@pytest.mark.requirement("DEC-9")
+async def test_two_selections_at_once_decide_each_request_once(place: World) -> None:
+    asked = [await place.ask() for _ in range(30)]
+    eve = person_caller(await person(place, "eve", Role.APPROVER))
+    yes = {request.id: ballot(request) for request in asked}
+    no = {request.id: ballot(request, Choice.DENY) for request in reversed(asked)}
+    decisions = place.services.decisions
+    results = await asyncio.gather(decisions.cast_all(place.anne, yes), decisions.cast_all(eve, no))
+    for request in asked:
+        said = [result[request.id] for result in results]
+        (won,) = [item for item in said if isinstance(item, Request)]
+        (lost,) = [item for item in said if isinstance(item, AlreadyDecided)]
+        assert lost.extra["status"] == won.status == (await place.get(request)).status

@@ -18,7 +18,7 @@ APART = frozenset({"/openapi.json", "/static", "/l/{token}"})
 PAGES = (
     "/inbox", "/requests", "/setup", "/sign-in", "/sign-out", "/account", "/targets",
     "/credentials", "/policies", "/agents", "/people", "/audit", "/events", "/installation",
-    "/notices",
+    "/notices", "/decisions",
 )  # fmt: skip
 """Beginnings of the dashboard's addresses: for browsers with a session, never for keys."""
 

@@ -272,3 +272,22 @@ async def test_limited_keys_see_their_limit(door: Door) -> None:
     assert 1 <= int(answers[2].headers["retry-after"]) <= 120
     assert answers[2].headers["content-type"] == "application/problem+json"
     assert BASE in str(answers[2].url)
+
+
+@pytest.mark.requirement("DEC-9")
+async def test_a_selection_tells_what_came_of_each(any_door: Door) -> None:
+    asked = [(await any_door.ask(context={"n": number})).json() for number in range(2)]
+    client = await any_door.client("approver")
+    items = [{"id": one["id"], "digest": one["digest"]} for one in asked]
+    items[1]["digest"] = "0" * 64
+    given = {"decision": "deny", "items": items, "comment": "not now"}
+    answer = await client.post("/api/decisions", json=given)
+    first, second = answer.json()["items"]
+    assert answer.status_code == 200
+    assert first == {"id": asked[0]["id"], "counted": True, "code": None, "detail": None}
+    assert (second["counted"], second["code"]) == (False, "digest_mismatch")
+    after = (await client.get(f"/api/requests/{asked[0]['id']}")).json()
+    assert (after["status"], after["comment"]) == ("denied", "not now")
+    twice = await client.post("/api/decisions", json={**given, "items": [items[0], items[0]]})
+    assert (twice.status_code, twice.json()["pointer"]) == (400, "/items")
+    assert (await client.post("/api/decisions", json={**given, "items": []})).status_code == 400

@@ -28,6 +28,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "requests_page": READERS,
     "requests_get": READERS,
     "requests_decide": DECIDERS,
+    "selections_decide": DECIDERS,
     "requests_cancel": frozenset({"agent", "agent_create", "admin"}),
     "requests_settle": DECIDERS,  # and of these operators only, once the request is found
     "requests_result": READERS,
@@ -82,6 +83,7 @@ OWN: Final = frozenset({"people_change_password", "session_sign_out", "accounts_
 BODIES: Final[dict[str, Any]] = {
     "requests_create": {"action": "x"},
     "requests_decide": {"decision": "deny", "digest": "0" * 64},
+    "selections_decide": {"decision": "deny", "items": [{"id": "x", "digest": "0" * 64}]},
     "requests_cancel": {},
     "requests_settle": {"ran": True, "note": "looked"},
     "policies_create": {"name": "p", "rules": [{"name": "r", "effect": "review"}]},

@@ -8,7 +8,15 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.web.dashboard import directory, notices, policies, requests, sessions, targets
+from app.web.dashboard import (
+    directory,
+    notices,
+    policies,
+    requests,
+    selection,
+    sessions,
+    targets,
+)
 from app.web.dashboard.doors import Page
 from app.web.sse import page_events
 
@@ -17,6 +25,7 @@ STATIC: Final = Path(__file__).resolve().parent.parent / "static"
 GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/", requests.inbox),
     ("/inbox/list", requests.inbox_list),
+    ("/decisions", selection.review),
     ("/requests", requests.history),
     ("/requests/{request_id}", requests.one),
     ("/requests/{request_id}/status", requests.one_status),
@@ -41,6 +50,7 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
 """Pages; none of them changes anything."""
 
 POSTS: Final[tuple[tuple[str, Page], ...]] = (
+    ("/decisions", selection.decide),
     ("/requests/{request_id}/decide", requests.decide),
     ("/requests/{request_id}/settle", requests.settle),
     ("/requests/{request_id}/cancel", requests.cancel),

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from app.core.card import card_of
 from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
-from app.core.instant import SECOND
+from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.core.routing import Assurance
@@ -127,11 +127,15 @@ async def _ballot(request: Request, caller: Caller, choice: Choice) -> Ballot:
     services = services_of(request)
     detail = await services.requests.detail(caller, request.path_params["request_id"])
     now = services.clock.now()
-    since = caller.session.created_at if caller.session else now - FRESH * SECOND
-    fresh = now - since < FRESH * SECOND
-    level = Assurance.SESSION if fresh else Assurance.CHAT
     shown = services.cards.card(detail, {}, now).display
+    level = assurance_of(caller, now)
     return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown)
+
+
+def assurance_of(caller: Caller, now: Instant) -> Assurance:
+    """Return how sure we are of who presses a button of a page."""
+    since = caller.session.created_at if caller.session else now - FRESH * SECOND
+    return Assurance.SESSION if now - since < FRESH * SECOND else Assurance.CHAT
 
 
 @signed_in

@@ -17,9 +17,9 @@ function link(text, action) {
   return anchor;
 }
 
-// Someone typing, pointing at or tabbing through the live part is never disturbed.
+// Someone typing, pointing at, selecting in or tabbing through the live part is never disturbed.
 function busy() {
-  return live.contains(document.activeElement) || live.matches(":hover");
+  return live.querySelector("input:checked") || live.contains(document.activeElement) || live.matches(":hover");
 }
 
 async function fetchLive() {

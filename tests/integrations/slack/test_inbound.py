@@ -1,8 +1,10 @@
 """What people do in Slack comes to the desk, once, and only theirs (T16, T17)."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from app.core.request import Choice, Status
 from integrations.slack import listeners
 from integrations.slack.doors import LARGEST
 from integrations.slack.inbound import SlackInbound
+from integrations.slack.settings import SlackSettings
 from tests.support.cards import card
 from tests.support.slack_desk import Product, product, settings
 from tests.support.slack_message import Content, Message
@@ -233,6 +236,31 @@ async def test_socket_mode_comes_back(vendor: Slack) -> None:
         await vendor.wait_for(lambda: vendor.sockets.live or None)
         assert (await vendor.press(message, "approve")).good
         assert len(ours.desk.ballots) == 1
+
+
+def test_the_manifest_fits() -> None:
+    text = (Path(__file__).parents[3] / "docs/howto/slack_manifest.json").read_text()
+    manifest = json.loads(text)
+    (command,) = manifest["features"]["slash_commands"]
+    assert command["command"] == SlackSettings().command
+    assert manifest["settings"]["event_subscriptions"]["bot_events"] == ["app_home_opened"]
+    assert manifest["features"]["app_home"]["home_tab_enabled"]
+
+
+async def test_what_the_manifest_asks_for_is_enough(vendor: Slack) -> None:
+    text = (Path(__file__).parents[3] / "docs/howto/slack_manifest.json").read_text()
+    vendor.world.acme.scopes = set(json.loads(text)["oauth_config"]["scopes"]["bot"])
+    async with product(vendor, card(), "socket") as ours:
+        message = await posted(vendor, ours)
+        await vendor.press(message, "reason")
+        form = await vendor.wait_for(lambda: vendor.view)
+        await vendor.submit(form, {"comment": "no"})
+        await vendor.press(message, "approve")
+        await whispered(vendor, "is counted")
+        await vendor.open_home()
+        await vendor.wait_for(lambda: vendor.world.acme.homes.get(vendor.world.anna.id))
+        assert vendor.world.acme.name in await ours.channel.check()
+        assert not [call for call in vendor.calls if (call.answer or {}).get("ok") is False]
 
 
 async def test_doors_are_one_or_the_other(vendor: Slack) -> None:

@@ -1,0 +1,92 @@
+"""Deciding several requests at once: look at each, then one decision on what was looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core import request as core
+from app.core.card import Card, card_of
+from app.core.errors import AssentryError, InvalidField, InvalidFilter, NotFound
+from app.core.principals import Caller
+from app.core.request import Ballot, Choice, Status
+from app.services.decisions import MAX_SELECTION
+from app.services.requests import Detail
+from app.web.dashboard.doors import Form, signed_in
+from app.web.dashboard.rendering import page
+from app.web.dashboard.requests import assurance_of
+from app.web.deps import services_of
+
+_DIGEST: Final = "digest."
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A request of the selection, as the page shows it; ``outcome`` once it was decided on."""
+
+    detail: Detail
+    card: Card | None
+    outcome: core.Request | AssentryError | None = None
+
+
+@signed_in
+async def review(request: Request, caller: Caller) -> Response:
+    """Show exactly what each of the selected requests would run."""
+    names = list(dict.fromkeys(request.query_params.getlist("pick")))
+    return await _page(request, caller, await _shown(request, caller, names))
+
+
+@signed_in
+async def decide(request: Request, caller: Caller) -> Response:
+    """Take one decision on what the page showed, and say what came of each."""
+    form: Form = request.state.form
+    picked = {name.removeprefix(_DIGEST): value for name, value in form.items()
+              if name.startswith(_DIGEST)}  # fmt: skip
+    found = await _shown(request, caller, list(picked))
+    if form["decision"] not in ("approve", "deny"):
+        error = InvalidFilter("press Approve or Deny")
+        return await _page(request, caller, found, error)
+    ballots = {item.detail.request.id: _ballot(request, caller, item, picked) for item in found}
+    done = await services_of(request).decisions.cast_all(caller, ballots)
+    decided = [Shown(item.detail, item.card, done[item.detail.request.id]) for item in found]
+    return await _page(request, caller, decided)
+
+
+def _ballot(request: Request, caller: Caller, item: Shown, picked: dict[str, str]) -> Ballot:
+    form: Form = request.state.form
+    services = services_of(request)
+    now = services.clock.now()
+    choice = Choice.APPROVE if form["decision"] == "approve" else Choice.DENY
+    shown = services.cards.card(item.detail, {}, now).display
+    digest = picked[item.detail.request.id]
+    return Ballot(choice, digest, form["comment"], "dashboard", assurance_of(caller, now), shown)
+
+
+async def _shown(request: Request, caller: Caller, names: Sequence[str]) -> list[Shown]:
+    if not 0 < len(names) <= MAX_SELECTION:
+        message = f"select from 1 to {MAX_SELECTION} requests in the inbox"
+        raise InvalidField(message, pointer="/pick")
+    found: list[Shown] = []
+    for name in names:
+        try:
+            detail = await services_of(request).requests.detail(caller, name)
+        except NotFound:
+            continue
+        submission = detail.submission
+        card = None if submission is None else card_of(submission, detail.injected)
+        found.append(Shown(detail, card))
+    return found
+
+
+async def _page(
+    request: Request, caller: Caller, found: Sequence[Shown], error: AssentryError | None = None
+) -> Response:
+    done = [item for item in found if item.outcome is not None]
+    waiting = [item for item in found if item.detail.request.status is Status.PENDING and item.card]
+    return page(
+        request, "selection.html", caller=caller, items=found, waiting=waiting, done=done,
+        counted=sum(not isinstance(item.outcome, AssentryError) for item in done),
+        error=error, status=400 if error else 200,
+    )  # fmt: skip
