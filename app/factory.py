@@ -24,7 +24,7 @@ from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
 from app.services.execution import Execution
-from app.services.feed import Feed
+from app.services.feed import Feed, Looks
 from app.services.intake import Intake
 from app.services.limits import Limits
 from app.services.links import Links
@@ -195,7 +195,7 @@ def wire(
             store, clock, policies, vault, sealer, settings, executors, _worker_name()
         ),
         sweeps=Sweeps(store, settings, notices),
-        feed=Feed(store, requests),
+        feed=Feed(store, Looks(store)),
         audit=Audit(store),
         cards=cards,
         notices=notices,

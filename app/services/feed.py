@@ -3,17 +3,54 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from app.core.errors import Forbidden, Unavailable
 from app.core.principals import Caller, Scope
 from app.core.request import Request, Status
 from app.services.access import require
-from app.services.requests import Requests
+from app.services.requests import visible
 from app.store.engine import Store
 from app.store.tx import Change
 
 Until = Literal["final", "decided"]
+_KNOWN: Final = 1000
+
+
+class Looks:
+    """Requests that many read at once are read once, as long as nothing was told to change.
+
+    Who looks registered for wake-ups before: a change that comes later wakes it to look again.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Look into this store."""
+        self._store = store
+        self._known: dict[str, tuple[int, asyncio.Future[Request | None]]] = {}
+
+    async def get(self, request_id: str) -> Request | None:
+        """Return a request as it was read after the last change that was told."""
+        told, known = self._known.get(request_id, (-1, None))
+        if known is not None and told == self._store.signals.told:
+            try:
+                return await asyncio.shield(known)
+            except asyncio.CancelledError:
+                if not known.cancelled():
+                    raise
+        return await self._read(request_id)
+
+    async def _read(self, request_id: str) -> Request | None:
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        coming: asyncio.Future[Request | None] = asyncio.get_running_loop().create_future()
+        self._known[request_id] = (self._store.signals.told, coming)
+        try:
+            found = await self._store.read(lambda tx: tx.requests.get(request_id))
+        except BaseException:
+            coming.cancel()
+            raise
+        coming.set_result(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +58,7 @@ class Feed:
     """Wake-ups for those who wait."""
 
     store: Store
-    requests: Requests
+    looks: Looks
 
     async def wait(
         self, caller: Caller, request_id: str, seconds: float, until: Until = "final"
@@ -34,7 +71,7 @@ class Feed:
         deadline = loop.time() + seconds
         while True:
             with self.store.signals.waiting(request_id) as changed:
-                request = await self.requests.get(caller, request_id)
+                request = await self._get(caller, request_id)
                 late = self.store.signals.ended or loop.time() >= deadline
                 if late or reached(request, until):
                     return request
@@ -52,13 +89,17 @@ class Feed:
         """
         while True:
             with self.store.signals.waiting(request_id) as changed:
-                request = await self.requests.get(caller, request_id)
+                request = await self._get(caller, request_id)
                 if request.version > after:
                     return request
                 if self.store.signals.ended:
                     message = "the server stops; connect again"
                     raise Unavailable(message)
                 await changed
+
+    async def _get(self, caller: Caller, request_id: str) -> Request:
+        require(caller, Scope.REQUEST_READ)
+        return visible(caller, await self.looks.get(request_id))
 
     def end(self) -> None:
         """Let go of everybody who waits or follows: the process stops."""

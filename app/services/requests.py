@@ -95,7 +95,7 @@ class Requests:
         """
         require(caller, Scope.REQUEST_READ)
         request = await self.store.read(lambda tx: tx.requests.get(request_id))
-        return _visible(caller, request)
+        return visible(caller, request)
 
     async def page(self, caller: Caller, wanted: RequestFilter, limit: int) -> Page:
         """Return a page; ``wanted.before`` and ``wanted.after`` are the cursors."""
@@ -160,7 +160,11 @@ class Requests:
         return await self.store.read(lambda tx: tx.requests.counts(agent_id))
 
 
-def _visible(caller: Caller, request: Request | None) -> Request:
+def visible(caller: Caller, request: Request | None) -> Request:
+    """Return a request that the caller may see.
+
+    :raises NotFound: no such request, or another agent's.
+    """
     foreign = (
         request is not None and caller.agent is not None and request.agent_id != caller.agent.id
     )

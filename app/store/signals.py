@@ -18,6 +18,7 @@ BACKLOG: Final = 1000
 class Signals:
     """The waiters and followers of one process; used on the event loop only.
 
+    :ivar told: how often anything was told; as long as it stays, nothing is known to have changed.
     :ivar ended: whether the process stops; then a wait ends with what is known.
     """
 
@@ -26,9 +27,11 @@ class Signals:
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._followers: dict[asyncio.Queue[Change | None], frozenset[str]] = {}
         self.ended = False
+        self.told = 0
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Wake whoever waits for one of these."""
+        self.told += 1
         for change in changes:
             if change[0] == "store":
                 self._wake_all()
@@ -42,6 +45,7 @@ class Signals:
     def end(self) -> None:
         """Let everybody look a last time: the process stops, so nobody waits any longer."""
         self.ended = True
+        self.told += 1
         self._wake_all()
         for queue in self._followers:
             queue.put_nowait(None)

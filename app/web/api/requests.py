@@ -86,6 +86,8 @@ async def get(request: Request) -> Response:
     given = once(request.query_params, ("wait", "until"))
     seconds = number(given, "wait", 0, 0, MAX_WAIT)
     until = _until(given.get("until", "final"))
+    if not seconds:
+        return _json(render(await services.requests.get(caller, request_id)))
     with waiter(caller, services.settings.max_waiters_per_key):
         found = await services.feed.wait(caller, request_id, seconds, until)
     return _json(render(found))
