@@ -11,6 +11,7 @@ from typing import Any, Final
 import uvicorn
 
 from app.asgi import create_app
+from app.cli.patience import Patient
 from app.services.bundle import Services
 from app.settings import Settings, SettingsError
 
@@ -67,7 +68,7 @@ def config(app: Any, **more: Any) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         loop="none",
-        http="httptools",
+        http=Patient,
         ws="none",
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -25,6 +25,9 @@ MARK: Final = "[redacted]"
 """What stands in for a secret."""
 
 _MARK: Final = MARK.encode()
+_PART: Final = 4
+"""Bytes at the end of an answer that are taken for the beginning of a secret."""
+
 _HELD_AT_MOST: Final = 1 << 20
 _Bytes = bytes  # the class below has a method of that name
 
@@ -60,6 +63,14 @@ class Redactor:
         data, count = self.bytes(text.encode("utf-8", "surrogatepass"))
         return data.decode("utf-8", "surrogatepass"), count
 
+    def end(self, data: _Bytes) -> tuple[_Bytes, int]:
+        """Return the data without the beginning of a secret at its end, and 1 if there was one.
+
+        An answer that ends in mid-air, by the upstream's doing or its agent's, would show it.
+        """
+        cut = max((_overlap(data, form) for form in self._forms), default=0)
+        return (data[:-cut] + _MARK, 1) if cut else (data, 0)
+
     def stream(self) -> "RedactionStream":
         """Return a form for data that comes in pieces."""
         return RedactionStream(self)
@@ -94,6 +105,12 @@ class Redactor:
                 start = piece.find(form, start + 1)
         for mixture in self._mixed:
             yield from mixture.places(piece)
+
+
+def _overlap(data: bytes, form: bytes) -> int:
+    """Return how many bytes at the end of the data are the beginning of a form; few are none."""
+    longest = min(len(data), len(form) - 1)
+    return next((n for n in range(longest, _PART - 1, -1) if data.endswith(form[:n])), 0)
 
 
 class RedactionStream:

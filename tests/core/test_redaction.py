@@ -69,6 +69,17 @@ def test_basic_credentials_are_found() -> None:
     assert "aHVudGVy" not in partly
 
 
+@given(st.text("bcxyz0189", min_size=8, max_size=30), st.text(max_size=40), st.integers(4, 29))
+def test_the_beginning_of_a_secret_at_the_end_is_taken_out(
+    secret: str, before: str, kept: int
+) -> None:
+    part = secret[: min(kept, len(secret) - 1)]
+    data, count = Redactor([secret]).end((before + part).encode())
+    assert data.endswith(MARK.encode()) and count == 1
+    assert len(data) <= len(before.encode()) + len(MARK)
+    assert Redactor([secret]).end(b"plain end") == (b"plain end", 0)
+
+
 def test_short_secrets_are_left_alone() -> None:
     assert Redactor(["abcde", ""]).text("abcde") == ("abcde", 0)
     assert Redactor([]).bytes(b"anything") == (b"anything", 0)

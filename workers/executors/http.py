@@ -172,7 +172,8 @@ def _clean_body(answer: Answer, redactor: Redactor, cap: int) -> tuple[bytes, in
         stream = redactor.stream()
         body = stream.feed(answer.body)
         count = stream.count
-    return body[:cap], count, answer.truncated or len(body) > cap
+    body, more = redactor.end(body)
+    return body[:cap], count + more, answer.truncated or len(body) > cap
 
 
 def _kept(answer: Answer, *, head: bool) -> Iterable[tuple[str, str]]:

@@ -1,0 +1,75 @@
+"""How long and how much a client may talk before it has said what it wants (slow or endless calls).
+
+Uvicorn bounds neither the head of a call nor the time that a call takes to arrive; whoever can
+connect could hold memory and sockets without a key.
+"""
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST: Final = 65_536
+"""Bytes of a call's line and headers."""
+
+ARRIVE: Final = 60.0
+"""Seconds that a whole call may take to arrive; also those of a silent connection."""
+
+_LOOK: Final = 15.0
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class Patient(HttpToolsProtocol):
+    """Uvicorn's protocol with an end to its patience."""
+
+    _head = 0
+    _reading_head = True
+    _since: float | None = None
+    _watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to watch."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._watch = self.loop.call_later(_LOOK, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End watching."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, as long as the head that they belong to is not too large."""
+        if self._reading_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._reading_head and self._head > MOST and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Note when a call began to arrive."""
+        self._since = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Count no further."""
+        self._reading_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait no longer, what takes time now is ours; what comes next is another head."""
+        self._since = None
+        self._reading_head, self._head = True, 0
+        super().on_message_complete()
+
+    def _look(self) -> None:
+        late = self._since is not None and self.loop.time() - self._since > ARRIVE
+        if late and not self.transport.is_closing():
+            self.transport.close()
+            return
+        self._watch = self.loop.call_later(_LOOK, self._look)
