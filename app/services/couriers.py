@@ -20,6 +20,7 @@ from app.services.access import require
 from app.services.announcements import WEBHOOK
 from app.services.cards import Cards, moment
 from app.services.links import Links
+from app.services.notices import ALARM
 from app.services.webhooks import Webhooks
 from app.store.deliveries import Counted
 from app.store.engine import Store
@@ -100,7 +101,7 @@ class Couriers:
         if delivery.reference:
             reference = _reference(delivery)
             return card.version, await channel.refresh(card, delivery.recipient, reference)
-        if not card.pending:
+        if not card.pending and delivery.purpose != ALARM:
             return card.version, None
         return card.version, await channel.deliver(card, delivery.recipient)
 

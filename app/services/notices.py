@@ -11,8 +11,9 @@ from app.core.delivery import Delivery, DeliveryKind, DeliveryState
 from app.core.instant import Instant, plus
 from app.core.people import Identity
 from app.core.preferences import Preference, read_preference
+from app.core.principals import Person, Role, at_least
 from app.core.request import Request, Status
-from app.core.routing import SEATS, Notice, Voter
+from app.core.routing import SEATS, Notice
 from app.services.decisions import able
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -22,6 +23,9 @@ EMAIL: Final = "email"
 
 CAP: Final = 20
 """Most cards that one recipient gets in a minute; the rest comes as one message (T9)."""
+
+ALARM: Final = "alarm"
+"""Purpose of cards that tell of an unknown outcome."""
 
 _MINUTE: Final = 60
 _BATCH: Final = 500
@@ -72,8 +76,28 @@ class Notices:
         await self.store.write(lambda tx: _refresh(tx, request_id), order=request_id)
 
     async def alarm(self, request_id: str) -> None:
-        """Show the copies of a request whose outcome is unknown to the people who decided it."""
-        await self.refresh(request_id)
+        """Tell operators that nobody knows whether a request ran; they settle it.
+
+        Those who were asked see it on their copies; the others get one, also in quiet hours.
+        """
+        await self.store.write(lambda tx: self._alarm(tx, request_id), order=request_id)
+
+    def _alarm(self, tx: Tx, request_id: str) -> None:
+        _refresh(tx, request_id)
+        request = tx.requests.get(request_id)
+        if request is None or request.status is not Status.UNKNOWN:
+            return
+        copies = tx.deliveries.of_request(request_id)
+        seen = (item for item in copies if item.reference or item.purpose == ALARM)
+        known = {(item.channel, item.recipient) for item in seen}
+        able = [who for who in tx.people.all() if who.active and at_least(who.role, Role.OPERATOR)]
+        for channel in self.defaults.channels:
+            for recipient, person_id in _personal(tx, channel, able):
+                if (channel, recipient) not in known:
+                    made = self._new(tx, DeliveryKind.CARD, Address(channel, recipient, person_id),
+                                     ALARM)  # fmt: skip
+                    card = replace(made, request_id=request.id, wanted=request.version)
+                    tx.deliveries.add(card)
 
     def _notify(self, tx: Tx, request_id: str) -> None:
         request = tx.requests.get(request_id)
@@ -174,7 +198,8 @@ def _recipients(tx: Tx, request: Request, notice: Notice) -> Iterator[tuple[str,
         if address != SEATS:
             yield address, _owner(tx, notice.channel, address)
             continue
-        yield from _personal(tx, notice.channel, able(tx, request))
+        people = [voter.person for voter in able(tx, request)]
+        yield from _personal(tx, notice.channel, people)
 
 
 def _owner(tx: Tx, channel: str, address: str) -> str | None:
@@ -185,8 +210,7 @@ def _owner(tx: Tx, channel: str, address: str) -> str | None:
     return None if identity is None else identity.person_id
 
 
-def _personal(tx: Tx, channel: str, voters: Sequence[Voter]) -> Iterator[tuple[str, str | None]]:
-    people = [voter.person for voter in voters]
+def _personal(tx: Tx, channel: str, people: Sequence[Person]) -> Iterator[tuple[str, str | None]]:
     if channel == EMAIL:
         yield from ((person.email, person.id) for person in people)
         return

@@ -23,6 +23,7 @@ from app.core.ports import Account, Channel, DeliveryFailed
 from app.core.principals import Session
 from app.core.request import Choice, Request, Status
 from tests.support.channel import FakeChannel
+from tests.support.upstream import Upstream
 from tests.support.world import FakeClock, World, world
 from workers.couriers import DeliverySource
 from workers.jobs import JobSource
@@ -374,3 +375,21 @@ async def test_chat_is_too_weak_where_a_sign_in_is_asked(database_url: str, tmp_
         with pytest.raises(AssuranceTooLow):
             await place.services.desk.cast(BEN, sent[0].token, Choice.DENY, "no")
         assert (await place.get(request)).status is Status.PENDING
+
+
+@pytest.mark.requirement("CH-7")
+async def test_operators_are_told_of_an_unknown_outcome(database_url: str, tmp_path: Path) -> None:
+    chat, mail = FakeChannel(), Mail()
+    async with Upstream() as upstream, opened(database_url, tmp_path, chat, mail) as place:
+        await place.target(upstream.url)
+        async with working(place):
+            request = await place.call("POST", "/truncated")
+            await settled(place, request, DeliveryState.DONE)
+            await place.vote(request)
+            final = await place.services.feed.wait(place.anne, request.id, 30)
+            assert final.status is Status.UNKNOWN
+            await converged(place, request)
+            (told,) = [item for item in mail.messages if item.recipient == "olga@example.org"]
+    assert "unknown" in told.card.state and not told.card.pending and not told.card.link
+    assert {item.recipient for item in chat.messages} <= {ANNE.id, BEN.id}
+    assert all(item.card.status is Status.UNKNOWN for item in (*chat.messages, *mail.messages))
