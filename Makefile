@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: run test lint bench docs lock clean
+.PHONY: run test slow lint bench docs lock clean
 
 run: $(VENV)/.core
 	$(BIN)/assentry up --example
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Against large packages of others, which npm fetches.
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow tests/slow
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
