@@ -3,7 +3,8 @@ r"""One renderer for text that people must not be deceived by (threats T5, T8).
 Everything that a reader would not see, or that would reorder what they see, is written out as
 ``\u{202E}``: controls, format and bidirectional characters, surrogates, private use, unassigned,
 odd spaces, fillers, variation selectors and tags; and letters that run from right to left where
-they would carry digits or other letters along. Words that mix scripts are marked.
+they would carry digits or other letters along. Words that mix scripts are marked, as are words
+of another script alone that read like Latin ones, and letters in disguise such as full-width ones.
 """
 
 import re
@@ -23,6 +24,11 @@ _RANGES: Final = (
 """Fillers, variation selectors and other characters that Unicode lets a renderer ignore."""
 
 _SCRIPTS: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
+_ALIKE: Final = frozenset(
+    "аеорсхуіјѕһԁԛԝӏАВЕКМНОРСТХУІЈЅ" + "ονρυκχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "օոսզԼՍՕհ"
+)
+"""Cyrillic, Greek and Armenian letters that look like Latin ones (Unicode UTS 39, confusables)."""
+
 _WORD: Final = re.compile(r"\w+")
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _CARRIED: Final = frozenset({"L", "EN", "AN"})
@@ -42,7 +48,7 @@ class Visible:
     """A text as it may be shown.
 
     :ivar hidden: how many characters had to be written out.
-    :ivar mixed: how many words mix scripts.
+    :ivar mixed: how many words mix scripts, or read like words that they are not.
     """
 
     pieces: tuple[Piece, ...]
@@ -119,6 +125,9 @@ def _characters(text: str, hides: Callable[[str], bool]) -> Iterator[Piece]:
 def _mixes(word: str) -> bool:
     if word.isascii():
         return False
+    plain = unicodedata.normalize("NFKC", word)
+    if _ALIKE.issuperset(word) or (plain != word and plain.isascii()):
+        return True
     found = {
         script
         for character in word

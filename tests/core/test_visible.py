@@ -65,3 +65,17 @@ def test_a_text_that_runs_from_right_to_left_alone_stays() -> None:
 def test_mixed_scripts_are_marked() -> None:
     assert visible("p\u0430ypal").mixed == 1
     assert visible("\u043f\u0440\u0438\u0432\u0435\u0442 paypal na\u00efve").mixed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("\u0430\u0440\u0440\u04cf\u0435", 1),  # Cyrillic letters that read "apple"
+        ("\u0440\u0430\u0443\u0440\u0430\u04cf.com", 1), ("\uff52\uff4d -rf", 1),
+        ("\U0001d42b\U0001d426", 1), ("\u039f\u039a", 1), ("p\u0430ypal", 1),
+        ("\u0434\u0430\u043d\u043d\u044b\u0435", 0), ("\u03bb\u03cc\u03b3\u03bf\u03c2", 0),
+        ("stra\u00dfe caf\u00e9", 0), ("plain words", 0), ("\u6771\u4eac", 0),
+    ],
+)  # fmt: skip
+def test_words_in_disguise_are_marked(text: str, marked: int) -> None:
+    assert visible(text).mixed == marked

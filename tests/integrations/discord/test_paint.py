@@ -210,7 +210,7 @@ def test_what_the_approve_button_says_fits() -> None:
 def test_warnings_count_what_was_written_out() -> None:
     shown = read(message(card(reason="\u202e\u202e p\u0430ypal ```")))
     assert "2 hidden characters are written out as \\u{…}." in shown
-    assert "1 word is written in mixed scripts" in shown
+    assert "1 word is written in mixed or look-alike letters" in shown
     assert "1 of these characters are written out as \\u{…}." in shown
 
 

@@ -115,7 +115,7 @@ def test_the_agents_words_are_cut_like_the_payload() -> None:
 def test_warnings_count_what_was_written_out() -> None:
     made = letter(card(reason="\u202e\u202e p\u0430ypal"))
     assert "2 hidden characters are written out as \\u{…}." in made.text
-    assert "1 word is written in mixed scripts" in made.text
+    assert "1 word is written in mixed or look-alike letters" in made.text
     assert "hidden character" not in letter(card()).text
 
 
