@@ -15,10 +15,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import AssentryError
+from app.core.paths import METHODS
 from app.factory import services
 from app.services.bundle import Services
 from app.settings import Settings
-from app.web import problems
+from app.web import gateway, problems
 from app.web.api.operations import OPERATIONS
 from app.web.contract import openapi, routes
 from app.web.headers import Guard
@@ -88,6 +89,9 @@ def create_app(settings: Settings, opened: Services | None = None) -> FastAPI:
         },
     )
     app.router.routes[:0] = routes(OPERATIONS)
+    app.router.routes.append(
+        Route(f"{gateway.HOME}{{path:path}}", gateway.call, methods=sorted(METHODS))
+    )
     app.router.routes.append(Route("/openapi.json", _openapi, methods=["GET"]))
     _mount_dashboard(app)
     _mount_channels(app, opened)

@@ -25,6 +25,7 @@ from app.services.decisions import Decisions
 from app.services.desk import Desk
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
+from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.limits import Limits
 from app.services.links import Links
@@ -176,6 +177,10 @@ def wire(
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer)
     requests = Requests(store, sealer)
+    intake = Intake(store, ids, clock, policies, settings)
+    execution = Execution(
+        store, clock, policies, vault, sealer, settings, executors, _worker_name()
+    )
     return Services(
         settings=settings,
         store=store,
@@ -188,12 +193,11 @@ def wire(
         vault=vault,
         policies=policies,
         limits=Limits(store, clock),
-        intake=Intake(store, ids, clock, policies, settings),
+        intake=intake,
         requests=requests,
         decisions=Decisions(store),
-        execution=Execution(
-            store, clock, policies, vault, sealer, settings, executors, _worker_name()
-        ),
+        execution=execution,
+        inline=Inline(intake, execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import missing, network
+from tests.support import canary, missing, network
 from tests.support.postgres import PostgresServer, shared_server
 
 
-def pytest_configure() -> None:
-    """Cut the tests off from the network."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Cut the tests off from the network, and listen for secrets in all that they say."""
     network.stay_inside()
+    config.pluginmanager.register(canary)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

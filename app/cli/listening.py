@@ -15,6 +15,9 @@ from app.cli.patience import Patient
 from app.services.bundle import Services
 from app.settings import Settings, SettingsError
 
+CONNECTIONS: Final = 10_000
+"""Open connections beyond which new calls are answered 503."""
+
 GRACE_SECONDS: Final = 10
 """How long a stop waits for calls that are being answered."""
 
@@ -72,6 +75,7 @@ def config(app: Any, **more: Any) -> uvicorn.Config:
         ws="none",
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=CONNECTIONS,
         **more,
     )
 

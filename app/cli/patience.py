@@ -25,8 +25,8 @@ _TOO_LARGE: Final = (
 class Patient(HttpToolsProtocol):
     """Uvicorn's protocol with an end to its patience."""
 
-    _head = 0
-    _reading_head = True
+    _in_head = True
+    _fruitless = 0
     _since: float | None = None
     _watch: asyncio.TimerHandle | None = None
 
@@ -43,12 +43,15 @@ class Patient(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, as long as the head that they belong to is not too large."""
-        if self._reading_head:
-            self._head += len(data)
+        """Take bytes; too many that are no content (a head, chunk sizes, trailers) end it."""
+        if self._since is None:
+            self._since = self.loop.time()
+            super().data_received(data)
+            return
+        self._fruitless += len(data)
         super().data_received(data)
-        if self._reading_head and self._head > MOST and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
+        if self._fruitless > MOST and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE if self._in_head else b"")
             self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -56,15 +59,25 @@ class Patient(HttpToolsProtocol):
         self._since = self.loop.time()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers, which come after the content, are nobody's business here."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """Count no further."""
-        self._reading_head = False
+        """Count anew: what comes now is content."""
+        self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take content."""
+        self._fruitless = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Wait no longer, what takes time now is ours; what comes next is another head."""
         self._since = None
-        self._reading_head, self._head = True, 0
+        self._in_head, self._fruitless = True, 0
         super().on_message_complete()
 
     def _look(self) -> None:

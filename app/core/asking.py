@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
@@ -64,6 +64,20 @@ def _http_action(params: JsonObject) -> HttpAction:
     if "json" in params and not any(line[0] == "content-type" for line in headers):
         headers = (*headers, _JSON_TYPE)
     return HttpAction(method, path, query, headers, body)
+
+
+def read_call(
+    method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
+) -> HttpAction:
+    """Return the action that a call on the wire asks for.
+
+    :param target: path and query as they came.
+    :raises InvalidAction: with a pointer to what must change.
+    """
+    if method not in METHODS:
+        raise InvalidAction(f"method must be one of {', '.join(METHODS)}", pointer="/method")
+    path, query = parse_target_path(target, "/path")
+    return HttpAction(method, path, query, request_headers(headers, "/headers"), body)
 
 
 def _text(params: JsonObject, name: str) -> str:

@@ -1,7 +1,7 @@
 """Who may decide a request, and what makes a ballot count. Read at commit, never before."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import (
     AlreadyVoted,
@@ -41,23 +41,45 @@ def obstacle(request: Request, voter: Voter, rules: Rules) -> str | None:
         return "The account is not active."
     if not at_least(person.role, Role.APPROVER):
         return f"The role {person.role} may not decide; approver is needed."
-    if not any(may_fill(voter, seat) for seat in request.plan.seats_at(request.stage)):
+    seats = request.plan.seats_at(request.stage)
+    if not any(may_fill(voter, seat) for seat in seats):
         return "The policy names other approvers for this request."
-    return _ownership(request, voter, rules)
+    why = _ownership(request, voter, rules)
+    if why is None and not any(may_fill(_in_own_right(request, voter, rules), s) for s in seats):
+        return "Who stands in for the owner of an agent does not decide its requests."
+    return why
 
 
 def _ownership(request: Request, voter: Voter, rules: Rules) -> str | None:
-    own = request.owner_may_decide
-    if rules.owner_may_decide if own is None else own:
+    if _owner_may(request, rules):
         return None
-    owners = {request.owner_id, rules.owner_id} - {None}
-    if request.owner_id is None or not owners:
+    if request.owner_id is None:
         return "The agent has no owner on record, so nobody can be told apart from its owner."
-    if voter.person.id in owners:
+    if voter.person.id in _owners(request, rules):
         return "The owner of an agent does not decide its requests."
-    if any(away.person.id in owners for away in voter.absent):
-        return "Who stands in for the owner of an agent does not decide its requests."
     return None
+
+
+def _owner_may(request: Request, rules: Rules) -> bool:
+    own = request.owner_may_decide
+    return rules.owner_may_decide if own is None else own
+
+
+def _owners(request: Request, rules: Rules) -> set[str | None]:
+    return {request.owner_id, rules.owner_id} - {None}
+
+
+def _in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
+    """Return a voter without the places of owners: an owner lends nobody what the owner lacks.
+
+    What they may decide themselves they still may, or an owner could rid of strict approvers by
+    asking them to stand in.
+    """
+    if _owner_may(request, rules):
+        return voter
+    owners = _owners(request, rules)
+    others = tuple(away for away in voter.absent if away.person.id not in owners)
+    return replace(voter, absent=others)
 
 
 def check_ballot(
@@ -103,13 +125,13 @@ def filled(
     :raises NotAnApprover: every seat that this person may fill is filled.
     """
     still = [
-        other
+        _in_own_right(request, other, rules)
         for vote, other in earlier
         if vote.ballot.choice is Choice.APPROVE and obstacle(request, other, rules) is None
     ]
     seats = request.plan.seats_at(request.stage)
     before = len(seated(seats, still))
-    after = len(seated(seats, [*still, voter]))
+    after = len(seated(seats, [*still, _in_own_right(request, voter, rules)]))
     if after == before:
         message = "Every seat that you may fill is filled; somebody else is needed."
         raise NotAnApprover(message)

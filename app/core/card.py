@@ -10,9 +10,8 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-from app.core.action import HttpAction, PlainAction, Submission
+from app.core.action import BoundTarget, HttpAction, PlainAction, Submission
 from app.core.canonical import canonical
 from app.core.errors import MalformedJson
 from app.core.strict_json import parse_json
@@ -75,20 +74,22 @@ def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
             action.name, action.name, "is carried out by the agent itself", (params,), added,
             context, submission.reason,
         )  # fmt: skip
-    host = urlsplit(submission.target.base_url).netloc if submission.target else "?"
-    line = f"{action.method} {host} {_target(action)}"
+    line = f"{action.method} {_url(action, submission.target)}"
+    blocks = (Block("Call", line), *_http_blocks(action))
     return Card(
-        action.method, line, _EFFECTS.get(action.method, "acts"), _http_blocks(action), added,
-        context, submission.reason,
+        action.method, line, _EFFECTS.get(action.method, "acts"), blocks, added, context,
+        submission.reason,
     )  # fmt: skip
 
 
-def _target(action: HttpAction) -> str:
-    return f"{action.path}?{action.query}" if action.query else action.path
+def _url(action: HttpAction, target: BoundTarget | None) -> str:
+    """Return the whole address that is called, with the target's scheme, host and prefix."""
+    base = "?" if target is None else target.base_url.rstrip("/")
+    return f"{base}{action.path}?{action.query}" if action.query else f"{base}{action.path}"
 
 
 def _http_blocks(action: HttpAction) -> tuple[Block, ...]:
-    blocks = [Block("Request line", f"{action.method} {_target(action)}")]
+    blocks: list[Block] = []
     if action.headers:
         lines = "\n".join(f"{name}: {value}" for name, value in action.headers)
         blocks.append(Block("Headers", lines))

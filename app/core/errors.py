@@ -80,6 +80,30 @@ class Limited(AssentryError):
     code = "limited"
 
 
+class Upstream(AssentryError):
+    """The upstream is at fault, or cannot be reached."""
+
+    code = "upstream"
+
+
+class NotCarriedOut(Upstream):
+    """The call was recorded, and nothing came of it; `outcome` says why."""
+
+    code = "not_carried_out"
+
+
+class OutcomeUnknown(Upstream):
+    """Bytes left and no complete answer came: it may have happened; a person looks."""
+
+    code = "outcome_unknown"
+
+
+class AnswerTooLarge(Upstream):
+    """The answer is longer than the target's limit; its beginning is with the request's result."""
+
+    code = "answer_too_large"
+
+
 class Unavailable(AssentryError):
     """A part that is needed does not answer now; try again later."""
 
@@ -198,6 +222,12 @@ class NotAnApprover(Forbidden):
     """This person may not decide this request."""
 
     code = "not_an_approver"
+
+
+class Denied(Forbidden):
+    """Policy or a person says no to this call; nothing was sent."""
+
+    code = "denied"
 
 
 class AccountRefused(Forbidden):
@@ -324,6 +354,12 @@ class RateLimited(Limited):
     """The key's rate limit is used up."""
 
     code = "rate_limited"
+
+
+class TooBusy(Limited):
+    """As many of this agent's calls are being carried out as may be at a time."""
+
+    code = "too_busy"
 
 
 class TooManyOpenRequests(Limited):

@@ -134,10 +134,15 @@ def reported(outcome: Outcome, fence: int, actor: Actor) -> ev.Event:
     return event(actor=actor, fence=fence, outcome=summary)
 
 
-def not_started(problem: NotStarted, request: Request, actor: Actor) -> ev.Event:
-    """Return the event for an execution that provably sent nothing."""
+def not_started(
+    problem: NotStarted, request: Request, actor: Actor, *, once: bool = False
+) -> ev.Event:
+    """Return the event for an execution that provably sent nothing.
+
+    :param once: a door waits for it; who called may call again, so no worker does.
+    """
     summary = _problem(problem.code, problem.detail)
-    if problem.retryable and request.attempt < MAX_ATTEMPTS:
+    if problem.retryable and not once and request.attempt < MAX_ATTEMPTS:
         return ev.Release(actor=actor, fence=request.fence, outcome=summary)
     return ev.Fail(actor=actor, fence=request.fence, outcome=summary)
 

@@ -68,10 +68,18 @@ def _refuse(message: str) -> NoReturn:
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        _refuse(f"the key {twice!r} occurs twice in one object")
+        _refuse(f"the key {_twice(pairs)[:100]!r} occurs twice in one object")
     return value
+
+
+def _twice(pairs: list[tuple[str, JsonValue]]) -> str:
+    """Return the first key that occurs again, in one pass."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    return ""
 
 
 def _integer(digits: str) -> int:

@@ -15,21 +15,31 @@ from functools import lru_cache
 from typing import Final
 
 _KEPT: Final = frozenset("\n\t ")
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
 _RANGES: Final = (
     (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800),
     (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0x1D173, 0x1D17A),
-    (0xE0000, 0xE0FFF),
+    (0xE0000, 0xE0FFF), (0x0334, 0x0338), (0x20D2, 0x20D3), (0x20D8, 0x20DA), (0x20E5, 0x20E6),
+    (0x20EA, 0x20EB), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159),
 )  # fmt: skip
-"""Fillers, variation selectors and other characters that Unicode lets a renderer ignore."""
+"""Fillers, variation selectors, what draws nothing, and what strikes other letters through."""
 
 _SCRIPTS: Final = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
-_ALIKE: Final = frozenset(
-    "аеорсхуіјѕһԁԛԝӏАВЕКМНОРСТХУІЈЅ" + "ονρυκχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "օոսզԼՍՕհ"
-)
+_ALIKE: Final = frozenset("аеорсхуіјѕһԁԛԝӏАВЕКМНОРСТХУІЈЅ" + "ονρυκχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "օոսզԼՍՕհ")
 """Cyrillic, Greek and Armenian letters that look like Latin ones (Unicode UTS 39, confusables)."""
 
-_WORD: Final = re.compile(r"\w+")
+_DISGUISED: Final = (
+    (0x2010, 0x2011), (0x2024, 0x2024), (0x2044, 0x2044), (0x2100, 0x211F), (0x2124, 0x2138),
+    (0x2160, 0x2188), (0x2212, 0x2212), (0x2215, 0x2215), (0x2236, 0x2236), (0x24B6, 0x24E9),
+    (0x2571, 0x2571), (0x29F8, 0x29F8), (0xA4D0, 0xA4FF), (0xA789, 0xA789), (0xFB00, 0xFB06),
+    (0xFE50, 0xFE6B), (0xFF05, 0xFF05), (0xFF0D, 0xFF19), (0xFF20, 0xFF5A), (0x1D400, 0x1D7FF),
+)  # fmt: skip
+"""Letters in other forms, and marks that look like those of addresses."""
+
+_STACKED: Final = 2
+"""Marks on one letter that are drawn; more would draw over the lines above and below."""
+
+_PARTS: Final = re.compile(r"\w+|\W+")
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _CARRIED: Final = frozenset({"L", "EN", "AN"})
 _PLAIN: Final = re.compile(r"[\x20-\x7e\n\t]*")
@@ -82,14 +92,15 @@ def visible(text: str) -> Visible:
     if _PLAIN.fullmatch(text):
         return Visible((Piece(text),), 0, 0)
     hides = _hides_right_to_left if _reorders(text) else is_hidden
-    pieces = tuple(_merged(_pieces(text, hides)))
-    hidden = sum(hides(character) for character in text)
+    found = list(_pieces(text, hides))
+    pieces = tuple(_merged(piece for piece, _ in found))
+    hidden = sum(count for _, count in found)
     return Visible(pieces, hidden, sum(piece.kind == "mixed" for piece in pieces))
 
 
 def _reorders(text: str) -> bool:
     """Whether letters written from right to left would carry others along (UAX 9)."""
-    found = {unicodedata.bidirectional(character) for character in text}
+    found = set(map(unicodedata.bidirectional, set(text)))
     return not found.isdisjoint(_RIGHT_TO_LEFT) and not found.isdisjoint(_CARRIED)
 
 
@@ -102,39 +113,55 @@ def visible_text(text: str) -> str:
     return visible(text).text
 
 
-def _pieces(text: str, hides: Callable[[str], bool]) -> Iterator[Piece]:
-    end = 0
-    for word in _WORD.finditer(text):
-        yield from _characters(text[end : word.start()], hides)
-        if _mixes(word[0]):
-            yield Piece("".join(escape(c) if hides(c) else c for c in word[0]), "mixed")
+def _pieces(text: str, hides: Callable[[str], bool]) -> Iterator[tuple[Piece, int]]:
+    """Yield the pieces of a text, each with the number of characters written out in it."""
+    for part in _PARTS.findall(text):
+        if _PLAIN.fullmatch(part):
+            yield Piece(part), 0
+        elif _deceives(part):
+            shown = [escape(c) if hides(c) else c for c in part]
+            yield Piece("".join(shown), "mixed"), sum(map(hides, part))
         else:
-            yield from _characters(word[0], hides)
-        end = word.end()
-    yield from _characters(text[end:], hides)
+            yield from _characters(part, hides)
 
 
-def _characters(text: str, hides: Callable[[str], bool]) -> Iterator[Piece]:
-    for character in text:
-        if hides(character):
-            yield Piece(escape(character), "hidden")
+def _characters(part: str, hides: Callable[[str], bool]) -> Iterator[tuple[Piece, int]]:
+    letters = set(part)
+    if not any(map(hides, letters)) and not any(map(_is_mark, letters)):
+        yield Piece(part), 0
+        return
+    marks = 0
+    for character in part:
+        marks = marks + 1 if _is_mark(character) else 0
+        if hides(character) or marks > _STACKED:
+            yield Piece(escape(character), "hidden"), 1
         else:
-            yield Piece(character)
+            yield Piece(character), 0
 
 
-def _mixes(word: str) -> bool:
-    if word.isascii():
-        return False
-    plain = unicodedata.normalize("NFKC", word)
-    if _ALIKE.issuperset(word) or (plain != word and plain.isascii()):
+@lru_cache(maxsize=4096)
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) == "Mn"
+
+
+def _deceives(part: str) -> bool:
+    """Whether a part reads like something that it is not."""
+    letters = set(part)
+    if any(map(_is_disguised, letters)) or _ALIKE.issuperset(letters):
         return True
-    found = {
-        script
-        for character in word
-        for script in _SCRIPTS
-        if unicodedata.name(character, "").startswith(script)
-    }
-    return len(found) > 1
+    return len({_script(letter) for letter in letters} - {""}) > 1
+
+
+@lru_cache(maxsize=4096)
+def _is_disguised(character: str) -> bool:
+    code = ord(character)
+    return any(first <= code <= last for first, last in _DISGUISED)
+
+
+@lru_cache(maxsize=4096)
+def _script(letter: str) -> str:
+    name = unicodedata.name(letter, "")
+    return next((script for script in _SCRIPTS if name.startswith(script)), "")
 
 
 def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:

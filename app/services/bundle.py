@@ -15,6 +15,7 @@ from app.services.decisions import Decisions
 from app.services.desk import Desk
 from app.services.execution import Execution
 from app.services.feed import Feed
+from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.limits import Limits
 from app.services.links import Links
@@ -49,6 +50,7 @@ class Services:
     requests: Requests
     decisions: Decisions
     execution: Execution
+    inline: Inline
     sweeps: Sweeps
     feed: Feed
     audit: Audit

@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.store.audit import AuditRecord
 from app.store.tx import Tx
 
+_REPEATED: Final = "request.attached"
 _SHOWN: Final = 8
 """Most lines of the timeline on a card."""
 
@@ -156,7 +157,14 @@ def _named_seats(detail: Detail, names: dict[str, str]) -> list[str]:
 
 
 def _timeline(trail: Sequence[AuditRecord]) -> list[str]:
-    return [_line(record) for record in trail[-_SHOWN:]]
+    """Return the last lines; what people said stays, however often an agent repeats itself."""
+    told = [record for record in trail if record.event != _REPEATED]
+    said = [record for record in told if record.details.get("comment")][-_SHOWN:]
+    others = [record for record in told if record not in said]
+    kept = [*said, *others[max(0, len(others) - _SHOWN + len(said)) :]]
+    again = len(trail) - len(told)
+    more = [f"asked again {again} times"] if again else []
+    return [*(_line(record) for record in sorted(kept, key=lambda record: record.seq)), *more]
 
 
 def _line(record: AuditRecord) -> str:

@@ -211,7 +211,8 @@ def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
 
 def satisfied(tx: Tx, request: Request, route: Route) -> bool:
     """Whether the approvals of a request are enough for the route that it would have today."""
-    if (route.frozen, route.quorum) == (request.route, request.quorum):
+    same = (route.frozen, route.quorum, route.owner_may_decide)
+    if same == (request.route, request.quorum, request.owner_may_decide):
         return True
     said = [
         (vote, voter)

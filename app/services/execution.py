@@ -73,15 +73,15 @@ class Execution:
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
         await self.policies.refresh()
-        claimed = await self.store.write(lambda tx: self._claim(tx, request_id), order=request_id)
+        claimed = await self.store.write(lambda tx: self.claim(tx, request_id), order=request_id)
         if isinstance(claimed, Postponed):
             raise claimed
         if claimed is not None:
-            await self._carry_out(claimed)
+            await self.carry_out(claimed)
 
     # --- claim ---
 
-    def _claim(self, tx: Tx, request_id: str) -> Claimed | Postponed | None:
+    def claim(self, tx: Tx, request_id: str) -> Claimed | Postponed | None:
         """Take the request under a lease, or refuse it for good, in one transaction."""
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
@@ -132,20 +132,27 @@ class Execution:
 
     # --- run ---
 
-    async def _carry_out(self, claimed: Claimed) -> None:
-        event, result = await self._attempt(claimed)
-        await self.store.write(
+    async def carry_out(
+        self, claimed: Claimed, *, once: bool = False
+    ) -> tuple[Request, HttpResult | None]:
+        """Carry out what was claimed; return how it stands then, and the answer if there is one.
+
+        :param once: a door waits for it, so that no worker tries again what could be.
+        """
+        event, result = await self._attempt(claimed, once=once)
+        after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
+        return after, result
 
-    async def _attempt(self, claimed: Claimed) -> tuple[ev.Event, HttpResult | None]:
+    async def _attempt(self, claimed: Claimed, *, once: bool) -> tuple[ev.Event, HttpResult | None]:
         request, actor = claimed.request, self._actor()
         try:
             outcome = await self._execute(claimed)
         except NotStarted as problem:
-            return not_started(problem, request, actor), None
+            return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
-            harmless = is_idempotent(claimed.submission, claimed.target)
+            harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
         return reported(outcome, request.fence, actor), outcome.result
 
@@ -173,21 +180,24 @@ class Execution:
 
     # --- finish ---
 
-    def _finish(self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None) -> None:
+    def _finish(
+        self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None
+    ) -> Request:
         """Record what came of it; from a stale holder only as evidence."""
         request = tx.requests.lock(claimed.request.id)
         if request is None:
-            return
+            return claimed.request
         summary = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Lose) else ""
         fence = claimed.request.fence
         tx.requests.keep_evidence(request.id, fence, tx.now, request.sent_at, summary or "")
         if request.fence != fence or request.status is not Status.EXECUTING:
             log.warning("execution_stale", request_id=request.id, status=request.status.value)
-            return
+            return request
         after = tx.record(step(request, event, tx.now))
         if result is not None:
             until = plus(tx.now, self.settings.result_retention)
             tx.requests.put_result(after.id, self._seal(after.id, result), tx.now, until)
+        return after
 
     def _seal(self, request_id: str, result: HttpResult) -> bytes:
         return self.sealer.seal(RESULT, request_id, pack(result))

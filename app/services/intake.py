@@ -1,6 +1,7 @@
 """The front door of all front doors: from what an agent asks to a recorded request."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +37,9 @@ from app.store.tx import Tx
 MAX_REASON: Final = 2000
 MAX_CONTEXT_BYTES: Final = 65_536
 MAX_EXPIRES_IN: Final = 30 * 86_400
+Then = Callable[[Tx, Request], Request]
+"""What a door does with a request in the transaction that records it."""
+
 _NO_COUNTERS: Final[dict[str, int]] = {}
 
 
@@ -46,6 +50,8 @@ class Asked:
     :ivar expires_in: seconds until the request expires undecided, or None.
     :ivar supersedes: id of an own pending request that this one replaces.
     :ivar idempotency_key: the caller's token for safe repetition, with ``fingerprint`` of the body.
+    :ivar call: an HTTP call that a door read from the wire, instead of action and params.
+    :ivar valid_for: seconds that a grant by policy lasts, where the door says so.
     """
 
     action: str
@@ -58,6 +64,8 @@ class Asked:
     supersedes: str | None = None
     idempotency_key: str | None = None
     fingerprint: str = ""
+    call: HttpAction | None = None
+    valid_for: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +79,17 @@ class Intake:
     settings: Settings
 
     async def submit(
-        self, caller: Caller, asked: Asked, *, remote_ip: str | None = None
+        self,
+        caller: Caller,
+        asked: Asked,
+        *,
+        remote_ip: str | None = None,
+        then: Then | None = None,
     ) -> Request:
         """Record a request and return it as it stands then.
 
+        :param then: done in the same transaction by a door that carries out calls by itself; no
+            worker is called then.
         :raises MissingScope: the key cannot create requests.
         :raises AgentFrozen: the agent is stopped.
         :raises InvalidAction: the action cannot be carried out as described.
@@ -87,21 +102,28 @@ class Intake:
         submission = await self._submission(agent, key, asked)
         if self.policies.snapshot.uses_counters:
             return await self.store.write(
-                lambda tx: self._counting(tx, caller, submission, asked, remote_ip), order=agent.id
+                lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
+                order=agent.id,
             )
         made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
         return await self.store.write(
-            lambda tx: self._record(tx, made, caller, asked), order=asked.supersedes or ""
+            lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
         )
 
     def _counting(
-        self, tx: Tx, caller: Caller, submission: Submission, asked: Asked, remote_ip: str | None
+        self,
+        tx: Tx,
+        caller: Caller,
+        submission: Submission,
+        asked: Asked,
+        remote_ip: str | None,
+        then: Then | None,
     ) -> Request:
         """Judge within the transaction: what counts must not be counted twice (LIM-2)."""
         tx.agents.lock(submission.agent_id)
         counters = tx.requests.counters(submission.agent_id)
         made = self._judge(caller, submission, asked, remote_ip, counters)
-        return self._record(tx, made, caller, asked)
+        return self._record(tx, made, caller, asked, then)
 
     def _judge(
         self,
@@ -118,7 +140,9 @@ class Intake:
         verdict = evaluate(self.policies.snapshot, facts)
         return self._request(submission, agent, key, asked, verdict, now)
 
-    def _record(self, tx: Tx, request: Request, caller: Caller, asked: Asked) -> Request:
+    def _record(
+        self, tx: Tx, request: Request, caller: Caller, asked: Asked, then: Then | None
+    ) -> Request:
         """Write a request, unless it was made before: by its Idempotency-Key, or identical.
 
         An identical one that is still pending takes this one in, so that nobody is asked twice
@@ -140,14 +164,16 @@ class Intake:
             _check_cap(tx, agent.id, most)
         if review and request.plan_is_special:
             request = _warned(tx, request)
-        transition = open_request(request, caller.actor, request.created_at)
+        inline = then is not None
+        transition = open_request(request, caller.actor, request.created_at, inline=inline)
         if asked.supersedes is not None:
             _supersede(tx, transition, asked.supersedes)
-        return tx.record(transition)
+        after = tx.record(transition)
+        return after if then is None else then(tx, after)
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         _check_words(asked)
-        action = build_action(asked.action, asked.params)
+        action = asked.call or build_action(asked.action, asked.params)
         return Submission(
             agent_id=agent.id,
             action=action,
@@ -212,12 +238,19 @@ class Intake:
             owner_may_decide=route.owner_may_decide,
             route=route.frozen,
             require_reason=any(item.kind == "require_reason" for item in verdict.obligations),
-            valid_for=route.valid_for or self.settings.approval_ttl,
+            valid_for=self._valid_for(asked, verdict),
             created_at=now,
             expires_at=plus(now, lifetime),
             status=Status.PENDING,
             decided_by=f"policy:{verdict.policy_id or '-'}",
         )
+
+    def _valid_for(self, asked: Asked, verdict: Verdict) -> int:
+        """Return how long a grant lasts; a door's word shortens only what policy grants."""
+        usual = verdict.route.valid_for or self.settings.approval_ttl
+        if asked.valid_for is None or verdict.effect is not Effect.ALLOW:
+            return usual
+        return min(asked.valid_for, usual)
 
 
 def _asker(caller: Caller) -> tuple[Agent, ApiKey]:

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from app.core.approval_card import ApprovalCard
 from app.core.errors import AssuranceTooLow, LinkUsed, NotFound
 from app.core.instant import plus
 from app.core.ports import LinkSigner, LinkView, Said
@@ -60,7 +61,7 @@ class Links:
         card = self.cards.of(tx, request.id)
         why = _sign_in(request)
         open_ = card.pending and not why
-        return LinkView(card, person.name, why, self._form(link) if open_ else "")
+        return LinkView(card, person.name, why, self._form(link, card) if open_ else "")
 
     async def cast(self, link_id: str, form: str, choice: Choice, comment: str) -> Said:
         """Count a ballot cast on the page of a link, once.
@@ -79,13 +80,13 @@ class Links:
         self, tx: Tx, link_id: str, form: str, choice: Choice, comment: str
     ) -> Said | AssuranceTooLow:
         link, person, request = _live(tx, link_id)
-        if not hmac.compare_digest(self._form(link).encode(), form.encode()):
+        card = self.cards.of(tx, request.id)
+        if not hmac.compare_digest(self._form(link, card).encode(), form.encode()):
             message = "The form is not the one of this page; open the link again."
             raise LinkUsed(message)
         if why := _sign_in(request):
             raise AssuranceTooLow(why)
-        display = self.cards.of(tx, request.id).display
-        ballot = Ballot(choice, link.digest, comment, "link", Assurance.LINK, display)
+        ballot = Ballot(choice, link.digest, comment, "link", Assurance.LINK, card.display)
         done = cast(tx, person.actor, person.id, request.id, ballot)
         if isinstance(done, AssuranceTooLow):
             return done
@@ -93,9 +94,10 @@ class Links:
         tx.links.end_siblings(request.id, person.id)
         return Said(counted(done, choice), self.cards.of(tx, request.id))
 
-    def _form(self, link: Link) -> str:
-        """Return the token of the page's form; it is as one-time as the link itself."""
-        return hmac.new(self.form_key, link.sha256.encode(), "sha256").hexdigest()
+    def _form(self, link: Link, card: ApprovalCard) -> str:
+        """Return the token of the page's form, for what it shows and as one-time as the link."""
+        said = f"{link.sha256}\0{card.display}"
+        return hmac.new(self.form_key, said.encode(), "sha256").hexdigest()
 
 
 def _live(tx: Tx, link_id: str) -> tuple[Link, Person, Request]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import AssentryError
+from app.web import gateway
 from app.web.api import requests
 from app.web.contract import Handler
 from app.web.problems import on_error
@@ -46,6 +47,8 @@ class Hot:
 
 def _handler(scope: Scope) -> Handler | None:
     path: str = scope["path"]
+    if path.startswith(gateway.HOME):
+        return gateway.call
     if path == _HOME:
         return _ALL.get(scope["method"])
     if not path.startswith(_BELOW):

@@ -27,6 +27,7 @@ FAMILIES: Final[tuple[tuple[type[errors.AssentryError], int, str], ...]] = (
     (errors.NotFound, 404, "Not found"),
     (errors.Conflict, 409, "Conflict"),
     (errors.Limited, 429, "Too many calls"),
+    (errors.Upstream, 502, "Upstream failed"),
     (errors.Unavailable, 503, "Unavailable"),
 )
 """The first row whose class fits gives status and title."""

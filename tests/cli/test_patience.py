@@ -63,6 +63,18 @@ async def test_an_endless_head_is_refused() -> None:
         assert b" 431 " in await said(port, many)
 
 
+async def test_endless_trailers_and_chunk_sizes_are_refused() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with served() as port:
+        some = b"3\r\nabc\r\n0\r\n"
+        for part in (b"X-T: b\r\n" * 2000, b"X-T: " + b"b" * 20_000):
+            sent = [head + some, *[part] * 20]
+            assert b"200 OK" not in await said(port, *sent)
+        assert b"200 OK" not in await said(port, head, *[b"1;" + b"e" * 20_000] * 20)
+        good = head.replace(b"Host", b"Connection: close\r\nHost") + some + b"X-T: b\r\n\r\n"
+        assert (await said(port, good)).endswith(b"3")
+
+
 async def test_a_usual_head_and_a_large_body_pass() -> None:
     async with served() as port:
         head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 300000\r\n"
@@ -77,18 +89,24 @@ async def test_a_second_call_on_a_connection_is_counted_anew() -> None:
         assert (await said(port, first, last)).count(b"200 OK") == 2
 
 
-@pytest.mark.parametrize(
-    "pieces",
-    [(), (b"GET / HT",), (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", b"ab")],
-    ids=["silent", "half a head", "half a body"],
-)
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+STUCK: dict[str, tuple[bytes, ...]] = {
+    "silent": (),
+    "half a head": (HEAD[:8],),
+    "an empty line": (HEAD, b"\r\n"),
+    "half a body": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", b"ab"),
+}
+
+
+@pytest.mark.parametrize("pieces", STUCK.values(), ids=STUCK)
 async def test_who_never_finishes_is_hung_up_on(
     pieces: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "ARRIVE", 0.2)
     monkeypatch.setattr(patience, "_LOOK", 0.1)
     async with served() as port, asyncio.timeout(10):
-        assert b"200" not in await said(port, *pieces)
+        said_by_us = await said(port, *pieces)
+        assert said_by_us.count(b"200 OK") == (pieces[-1:] == (b"\r\n",))
 
 
 async def test_who_waits_for_us_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

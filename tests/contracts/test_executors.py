@@ -8,12 +8,12 @@ from typing import Final, Protocol
 import pytest
 
 from app.core.outcome import Ambiguous, HttpPlan, Injection, NotStarted, Outcome
+from tests.support.canary import CANARY
 from tests.support.upstream import Upstream
 from workers.executors import EXECUTORS
 from workers.executors.http import HttpExecutor
 from workers.executors.http_client import HttpClient
 
-CANARY: Final = "canary-0123456789"
 Mark = Callable[[], Awaitable[None]]
 
 

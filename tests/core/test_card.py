@@ -20,8 +20,9 @@ def test_an_http_call_is_shown_whole() -> None:
     body = b'{"text":"' + b"x" * 20_000 + b' rm -rf /"}'
     action = HttpAction("POST", "/a%20b", "q=1", (("content-type", "application/json"),), body)
     card = card_of(submission(action), ("Authorization: <github-prod>",))
-    assert card.headline == "POST api.example.com /a%20b?q=1"
-    assert [block.title for block in card.blocks] == ["Request line", "Headers", "Body"]
+    assert card.headline == "POST https://api.example.com/v3/a%20b?q=1"
+    assert [block.title for block in card.blocks] == ["Call", "Headers", "Body"]
+    assert card.blocks[0].text == card.headline
     assert card.blocks[2].exact.encode() == body
     assert "rm -rf /" in card.blocks[2].text
     assert card.added == ("Authorization: <github-prod>",)

@@ -74,8 +74,24 @@ def test_mixed_scripts_are_marked() -> None:
         ("\u0440\u0430\u0443\u0440\u0430\u04cf.com", 1), ("\uff52\uff4d -rf", 1),
         ("\U0001d42b\U0001d426", 1), ("\u039f\u039a", 1), ("p\u0430ypal", 1),
         ("\u0434\u0430\u043d\u043d\u044b\u0435", 0), ("\u03bb\u03cc\u03b3\u03bf\u03c2", 0),
-        ("stra\u00dfe caf\u00e9", 0), ("plain words", 0), ("\u6771\u4eac", 0),
+        ("adm\uff49n", 1), ("a\u2215b", 1), ("x\u2236y", 1), ("\ua4d4\ua4d5", 1), ("\u2163", 1),
+        ("stra\u00dfe caf\u00e9", 0), ("wait\u2026 \u2013 really\u2122 5\u00b2", 0),
+        ("plain words", 0), ("\u6771\u4eac", 0),
     ],
 )  # fmt: skip
 def test_words_in_disguise_are_marked(text: str, marked: int) -> None:
     assert visible(text).mixed == marked
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u0336", "\u20dd"])
+def test_marks_cannot_pile_up_or_strike_through(mark: str) -> None:
+    shown = visible(f"a{mark * 300}b")
+    assert shown.text.count(mark) <= 2 and shown.hidden >= 298
+
+
+def test_large_texts_take_one_pass() -> None:
+    for text in (
+        "\u0434\u0430\u043d\u043d\u044b\u0435 p\u0430y " * 20_000,
+        "\u6771\u4eac" * 200_000,
+    ):
+        assert len(visible(text).text) >= len(text)

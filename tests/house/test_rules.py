@@ -9,6 +9,7 @@ from pathlib import Path
 from app.services.webhooks import Wanted
 from app.web.api.operations import OPERATIONS
 from tests.house import exemptions
+from tests.support.canary import CANARY
 from tests.support.sources import PRODUCT, docstrings, files, found, name, tree
 from tests.web.conftest import Door, open_door
 
@@ -144,7 +145,7 @@ async def things(door: Door) -> dict[str, str]:
         anne, {"name": "p", "rules": [{"name": "r", "effect": "review"}]}
     )
     credential = await services.vault.create(
-        anne, name="c", kind="bearer", fields={"token": "a-secret-value"}
+        anne, name="c", kind="bearer", fields={"token": CANARY}
     )
     target = await services.targets.create(
         anne, name="t", base_url="https://api.example.org", credential_id=credential.id

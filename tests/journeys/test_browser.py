@@ -124,7 +124,7 @@ def test_from_set_up_to_an_executed_call(site: Site, browser: Browser, script: b
     assert asked["status"] == "pending"
     page.goto(f"{site.base}/")
     page.click(f"a[href='/requests/{asked['id']}']")
-    assert "DELETE 127.0.0.1" in page.inner_text("h1")
+    assert "DELETE http://127.0.0.1" in page.inner_text("h1")
     assert "Authorization: <example-token>" in page.inner_text("main")
     assert asked["digest"] in page.inner_text("main")
     page.fill("#comment", "looked at it")

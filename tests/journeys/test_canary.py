@@ -1,9 +1,7 @@
 """A planted secret: it reaches the upstream, and after a whole journey it is found nowhere else."""
 
 import base64
-import html
-import json
-from collections.abc import Iterable
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -14,7 +12,9 @@ from sqlalchemy import create_engine, text
 
 from app.store.database import Database
 from tests.support.api import Api
-from tests.support.server import Installation, installation
+from tests.support.canary import TAME, WILD, Place, leaks
+from tests.support.server import EMAIL, PASSWORD, Installation, installation, run
+from tests.support.sweep import Heard, Ids, every_operation, every_page, ids_of
 from tests.support.upstream import Upstream
 
 pytestmark = [
@@ -22,12 +22,6 @@ pytestmark = [
     pytest.mark.requirement("VLT-1", "T47", "T62"),
     pytest.mark.timeout(300),
 ]
-WILD = 'cnry/9f+Zk=47~q%w&"7d'
-"""Looks different in nearly every encoding."""
-
-TAME = "cnry83kd02mvbq61xzpt"
-"""May stand in a header's name."""
-
 PATHS = {
     "bearer": ("/echo/a", "/status/401", "/hop/a", "/until-close/a"),
     "headers": tuple(
@@ -46,49 +40,6 @@ CREDENTIALS: dict[str, tuple[str, dict[str, str]]] = {
     "tame": ("headers", {"x-api-key": TAME}),
     "query": ("query", {"key": WILD}),
 }
-
-READS = (
-    "/api/requests", "/api/audit", "/api/targets", "/api/credentials", "/api/policies",
-    "/api/agents", "/api/keys", "/api/people", "/health", "/ready", "/metrics",
-)  # fmt: skip
-
-
-def forms(secret: str) -> set[bytes]:
-    """Return how a secret looks in raw, URL, JSON, HTML, hex and base64 at each alignment."""
-    raw = secret.encode()
-    found = {
-        secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret),
-        json.dumps(secret)[1:-1], raw.hex(), raw.hex().upper(),
-    }  # fmt: skip
-    for shift in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            found.add(encode(bytes(shift) + raw).decode()[4 if shift else 0 : -4])
-    return {form.encode() for form in found}
-
-
-FORMS = forms(WILD) | forms(TAME)
-
-
-def leaks(places: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Return the places in which any form of a secret stands."""
-    return [f"{name}: {form!r}" for name, data in places for form in FORMS if form in data]
-
-
-class Heard:
-    """Everything that callers of the API were answered."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[str, bytes]] = []
-
-    def caller(self, base_url: str, key: str) -> Api:
-        api = Api(base_url, key)
-        api.client.event_hooks = {"response": [self._hear]}
-        return api
-
-    async def _hear(self, answer: httpx.Response) -> None:
-        head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
-        said = head.encode() + b"\n\n" + await answer.aread()
-        self.answers.append((f"{answer.request.method} {answer.request.url}", said))
 
 
 async def plant(admin: Api, upstream: Upstream, name: str) -> None:
@@ -143,17 +94,19 @@ async def test_the_secret_is_found_nowhere(database_url: str, tmp_path: Path) ->
         async with Upstream() as upstream:
             outcomes = await journey(place, upstream, heard)
             sent = "\n".join(f"{one.target} {one.headers}" for one in upstream.log)
-        alive = [*rows(database_url), *files(tmp_path)]
+        alive = [*rows(database_url), *files(tmp_path), *cluster(database_url)]
+        doctor = run(place.env, "doctor")
         assert place.stop() == [0, 0]
     assert set(outcomes) == {"succeeded", "failed", "unknown"}, "not all kinds of ends"
     assert WILD in sent and TAME in sent and quote(WILD, safe="") in sent, "it was never used"
     assert any("[redacted" in said.decode().lower() for _, said in heard.answers)
+    assert all(process.err for process in place.processes)
     logs = [
         (f"{process.arguments} {name}", said.encode())
         for process in place.processes
         for name, said in (("out", process.out), ("err", process.err))
     ]
-    assert all(process.err for process in place.processes)
+    logs.append(("doctor", (doctor.stdout + doctor.stderr).encode()))
     assert leaks([*heard.answers, *logs, *alive, *rows(database_url), *files(tmp_path)]) == []
 
 
@@ -161,19 +114,41 @@ async def journey(place: Installation, upstream: Upstream, heard: Heard) -> list
     """Walk everything, and return what came of the calls."""
     admin = heard.caller(place.base_url, place.admin_key)
     agent = heard.caller(place.base_url, place.agent_key)
+    await admin.made("/api/policies", name="asks", rules=[{"name": "all", "effect": "review"}])
+    await admin.made(
+        "/api/webhooks", name="hook", url=f"{upstream.url}/echo/hook", networks=["127.0.0.0/8"]
+    )
     for name in CREDENTIALS:
         await plant(admin, upstream, name)
     await blunder(admin)
     outcomes = [
         await use(agent, admin, target, path) for target, paths in PATHS.items() for path in paths
     ]
-    for path in READS:
-        for api in (admin, agent):
-            await api.client.get(path)
+    ids = await ids_of(admin)
+    assert await every_operation(admin, ids) > 150
+    assert await every_operation(agent, ids) > 50
+    await look(place, heard, ids)
     return outcomes
 
 
-def rows(database_url: str) -> list[tuple[str, bytes]]:
+async def look(place: Installation, heard: Heard, ids: Ids) -> None:
+    """Sign in, blunder on a form, and see every page."""
+    async with httpx.AsyncClient(
+        base_url=place.base_url, headers={"Origin": place.base_url}, timeout=60,
+        event_hooks={"response": [heard.hear]},
+    ) as browser:  # fmt: skip
+        await browser.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+        page = (await browser.get("/targets")).text
+        token = re.search(r'name="form_token" value="([^"]+)"', page)
+        assert token, "not signed in"
+        for name, value in (("bearer", WILD), ("bad", f"{WILD}\u00e9"), ("", WILD)):
+            form = {"form_token": token[1], "credential_name": name, "kind": "bearer",
+                    "field_token": value, "pairs": value}  # fmt: skip
+            assert (await browser.post("/credentials", data=form)).status_code >= 400
+        assert await every_page(browser, ids) > 50
+
+
+def rows(database_url: str) -> list[Place]:
     """Return every row of every table, as the database itself would print it."""
     engine = create_engine(Database(database_url).url)
     sqlite = database_url.startswith("sqlite")
@@ -199,9 +174,25 @@ def _plain(value: object) -> bytes:
     return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
 
 
-def files(folder: Path) -> list[tuple[str, bytes]]:
+def files(folder: Path) -> list[Place]:
     """Return every file's bytes, as they are on the disk: database, WAL and whatever else."""
     return [(str(path), path.read_bytes()) for path in folder.rglob("*") if path.is_file()]
+
+
+def cluster(database_url: str) -> list[Place]:
+    """Return the files of the database on a PostgreSQL server, its log and its WAL."""
+    if database_url.startswith("sqlite"):
+        return []
+    engine = create_engine(Database(database_url).url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CHECKPOINT"))
+        at = "SELECT current_setting('data_directory'), oid FROM pg_database WHERE datname = "
+        data, oid = connection.execute(text(f"{at} current_database()")).one()
+    engine.dispose()
+    folder = Path(data)
+    found = [*files(folder / "base" / str(oid)), *files(folder / "pg_wal")]
+    assert found
+    return [*found, ("server log", (folder.parent / "log").read_bytes())]
 
 
 def test_a_leak_would_be_found() -> None:
@@ -210,4 +201,9 @@ def test_a_leak_would_be_found() -> None:
         inside = base64.b64encode(f"{pad}{WILD} and more".encode())
         assert leaks([("page", b"<p>" + inside)]), pad
     assert leaks([("line", f"GET /?key={quote_plus(WILD)} 500".encode())])
+    for form in (
+        WILD[::-1], WILD.encode().hex(), "cnry%2F9f%2BZk%3D47~q%25w%26%227d",
+        "cnry/9f+Zk=47~q%w&amp;&#34;7d", 'cnry/9f+Zk=47~q%w\\u0026\\"7d',
+    ):  # fmt: skip
+        assert leaks([("page", f"key={form}.".encode())]), form
     assert leaks([("page", b"an answer without it")]) == []

@@ -1,19 +1,24 @@
 """kill -9 under load: nothing acknowledged is lost, nothing runs twice, nothing stays stuck."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Row, create_engine, text
 
 from app.store.database import Database
 from tests.support.api import Api
-from tests.support.server import Installation, Process, installation
+from tests.support.nursery import Nursery, nursery
+from tests.support.server import Installation, Process, free_port, install, installation
 from tests.support.upstream import Upstream
 
 pytestmark = [
@@ -21,7 +26,10 @@ pytestmark = [
     pytest.mark.requirement("EXE-1", "T29", "T69"),
     pytest.mark.timeout(500),
 ]
-KILLS = 20
+KILLS = 50
+"""Of workers, on each engine."""
+
+SERVER_KILLS = 25
 DRAIN = 60.0
 
 
@@ -37,31 +45,46 @@ async def prepare(place: Installation, upstream: Upstream) -> Api:
     return admin
 
 
-async def load(place: Installation, stop: asyncio.Event) -> list[str]:
+async def load(place: Installation, stop: asyncio.Event, callers: int = 1) -> list[str]:
     """Ask steadily until told to stop; return the ids that were acknowledged."""
     agent = Api(place.base_url, place.agent_key)
     acknowledged: list[str] = []
-    number = 0
+    numbers = itertools.count()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(ask_on(agent, stop, numbers, acknowledged))
+    return acknowledged
+
+
+async def ask_on(
+    agent: Api, stop: asyncio.Event, numbers: Iterator[int], acknowledged: list[str]
+) -> None:
+    """Be one caller; each call is another."""
     while not stop.is_set():
-        number += 1
+        number = next(numbers)
         params = {"method": "POST", "path": f"/echo/{number}", "json": {"n": number}}
         made = await agent.made(
             "/api/requests", action="http.request", target="upstream", params=params
         )
         acknowledged.append(made["id"])
         await asyncio.sleep(0.02)
-    return acknowledged
 
 
-async def kill_workers(place: Installation, stop: asyncio.Event) -> None:
-    """Kill workers at random moments, two after two."""
+async def kill_workers(young: Nursery, stop: asyncio.Event) -> None:
+    """Let two workers at a time run, each until it is killed at a random moment."""
     moments = random.Random(4)
-    for _ in range(KILLS // 2):
-        pair = await asyncio.gather(*(asyncio.to_thread(place.work) for _ in range(2)))
-        for worker in pair:
-            await asyncio.sleep(moments.uniform(0.02, 0.4))
-            await asyncio.to_thread(worker.kill9)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(kill_one_by_one(young, moments))
     stop.set()
+
+
+async def kill_one_by_one(young: Nursery, moments: random.Random) -> None:
+    """Kill half of the workers, each at a random moment after its start."""
+    for _ in range(KILLS // 2):
+        worker = await young.work()
+        await asyncio.sleep(moments.uniform(0.02, 0.4))
+        await worker.kill9()
 
 
 async def drained(admin: Api) -> None:
@@ -75,28 +98,33 @@ async def drained(admin: Api) -> None:
 
 
 async def test_killed_workers(database_url: str, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"database_url": database_url, "lease_margin": 0.5}
-    with installation(tmp_path, servers=1, **settings) as place:
+    settings: dict[str, Any] = {
+        "database_url": database_url, "lease_margin": 0.5, "agent_concurrency": 256,
+    }  # fmt: skip
+    with installation(tmp_path, servers=1, **settings) as place, nursery(place.env) as young:
         async with Upstream() as upstream:
             admin = await prepare(place, upstream)
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
-                asking = group.create_task(load(place, stop))
-                group.create_task(kill_workers(place, stop))
+                asking = group.create_task(load(place, stop, callers=4))
+                group.create_task(kill_workers(young, stop))
             await asyncio.to_thread(place.work)
             await drained(admin)
             called = Counter(received.target for received in upstream.log)
         place.stop()
     assert called
     assert max(called.values()) == 1, "a call ran twice"
-    check_rows(database_url, asking.result())
+    rows = check_rows(database_url, asking.result())
+    assert any(row.status == "unknown" or row.attempt > 1 for row in rows), "no kill hit a call"
+    succeeded = sum(row.status == "succeeded" for row in rows)
+    assert succeeded <= len(called) <= sum(row.sent_at is not None for row in rows)
 
 
-def check_rows(database_url: str, acknowledged: list[str]) -> None:
-    """Every acknowledged request is there, in a state that it may stay in."""
+def check_rows(database_url: str, acknowledged: list[str]) -> Sequence[Row[Any]]:
+    """Every acknowledged request is there, in a state that it may stay in; return all."""
     engine = create_engine(Database(database_url).url)
     with engine.connect() as connection:
-        rows = connection.execute(text("SELECT id, status, sent_at FROM requests")).all()
+        rows = connection.execute(text("SELECT id, status, sent_at, attempt FROM requests")).all()
         found = {row.id: row for row in rows}
         assert set(acknowledged) <= set(found), "an acknowledged request is lost"
         statuses = Counter(row.status for row in rows)
@@ -106,34 +134,42 @@ def check_rows(database_url: str, acknowledged: list[str]) -> None:
         if database_url.startswith("sqlite"):
             assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
     engine.dispose()
+    return rows
+
+
+async def ask_until_gone(base_url: str, key: str, acknowledged: list[str]) -> None:
+    """Ask without end, which comes with the server's."""
+    agent = Api(base_url, key)
+    with suppress(httpx.HTTPError):
+        while True:
+            made = await agent.made("/api/requests", action="note", params={})
+            acknowledged.append(made["id"])
 
 
 async def test_a_killed_server_loses_nothing_that_it_acknowledged(
     database_url: str, tmp_path: Path
 ) -> None:
     acknowledged: list[str] = []
-
-    async def ask(place: Installation) -> None:
-        agent = Api(place.base_urls[-1], place.agent_key)
-        while True:
-            made = await agent.made("/api/requests", action="note", params={})
-            acknowledged.append(made["id"])
-
-    with installation(tmp_path, servers=1, database_url=database_url) as place:
-        admin = Api(place.base_url, place.admin_key)
+    moments = random.Random(7)
+    place = install(tmp_path, database_url=database_url)
+    with nursery(place.env) as young:
+        server, base_url = await young.serve(free_port())
+        admin = Api(base_url, place.admin_key)
         await admin.call("PATCH", f"/api/agents/{place.agent_id}", open_limit=0)
-        moments = random.Random(7)
-        for _ in range(8):
-            asking = [asyncio.ensure_future(ask(place)) for _ in range(4)]
-            await asyncio.sleep(moments.uniform(0.2, 0.6))
-            await asyncio.to_thread(place.servers[-1].kill9)
-            await asyncio.gather(*asking, return_exceptions=True)
-            await asyncio.to_thread(place.serve)
-        last = Api(place.base_urls[-1], place.admin_key)
+        for _ in range(SERVER_KILLS):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(4):
+                    asking = ask_until_gone(base_url, place.agent_key, acknowledged)
+                    group.create_task(asking)
+                await asyncio.sleep(moments.uniform(0.1, 0.5))
+                await server.kill9()
+            server, base_url = await young.serve(free_port())
+        last = Api(base_url, place.admin_key)
         for request_id in acknowledged:
             status, _ = await last.call("GET", f"/api/requests/{request_id}")
             assert status == 200
-    assert acknowledged
+        await server.stop()
+    assert len(acknowledged) > SERVER_KILLS
 
 
 def pause(worker: Process) -> None:

@@ -181,7 +181,7 @@ async def test_a_lost_worker_leaves_unknown_only_after_sent(
         after = await place.vote(await place.call("POST", "/echo"))
         execution = place.services.execution
         for request, is_sent in ((before, False), (after, True)):
-            claim = execution._claim
+            claim = execution.claim
             claimed = await place.services.store.write(
                 lambda tx, name=request.id, claim=claim: claim(tx, name)
             )
@@ -205,12 +205,12 @@ async def test_a_stale_holder_changes_nothing(
         await place.target(upstream.url)
         request = await place.vote(await place.call("POST", "/echo"))
         execution = place.services.execution
-        claimed = await place.services.store.write(lambda tx: execution._claim(tx, request.id))
+        claimed = await place.services.store.write(lambda tx: execution.claim(tx, request.id))
         assert isinstance(claimed, Claimed)
         clock.move(120)
         await place.services.sweeps.tick()
         assert await run(place, request.id) is Status.SUCCEEDED
-        await execution._carry_out(claimed)
+        await execution.carry_out(claimed)
         assert (await place.get(request)).status is Status.SUCCEEDED
         assert len(upstream.log) == 1
 
@@ -268,7 +268,7 @@ async def test_an_agent_has_its_share_of_the_workers(
         await place.target(upstream.url)
         most = place.services.settings.agent_concurrency
         made = [await place.vote(await place.call("POST", "/echo")) for _ in range(most + 1)]
-        claim, store = place.services.execution._claim, place.services.store
+        claim, store = place.services.execution.claim, place.services.store
         for request in made[:most]:
             held = await store.write(lambda tx, name=request.id: claim(tx, name))
             assert isinstance(held, Claimed)

@@ -9,6 +9,7 @@ import pytest
 from app.core.errors import AssentryError, InUse, InvalidField, MissingRole, NameTaken, NotFound
 from app.core.targets import CredentialGrant, Target, TargetSettings
 from app.services.targets import ANY_AGENT
+from tests.support.canary import CANARY
 from tests.support.world import World, world
 
 BASE = "https://api.example.org"
@@ -27,7 +28,7 @@ async def made(place: World, name: str = "upstream", **fields: Any) -> Target:
 
 async def credential(place: World, name: str = "github") -> str:
     found = await place.services.vault.create(
-        place.anne, name=name, kind="bearer", fields={"token": "a-secret-value"}
+        place.anne, name=name, kind="bearer", fields={"token": CANARY}
     )
     return found.id
 
@@ -182,4 +183,4 @@ async def test_changes_are_recorded_without_secrets(place: World) -> None:
     told = [record for record in found if record.subject == f"target:{target.id}"]
     assert [record.event for record in told] == ["target.updated", "target.created"]
     assert told[0].details["enabled"] is False
-    assert "a-secret-value" not in repr(found)
+    assert CANARY not in repr(found)

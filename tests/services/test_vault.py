@@ -14,9 +14,9 @@ from app.core.targets import Credential, CredentialGrant, Target
 from app.services.sealing import CannotOpen, MasterKey, Sealer
 from app.services.vault import ANY_AGENT, CredentialNotGranted, Vault
 from app.store.tx import Tx
+from tests.support.canary import CANARY
 from tests.support.world import World, world
 
-CANARY = "canary-9f1d-secret-value"
 OLD, NEW = MasterKey("old", os.urandom(32)), MasterKey("new", os.urandom(32))
 
 

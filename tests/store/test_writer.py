@@ -12,6 +12,7 @@ from app.core.errors import NotFound, StoreBusy
 from app.store import engine
 from app.store.engine import Store
 from app.store.tx import Tx
+from tests.support.canary import CANARY
 from tests.support.world import World, world
 
 LONG = 20
@@ -151,9 +152,7 @@ async def test_what_cannot_be_recorded_does_not_happen(place: World, store: Stor
         place.ask(),
         place.vote(request),
         place.services.agents.freeze(place.anne, place.agent.id),
-        place.services.vault.create(
-            place.anne, name="c", kind="bearer", fields={"token": "a-secret-value"}
-        ),
+        place.services.vault.create(place.anne, name="c", kind="bearer", fields={"token": CANARY}),
     ):
         with pytest.raises(Exception, match=r"audit|does not answer"):
             await attempt

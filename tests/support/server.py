@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from tests.support import canary
+
 DEADLINE = 40.0
 """Seconds that a process has to start, or to end."""
 
@@ -53,10 +55,12 @@ def run(
     env: Mapping[str, str], *arguments: str, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in its data folder or another one."""
-    return subprocess.run(
+    done = subprocess.run(
         [*_COMMAND, *arguments], env=env, capture_output=True, text=True, check=False,
         timeout=DEADLINE, cwd=folder or env["ASSENTRY_DATA_DIR"],
     )  # fmt: skip
+    canary.hear(f"assentry {' '.join(arguments)}", done.stdout + done.stderr)
+    return done
 
 
 class Process:
@@ -149,6 +153,7 @@ class Process:
         finally:
             for reader in self._readers:
                 reader.join()
+            canary.hear(f"assentry {' '.join(self.arguments)}", self.out + self.err)
         return self._process.returncode
 
 

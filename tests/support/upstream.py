@@ -200,7 +200,8 @@ async def _echo(exchange: Exchange) -> bool:
 
 
 async def _status(exchange: Exchange) -> bool:
-    exchange.answer(b"as asked", int(exchange.argument))
+    status = int(exchange.argument)
+    exchange.answer(b"" if status in (204, 304) else b"as asked", status)
     return True
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.canary import CANARY
 from tests.web.conftest import Door
 
 DOCUMENT = {
     "name": "mail",
     "rules": [{"name": "r", "effect": "allow", "match": {"action": "send_mail"}}],
 }
-CANARY = "canary-9f1d-secret-value"
 
 
 @pytest.mark.requirement("POL-8")

@@ -7,12 +7,13 @@ import pytest
 from starlette.routing import Mount, Route
 
 from app.asgi import document
+from tests.support.canary import CANARY
 from tests.web.conftest import Door
 
 DOCUMENT: dict[str, Any] = document()
 DESCRIBED = set(DOCUMENT["paths"])
 
-APART = frozenset({"/openapi.json", "/static", "/l/{token}"})
+APART = frozenset({"/openapi.json", "/static", "/l/{token}", "/gateway/{path:path}"})
 """Neither operations nor pages."""
 
 PAGES = (
@@ -92,7 +93,7 @@ PERSON = {
     "name": "Eve", "email": "eve@example.org", "role": "viewer",
     "password": "four unrelated words 47",
 }  # fmt: skip
-SECRET = {"name": "c", "kind": "bearer", "fields": {"token": "a-secret-value"}}
+SECRET = {"name": "c", "kind": "bearer", "fields": {"token": CANARY}}
 TARGET = {"name": "t", "base_url": "https://api.example.org"}
 
 

@@ -12,6 +12,7 @@ from app.core.action import Urgency
 from app.core.errors import InvalidFilter, NotFound, UnsupportedMediaType
 from app.core.principals import Scope
 from app.core.request import Ballot, Choice, Status
+from app.core.request import Request as Asking
 from app.services.intake import Asked
 from app.services.results import result_document
 from app.web.bodies import document, read, shaped
@@ -53,13 +54,18 @@ async def create(request: Request) -> Response:
     services = services_of(request)
     made = await services.intake.submit(caller, asked, remote_ip=remote_ip(request))
     headers = {"Location": f"/api/requests/{made.id}"}
-    seconds = _preferred_wait(request)
+    seconds = preferred_wait(request)
     if seconds and caller.may(Scope.REQUEST_READ) and may_wait(caller, services.settings):
         headers["Preference-Applied"] = f"wait={seconds}"
         with waiter(caller, services.settings.max_waiters_per_key):
             made = await services.feed.wait(caller, made.id, seconds)
     status = _ACCEPTED if made.status is Status.PENDING else _CREATED
     return _json(render(made), status, headers)
+
+
+def accepted(made: Asking) -> Response:
+    """Return what is answered while a request waits."""
+    return _json(render(made), _ACCEPTED, {"Location": f"/api/requests/{made.id}"})
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -70,7 +76,7 @@ def _idempotency_key(request: Request) -> str | None:
     return token
 
 
-def _preferred_wait(request: Request) -> int:
+def preferred_wait(request: Request) -> int:
     """Return the seconds of a ``Prefer: wait=N`` header (RFC 7240), within our limit."""
     match = _PREFER.search(request.headers.get("prefer", ""))
     return min(int(match[1]), MAX_WAIT) if match else 0

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.card import card_of
-from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
+from app.core.errors import AssentryError, DigestMismatch, InvalidCursor, InvalidFilter
 from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
@@ -98,6 +98,7 @@ async def _one(
         request, template, caller=caller, detail=detail, request=detail.request,
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
+        display=services.cards.card(detail, {}, services.clock.now()).display,
         people={person.id: person.name for person in await services.people.list(caller)},
         form=request.state.form if request.method == "POST" else Form(),
         error=error, status=status_of(error) if error else 200,
@@ -128,8 +129,19 @@ async def _ballot(request: Request, caller: Caller, choice: Choice) -> Ballot:
     detail = await services.requests.detail(caller, request.path_params["request_id"])
     now = services.clock.now()
     shown = services.cards.card(detail, {}, now).display
+    check_shown(form["display"], shown)
     level = assurance_of(caller, now)
     return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown)
+
+
+def check_shown(before: str, now: str) -> None:
+    """Refuse a decision on a page that would show something else by now.
+
+    :raises DigestMismatch: it would; what a credential adds was changed, for instance.
+    """
+    if before != now:
+        message = "What this would run is shown differently by now; look at it again."
+        raise DigestMismatch(message, pointer="/display")
 
 
 def assurance_of(caller: Caller, now: Instant) -> Assurance:

@@ -1,7 +1,7 @@
 """Deciding several requests at once: look at each, then one decision on what was looked at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -16,19 +16,30 @@ from app.services.decisions import MAX_SELECTION
 from app.services.requests import Detail
 from app.web.dashboard.doors import Form, signed_in
 from app.web.dashboard.rendering import page
-from app.web.dashboard.requests import assurance_of
+from app.web.dashboard.requests import assurance_of, check_shown
 from app.web.deps import services_of
 
-_DIGEST: Final = "digest."
+_PICKED: Final = "pick."
+_ROOM: Final = 200_000
+"""Bytes of payloads that one page shows; what is beyond is decided on its own page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A request of the selection, as the page shows it; ``outcome`` once it was decided on."""
+    """A request of the selection, as the page shows it; ``outcome`` once it was decided on.
+
+    :ivar card: None when it is damaged, or too large to be shown beside the others.
+    """
 
     detail: Detail
     card: Card | None
+    display: str
     outcome: core.Request | AssentryError | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can be decided on this page."""
+        return self.detail.request.status is Status.PENDING and self.card is not None
 
 
 @signed_in
@@ -42,26 +53,28 @@ async def review(request: Request, caller: Caller) -> Response:
 async def decide(request: Request, caller: Caller) -> Response:
     """Take one decision on what the page showed, and say what came of each."""
     form: Form = request.state.form
-    picked = {name.removeprefix(_DIGEST): value for name, value in form.items()
-              if name.startswith(_DIGEST)}  # fmt: skip
+    picked = {name.removeprefix(_PICKED): value for name, value in form.items()
+              if name.startswith(_PICKED)}  # fmt: skip
     found = await _shown(request, caller, list(picked))
     if form["decision"] not in ("approve", "deny"):
         error = InvalidFilter("press Approve or Deny")
         return await _page(request, caller, found, error)
-    ballots = {item.detail.request.id: _ballot(request, caller, item, picked) for item in found}
-    done = await services_of(request).decisions.cast_all(caller, ballots)
-    decided = [Shown(item.detail, item.card, done[item.detail.request.id]) for item in found]
+    try:
+        ballots = {item.detail.request.id: _ballot(request, caller, item, picked) for item in found}
+        done = await services_of(request).decisions.cast_all(caller, ballots)
+    except AssentryError as error:
+        return await _page(request, caller, found, error)
+    decided = [replace(item, outcome=done[item.detail.request.id]) for item in found]
     return await _page(request, caller, decided)
 
 
 def _ballot(request: Request, caller: Caller, item: Shown, picked: dict[str, str]) -> Ballot:
     form: Form = request.state.form
-    services = services_of(request)
-    now = services.clock.now()
     choice = Choice.APPROVE if form["decision"] == "approve" else Choice.DENY
-    shown = services.cards.card(item.detail, {}, now).display
-    digest = picked[item.detail.request.id]
-    return Ballot(choice, digest, form["comment"], "dashboard", assurance_of(caller, now), shown)
+    digest, _, display = picked[item.detail.request.id].partition(".")
+    check_shown(display, item.display)
+    level = assurance_of(caller, services_of(request).clock.now())
+    return Ballot(choice, digest, form["comment"], "dashboard", level, display)
 
 
 async def _shown(request: Request, caller: Caller, names: Sequence[str]) -> list[Shown]:
@@ -69,14 +82,18 @@ async def _shown(request: Request, caller: Caller, names: Sequence[str]) -> list
         message = f"select from 1 to {MAX_SELECTION} requests in the inbox"
         raise InvalidField(message, pointer="/pick")
     found: list[Shown] = []
+    cards, room = services_of(request).cards, _ROOM
     for name in names:
         try:
             detail = await services_of(request).requests.detail(caller, name)
         except NotFound:
             continue
-        submission = detail.submission
-        card = None if submission is None else card_of(submission, detail.injected)
-        found.append(Shown(detail, card))
+        submission, room = detail.submission, room - len(detail.request.payload)
+        if submission is None or room < 0:
+            found.append(Shown(detail, None, ""))
+            continue
+        display = cards.card(detail, {}, services_of(request).clock.now()).display
+        found.append(Shown(detail, card_of(submission, detail.injected), display))
     return found
 
 
@@ -84,7 +101,7 @@ async def _page(
     request: Request, caller: Caller, found: Sequence[Shown], error: AssentryError | None = None
 ) -> Response:
     done = [item for item in found if item.outcome is not None]
-    waiting = [item for item in found if item.detail.request.status is Status.PENDING and item.card]
+    waiting = [item for item in found if item.waits]
     return page(
         request, "selection.html", caller=caller, items=found, waiting=waiting, done=done,
         counted=sum(not isinstance(item.outcome, AssentryError) for item in done),

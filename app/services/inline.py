@@ -1,0 +1,59 @@
+"""Calls that a door carries out by itself, while the caller waits (GW-2, EXE-1)."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.core.errors import TooBusy
+from app.core.jobs import Postponed
+from app.core.outcome import HttpResult
+from app.core.principals import Caller
+from app.core.request import Request, Status
+from app.services.execution import Claimed, Execution
+from app.services.intake import Asked, Intake
+from app.store.tx import Tx
+
+_GRANT: Final = 1
+"""Seconds that the grant of an inline call lasts. It is claimed with its making, so that this is
+enough; should the process die before a byte leaves, nobody runs the call for a caller that has
+gone and may have asked again."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What the transaction claimed; it may be tried more than once."""
+
+    claimed: Claimed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Submits a call and, where policy allows it, carries it out at once."""
+
+    intake: Intake
+    execution: Execution
+
+    async def call(
+        self, caller: Caller, asked: Asked, remote_ip: str | None
+    ) -> tuple[Request, HttpResult | None]:
+        """Return the request as it stands then, and the answer when there was one.
+
+        :raises TooBusy: as many of the agent's calls run as may; nothing was recorded.
+        """
+        held = _Held()
+        made = await self.intake.submit(
+            caller, replace(asked, valid_for=_GRANT), remote_ip=remote_ip,
+            then=lambda tx, request: self._claim(tx, request, held),
+        )  # fmt: skip
+        if held.claimed is None:
+            return made, None
+        return await self.execution.carry_out(held.claimed, once=True)
+
+    def _claim(self, tx: Tx, request: Request, held: _Held) -> Request:
+        held.claimed = None
+        if request.status is not Status.APPROVED:
+            return request
+        claimed = self.execution.claim(tx, request.id)
+        if isinstance(claimed, Postponed):
+            raise TooBusy(retry_after=1)
+        held.claimed = claimed
+        return claimed.request if claimed else tx.requests.get(request.id) or request
