@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
@@ -277,3 +278,10 @@ def test_what_is_over_stays_over_and_a_grant_is_not_prolonged(engine: Engine) ->
         connection.execute(text("UPDATE requests SET status = 'succeeded'"))
     with pytest.raises(DBAPIError), engine.begin() as connection:
         connection.execute(text("UPDATE requests SET status = 'approved'"))
+
+
+def test_file_names_say_the_revisions() -> None:
+    found = ScriptDirectory(str(scripts()))
+    assert found.get_current_head() == head()
+    for revision in found.walk_revisions():
+        assert Path(revision.path).name.startswith(f"{revision.revision}_")
