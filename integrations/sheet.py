@@ -18,7 +18,7 @@ INCOMPLETE: Final = (
     "This message does not show everything, so it cannot be approved from here. Review it in full."
 )
 _WRITTEN_OUT: Final = "written out as \\u{…}."
-_MIXED: Final = "written in mixed or look-alike letters: it may not be what it looks like."
+_MIXED: Final = "written in mixed or look-alike letters, which may not be what they seem."
 
 _WHY: Final = ("Warning", "Rule", "Why")
 """Labels of the facts that say why it is asked; the others say who asks."""

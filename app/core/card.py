@@ -74,12 +74,20 @@ def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
             action.name, action.name, "is carried out by the agent itself", (params,), added,
             context, submission.reason,
         )  # fmt: skip
-    line = f"{action.method} {_url(action, submission.target)}"
+    line = headline_of(submission)
     blocks = (Block("Call", line), *_http_blocks(action))
     return Card(
         action.method, line, _EFFECTS.get(action.method, "acts"), blocks, added, context,
         submission.reason,
     )  # fmt: skip
+
+
+def headline_of(submission: Submission) -> str:
+    """Return verb and target in one line."""
+    action = submission.action
+    if isinstance(action, PlainAction):
+        return action.name
+    return f"{action.method} {_url(action, submission.target)}"
 
 
 def _url(action: HttpAction, target: BoundTarget | None) -> str:

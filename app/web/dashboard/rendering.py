@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.core.action import unseal
-from app.core.card import card_of
+from app.core.card import headline_of
 from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
 from app.core.principals import Caller, Role, at_least
@@ -22,7 +22,7 @@ from app.core.visible import visible
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
-_LONG: Final = 8_192
+_LONG: Final = 65_536
 _UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -69,7 +69,7 @@ def line(item: Asked) -> Markup:
     if len(item.payload) > _LONG:
         return shown(f"{item.action} {item.target_name or ''}".strip())
     try:
-        return shown(card_of(unseal(item.payload), ()).headline)
+        return shown(headline_of(unseal(item.payload)))
     except (ValueError, AssentryError):
         return shown(f"{item.action} (its payload cannot be read)")
 
