@@ -1,8 +1,8 @@
 """Canonical JSON by RFC 8785 (JCS), and the digest over it.
 
 Two texts of one JSON value have one canonical form, so equal values have equal digests. The
-common case (no fractional numbers, no key outside the basic plane) is written by the standard
-library's encoder, whose output then is canonical already; the rest is written here.
+common case (no fractional numbers, no key outside the basic plane) is written by orjson, whose
+output then is canonical already; the rest is written here.
 """
 
 import hashlib
@@ -10,6 +10,8 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
+
+import orjson
 
 from app.core.errors import MalformedJson
 from app.core.json_types import JsonValue
@@ -27,7 +29,15 @@ def canonical(value: JsonValue) -> bytes:
 
     :raises MalformedJson: for NaN, infinities and lone surrogates, which have no canonical form.
     """
-    text = _ENCODE(value) if _plain(value) else "".join(_write(value))
+    if _plain(value):
+        try:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # a lone surrogate, or an integer of more than 64 bits
+            return _encoded(_ENCODE(value))
+    return _encoded("".join(_write(value)))
+
+
+def _encoded(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -41,7 +51,7 @@ def digest(data: bytes) -> str:
 
 
 def _plain(value: JsonValue) -> bool:
-    """Whether the standard encoder's output is canonical for this value."""
+    """Whether a sorting encoder's output is canonical for this value."""
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return True

@@ -2,12 +2,13 @@
 
 import json
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.core.canonical import canonical, digest, number
+from app.core.canonical import _write, canonical, digest, number
 from app.core.errors import MalformedJson
 from app.core.strict_json import MAX_INTEGER, parse_json
 
@@ -133,3 +134,26 @@ def test_ordinary_texts_are_read() -> None:
 def test_canonical_text_is_strict_json(value: object) -> None:
     text = canonical(value)  # pyright: ignore[reportArgumentType]
     assert canonical(parse_json(text)) == text
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(PLAIN)
+def test_the_fast_way_and_our_own_write_the_same(value: Any) -> None:
+    slowly = "".join(_write(value))
+    try:
+        expected = slowly.encode()
+    except UnicodeEncodeError:
+        with pytest.raises(MalformedJson):
+            canonical(value)
+    else:
+        assert canonical(value) == expected
+
+
+def test_integers_beyond_64_bits_are_written_out() -> None:
+    assert canonical({"a": 2**80}) == b'{"a":1208925819614629174706176}'
