@@ -80,6 +80,9 @@ PROMISES: dict[str, Promise] = {
         "Results are redacted, bounded, kept sealed for a set time, and fetched by the owner.",
         "S1 S3",
     ),
+    "GW-2": Promise(
+        "Calls through the gateway run inline, wait for a person, or are denied.", "S1 S3"
+    ),
     "GW-3": Promise(
         "Credentials are put into the outgoing call: bearer, basic, headers, query.", "S1 new"
     ),

@@ -12,7 +12,7 @@ from app.core.request import Status
 from tests.support.upstream import Upstream
 from tests.web.conftest import Door
 
-pytestmark = [pytest.mark.requirement("GW-1", "GW-2"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.requirement("GW-2"), pytest.mark.timeout(60)]
 
 
 @pytest.fixture
