@@ -206,7 +206,7 @@ def wire(
         announcements=Announcements(store, ids, settings),
         couriers=Couriers(store, cards, links, channels.made, webhooks, channels.announcer),
         webhooks=webhooks,
-        accounts=Accounts(store, ids, clock),
+        accounts=Accounts(store, ids, clock, notices),
         links=links,
         desk=desk,
         inbounds=channels.inbound(desk),

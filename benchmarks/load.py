@@ -2,6 +2,7 @@
 
 It runs in a process of its own (``python -m benchmarks.load``), so that it does not share the
 server's interpreter. Requests come from a file: one JSON string per line, cycled or used up.
+With a rate, requests have their times, and latencies are from those: who is late is seen.
 """
 
 import argparse
@@ -31,11 +32,18 @@ class Connection(asyncio.Protocol):
         self.send()
 
     def send(self) -> None:
+        at = self.run.slot()
+        if (left := at - time.perf_counter()) > 0:
+            asyncio.get_running_loop().call_later(left, self.write, at)
+        else:
+            self.write(at)
+
+    def write(self, started: float) -> None:
         request = self.run.next()
         if request is None:
             self.transport.close()
             return
-        self.started = time.perf_counter()
+        self.started = started
         self.transport.write(request)  # pyright: ignore[reportAttributeAccessIssue]
 
     def data_received(self, data: bytes) -> None:
@@ -62,13 +70,24 @@ class Connection(asyncio.Protocol):
 class Run:
     """One run: what is sent, and what came back."""
 
-    def __init__(self, requests: Iterator[bytes], connections: int, seconds: float) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], connections: int, seconds: float, rate: float = 0.0
+    ) -> None:
         self.requests = requests
         self.open = connections
         self.until = time.perf_counter() + seconds
+        self.every = 1 / rate if rate else 0.0
+        self.at = time.perf_counter()
         self.statuses: dict[str, int] = {}
         self.times: list[float] = []
         self.done = asyncio.get_running_loop().create_future()
+
+    def slot(self) -> float:
+        """Return when the next request is to be sent: now, or at the rate."""
+        if not self.every:
+            return time.perf_counter()
+        self.at += self.every
+        return self.at
 
     def next(self) -> bytes | None:
         if time.perf_counter() >= self.until:
@@ -86,11 +105,11 @@ class Run:
 
 
 async def measure(
-    port: int, requests: Iterator[bytes], connections: int, seconds: float
+    port: int, requests: Iterator[bytes], connections: int, seconds: float, rate: float = 0.0
 ) -> dict[str, object]:
     """Run the load and return rate, latencies in milliseconds and status counts."""
     loop = asyncio.get_running_loop()
-    run = Run(requests, connections, seconds)
+    run = Run(requests, connections, seconds, rate)
     started = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(run), "127.0.0.1", port)
@@ -111,11 +130,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second, over all")
     parser.add_argument("--once", action="store_true", help="use each request once")
     options = parser.parse_args(argv)
     lines = [json.loads(line).encode() for line in options.file.read_text().splitlines()]
     requests: Iterator[bytes] = iter(lines) if options.once else cycle(lines)
-    result = uvloop.run(measure(options.port, requests, options.connections, options.seconds))
+    result = uvloop.run(
+        measure(options.port, requests, options.connections, options.seconds, options.rate)
+    )
     print(json.dumps(result))
     return 0
 

@@ -9,27 +9,34 @@ from app.core.instant import SECOND, Instant, plus
 MAX_AGE: Final = 3 * 86_400
 """Seconds after which a message that was never taken is a dead letter."""
 
+DIGEST_AGE: Final = 900
+"""The same for a digest; what it stands for then goes out one by one."""
+
 LEASE: Final = 60.0
 """Seconds after which a delivery that was not reported is tried by another worker."""
 
 _FIRST: Final = 2.0
 _LONGEST: Final = 6 * 3600.0
 _MOST_DOUBLINGS: Final = 20
+_LONGEST_UNSEEN: Final = 240.0
+"""Longest wait, in seconds, with what no person has seen yet: after an outage it is told soon."""
 
 
 class DeliveryKind(StrEnum):
-    """What is delivered."""
+    """What is delivered; a note tells a person something about their own account."""
 
     CARD = "card"
     DIGEST = "digest"
+    NOTE = "note"
     EVENT = "event"
 
 
 class DeliveryState(StrEnum):
     """How far it came.
 
-    ``held`` waits for the end of quiet hours or of a cap; ``skipped`` was overtaken (decided
-    before it was shown, or told in a digest); ``dead`` is a dead letter, which can be resent.
+    ``held`` waits for the end of quiet hours or of a cap, and until its digest was taken;
+    ``skipped`` was overtaken (decided before it was shown, told in a digest, or its recipient is
+    not a person here any more); ``dead`` is a dead letter, which can be resent.
     """
 
     DUE = "due"
@@ -43,7 +50,8 @@ class DeliveryState(StrEnum):
 class Delivery:
     """One message to one recipient; the fields stand in the order of the table's columns.
 
-    :ivar purpose: why it is sent: ``asked``, ``escalated``, ``told``, or an event's type.
+    :ivar purpose: why it is sent: ``asked``, ``escalated``, ``urgent`` (in quiet hours, on the
+        agent's word), ``alarm``, ``digest``, ``linked``, or an event's type.
     :ivar token: opaque name of this copy; what a button carries.
     :ivar reference: where the message stands, JSON text; empty before it was taken.
     :ivar display: digest of what it showed, and ``complete`` whether that was everything.
@@ -101,6 +109,8 @@ def retry_at(
     :param retry_after: seconds that the other side asked for; never less is waited.
     """
     doubled = _FIRST * 2 ** min(delivery.tries - 1, _MOST_DOUBLINGS)
-    wait = min(doubled, _LONGEST) * (0.5 + jitter / 2)
+    seen = delivery.kind is DeliveryKind.EVENT or delivery.reference
+    wait = min(doubled, _LONGEST if seen else _LONGEST_UNSEEN) * (0.5 + jitter / 2)
     at = plus(now, max(wait, retry_after or 0.0))
-    return at if at - delivery.created_at <= MAX_AGE * SECOND else None
+    oldest = DIGEST_AGE if delivery.kind is DeliveryKind.DIGEST else MAX_AGE
+    return at if at - delivery.created_at <= oldest * SECOND else None

@@ -66,14 +66,16 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Several waiting requests in one message (T9): lines of ours, and where to see them.
+    """Several lines in one message (T9), such as what waits, and where to see more.
 
     :ivar lines: one for each request: headline, agent, when it expires; made visible already.
+    :ivar action: what the link says.
     """
 
     title: str
     lines: tuple[str, ...]
     url: str
+    action: str = "Review them"
 
 
 class Channel(Protocol):
@@ -167,6 +169,10 @@ class Desk(Protocol):
         """Record that a channel refused somebody before asking the desk."""
         ...
 
+    async def unproven(self, channel: str, address: str) -> None:
+        """Record that something came to a channel's door without proof that the product sent it."""
+        ...
+
 
 class Inbound(Protocol):
     """The way in of a channel: what people press there comes to a desk."""
@@ -220,6 +226,10 @@ class LinkDesk(Protocol):
 
     async def cast(self, link_id: str, form: str, choice: Choice, comment: str) -> Said:
         """Count a ballot cast on the page."""
+        ...
+
+    async def turned_away(self, link_id: str, error: AssentryError) -> None:
+        """Record that a form was refused; the link's id is empty where it could not be read."""
         ...
 
 

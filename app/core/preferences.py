@@ -15,12 +15,12 @@ _KNOWN: Final = frozenset({"digest_seconds", "muted", "quiet_from", "quiet_to", 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """What a person set for one channel; urgent requests pass all of it.
+    """What a person set for one channel; what the policy calls critical passes it.
 
     :ivar quiet_from: local time at which quiet hours begin; they may run over midnight.
     :ivar zone: IANA name of the zone of these times.
     :ivar digest_seconds: how long notices are gathered into one message; 0 sends each at once.
-    :ivar muted: nothing is sent here but what is urgent.
+    :ivar muted: nothing is sent here but that.
     """
 
     quiet_from: time | None = None

@@ -3,13 +3,15 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
 from app.core.conditions.glob import any_of, plain_glob
 from app.core.errors import (
+    AssentryError,
+    BadCredentials,
     Forbidden,
     InvalidField,
     InvalidPolicy,
@@ -23,6 +25,9 @@ from app.core.people import Delegation, Group, Identity
 from app.core.preferences import read_preference
 from app.core.principals import Caller, Person, Scope
 from app.services.access import require
+from app.services.confirming import confirmed, settled
+from app.services.notices import Notices
+from app.services.refusals import Refusals
 from app.store.engine import Store
 from app.store.tx import Tx
 
@@ -33,6 +38,8 @@ MAX_AWAY: Final = 366 * 86_400
 _MAX_TEXT: Final = 200
 _MAX_GLOBS: Final = 32
 _MICROS: Final = 1_000_000
+_WRONG: Final = "This is not your password."
+_TITLE: Final = "An account was linked to you; whoever uses it decides in your name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Accounts:
     store: Store
     ids: Ids
     clock: SystemClock
+    notices: Notices
+    refusals: Refusals = field(default_factory=Refusals)
 
     # --- accounts in channels ---
 
@@ -78,22 +87,41 @@ class Accounts:
             raise LinkUsed
         return found
 
-    async def accept(self, caller: Caller, secret: str) -> Identity:
+    async def accept(self, caller: Caller, secret: str, password: str) -> Identity:
         """Link the account of a one-time link to the person who is signed in (PPL-2).
 
+        Their password is asked for, since a link may come from somebody else who wants their
+        vote; and they are told wherever else they can be reached.
+
+        :raises BadCredentials: the password is wrong.
+        :raises TooManySignIns: it was wrong too often; wait.
         :raises LinkUsed: it was used, or its time is over.
         :raises NameTaken: the account was linked meanwhile.
         """
         person = _signed_in(caller)
-        return await self.store.write(lambda tx: self._accept(tx, caller.actor, person, secret))
+        try:
+            await self.offered(secret)
+            if not await confirmed(self.store, person, password):
+                raise BadCredentials(_WRONG, pointer="/password")
+            return await self.store.write(lambda tx: self._accept(tx, caller.actor, person, secret))
+        except AssentryError as error:
+            subject = f"person:{person.id}"
+            await self.refusals.note(
+                self.store, "identity.link_refused", subject,
+                {"code": error.code, "person": person.id}, caller.actor,
+            )  # fmt: skip
+            raise
 
     def _accept(self, tx: Tx, actor: Actor, person: Person, secret: str) -> Identity:
+        if settled(tx, person) is None:
+            raise BadCredentials(_WRONG, pointer="/password")
         found = tx.groups.offer(_sha(secret))
         if found is None or not tx.groups.take_offer(_sha(secret)):
             raise LinkUsed
         channel, account, label = found
         made = self._identity(channel, account, person.id, label, actor)
         _link(tx, actor, made)
+        self.notices.tell(tx, person, _TITLE, f"{channel} {account}", apart=(channel, account))
         return made
 
     def _identity(
@@ -105,9 +133,9 @@ class Accounts:
         )
 
     async def unlink(self, caller: Caller, identity_id: str) -> None:
-        """Unlink an account: one's own, or anybody's for an administrator."""
-        person = _person(caller)
+        """Unlink an account: one's own after signing in, or anybody's for an administrator."""
         admin = caller.may(Scope.ADMIN)
+        person = _person(caller) if admin else _signed_in(caller)
         await self.store.write(
             lambda tx: _unlink(tx, caller.actor, identity_id, None if admin else person.id)
         )
@@ -185,9 +213,9 @@ class Accounts:
         return made
 
     async def revoke_delegation(self, caller: Caller, delegation_id: str) -> None:
-        """End a delegation: one's own, or any for an administrator."""
-        person = _person(caller)
+        """End a delegation that one is part of after signing in, or any for an administrator."""
         admin = caller.may(Scope.ADMIN)
+        person = _person(caller) if admin else _signed_in(caller)
         await self.store.write(
             lambda tx: _revoke(tx, caller.actor, delegation_id, None if admin else person.id)
         )
@@ -201,11 +229,11 @@ class Accounts:
         return {channel: document for (_, channel), document in found.items()}
 
     async def prefer(self, caller: Caller, channel: str, document: dict[str, Any]) -> None:
-        """Set how one is told in a channel.
+        """Set how one is told in a channel, after signing in or with an administrator's key.
 
         :raises InvalidField: with the pointer of what is wrong.
         """
-        person = _person(caller)
+        person = _person(caller) if caller.may(Scope.ADMIN) else _signed_in(caller)
         if not CHANNEL.fullmatch(channel):
             message = "a channel is its name, such as slack"
             raise InvalidField(message, pointer="/channel")
@@ -327,7 +355,7 @@ def _delegate(tx: Tx, actor: Actor, made: Delegation) -> None:
 
 def _revoke(tx: Tx, actor: Actor, delegation_id: str, only: str | None) -> None:
     found = tx.groups.delegation(delegation_id)
-    if found is None or only not in (None, found.person_id):
+    if found is None or only not in (None, found.person_id, found.delegate_id):
         message = "there is no such delegation"
         raise NotFound(message)
     tx.groups.revoke_delegation(delegation_id)

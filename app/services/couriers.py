@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,8 +20,9 @@ from app.core.strict_json import parse_json
 from app.services.access import require
 from app.services.announcements import WEBHOOK
 from app.services.cards import Cards, moment
+from app.services.holding import fell, told
 from app.services.links import Links
-from app.services.notices import ALARM
+from app.services.notices import ALARM, personal
 from app.services.webhooks import Webhooks
 from app.store.deliveries import Counted
 from app.store.engine import Store
@@ -28,7 +30,14 @@ from app.store.tx import Tx
 
 _UNKNOWN: Final = "this channel is not set up here"
 _TOGETHER: Final = 49
+_ONE: Final = "1 request waits for a decision"
+_DECIDED: Final = "decided before it was shown"
+_GONE: Final = "no longer a person here"
 log = structlog.get_logger()
+
+
+class _Needless(Exception):
+    """Nothing has to be sent any more; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +69,26 @@ class Couriers:
         blank = {name: Counted(name, {}, None, "", None) for name in known}
         return [(item, name in known) for name, item in sorted({**blank, **found}.items())]
 
-    async def carry(self, delivery: Delivery) -> None:
-        """Carry one claimed delivery, and write what came of it."""
+    async def carry(self, delivery: Delivery) -> bool:
+        """Carry one claimed delivery, and write what came of it; False when it is tried again."""
         together = [delivery, *await self._others(delivery)]
         began = time.monotonic()
         try:
             shown, posted = await self._send(together)
+        except _Needless as needless:
+            why = str(needless)
+            await self.store.write(lambda tx: _skip(tx, delivery, why))
         except DeliveryFailed as failure:
             await self._failed(together, failure, _millis(began))
+            return failure.permanent
         except Exception as error:
             log.exception("delivery_failed", delivery=delivery.id, channel=delivery.channel)
             failure = DeliveryFailed(f"{type(error).__name__} in our own code")
             await self._failed(together, failure, _millis(began))
+            return False
         else:
             await self._taken(together, shown, posted, _millis(began))
+        return True
 
     async def _others(self, delivery: Delivery) -> Sequence[Delivery]:
         """Take what else an agent runtime missed, to tell it in one message (HOOK-2)."""
@@ -81,8 +96,11 @@ class Couriers:
             return ()
         return await self.store.write(lambda tx: _joined(tx, delivery), order=delivery.id)
 
-    async def _send(self, together: Sequence[Delivery]) -> tuple[int, Posted | None]:
-        """Return the version that is shown now, and the message; None when none was needed."""
+    async def _send(self, together: Sequence[Delivery]) -> tuple[int, Posted]:
+        """Return the version that is shown now, and the message.
+
+        :raises _Needless: none was needed.
+        """
         delivery = together[0]
         if delivery.kind is DeliveryKind.EVENT:
             parcel = await self.webhooks.parcel(delivery, together[1:])
@@ -91,18 +109,18 @@ class Couriers:
         channel = self.channels.get(delivery.channel)
         if channel is None:
             raise DeliveryFailed(_UNKNOWN, permanent=True)
-        if delivery.kind is DeliveryKind.DIGEST:
-            digest = await self.store.read(lambda tx: self._digest(tx, delivery))
-            return delivery.wanted, await channel.digest(digest, delivery.recipient)
-        return await self._show(delivery, channel)
+        if delivery.kind is DeliveryKind.CARD:
+            return await self._show(delivery, channel)
+        digest = await self.store.read(lambda tx: self._digest(tx, delivery))
+        return delivery.wanted, await channel.digest(digest, delivery.recipient)
 
-    async def _show(self, delivery: Delivery, channel: Channel) -> tuple[int, Posted | None]:
+    async def _show(self, delivery: Delivery, channel: Channel) -> tuple[int, Posted]:
         card = await self._card(delivery, channel)
         if delivery.reference:
             reference = _reference(delivery)
             return card.version, await channel.refresh(card, delivery.recipient, reference)
         if not card.pending and delivery.purpose != ALARM:
-            return card.version, None
+            raise _Needless(_DECIDED)
         return card.version, await channel.deliver(card, delivery.recipient)
 
     async def _card(self, delivery: Delivery, channel: Channel) -> ApprovalCard:
@@ -112,6 +130,7 @@ class Couriers:
         return await self.store.write(lambda tx: self._linked(tx, delivery))
 
     def _plain(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
+        _check_person(tx, delivery)
         return replace(self.cards.of(tx, delivery.request_id or ""), token=delivery.token)
 
     def _linked(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
@@ -124,19 +143,34 @@ class Couriers:
         return replace(card, link=link)
 
     def _digest(self, tx: Tx, delivery: Delivery) -> Digest:
-        lines: list[str] = []
+        _check_person(tx, delivery)
+        public = self.cards.settings.public_url
+        if delivery.kind is DeliveryKind.NOTE:
+            title, *rest = delivery.body.split("\n")
+            return Digest(title, tuple(rest), f"{public}/account", "See your accounts")
+        lines = self._lines(tx, delivery)
+        if not lines:
+            raise _Needless(_DECIDED)
+        title = f"{len(lines)} requests wait for a decision"
+        return Digest(title if len(lines) > 1 else _ONE, tuple(lines), f"{public}/")
+
+    def _lines(self, tx: Tx, delivery: Delivery) -> list[str]:
+        """Return a line for each request, of every agent in turn: none hides another's."""
+        found = list[tuple[int, str]]()
+        lines = Counter[str]()
         for name in delivery.body.split(","):
             request = tx.requests.get(name)
             if request is not None and request.status is Status.PENDING:
                 card = self.cards.of(tx, name)
-                lines.append(f"{card.headline}: expires {moment(request.expires_at)}")
-        title = f"{len(lines)} requests wait for a decision"
-        return Digest(title, tuple(lines), f"{self.cards.settings.public_url}/")
+                line = f"{card.headline}: expires {moment(request.expires_at)}"
+                found.append((lines[request.agent_id], line))
+                lines[request.agent_id] += 1
+        return [line for _, line in sorted(found, key=lambda item: item[0])]
 
     # --- what came of it ---
 
     async def _taken(
-        self, together: Sequence[Delivery], shown: int, posted: Posted | None, millis: int
+        self, together: Sequence[Delivery], shown: int, posted: Posted, millis: int
     ) -> None:
         def write(tx: Tx) -> None:
             for delivery in together:
@@ -163,11 +197,29 @@ def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:
     return tx.deliveries.join(delivery, _TOGETHER, LEASE)
 
 
-def _taken(tx: Tx, delivery: Delivery, shown: int, posted: Posted | None, millis: int) -> None:
-    if posted is None:
-        tx.deliveries.skip(delivery, "decided before it was shown")
+def _check_person(tx: Tx, delivery: Delivery) -> None:
+    """Send nothing to the account of somebody who was switched off, or that is not theirs now."""
+    if delivery.person_id is None:
         return
-    tx.deliveries.taken(delivery, shown, posted.reference, posted.display, complete=posted.complete)
+    person = tx.people.get(delivery.person_id)
+    if person is None or not person.active:
+        raise _Needless(_GONE)
+    own = (address for address, _ in personal(tx, delivery.channel, [person]))
+    if delivery.recipient.lower() not in map(str.lower, own):
+        raise _Needless(_GONE)
+
+
+def _skip(tx: Tx, delivery: Delivery, why: str) -> None:
+    if tx.deliveries.skip(delivery, why) and delivery.kind is DeliveryKind.DIGEST:
+        told(tx, delivery)
+
+
+def _taken(tx: Tx, delivery: Delivery, shown: int, posted: Posted, millis: int) -> None:
+    written = tx.deliveries.taken(
+        delivery, shown, posted.reference, posted.display, complete=posted.complete
+    )
+    if written and delivery.kind is DeliveryKind.DIGEST:
+        told(tx, delivery)
     tx.deliveries.log(Attempt(delivery.id, delivery.fence, tx.now, millis, "taken", ""))
 
 
@@ -175,7 +227,9 @@ def _failed(
     tx: Tx, delivery: Delivery, failure: DeliveryFailed, millis: int, jitter: float
 ) -> None:
     at = None if failure.permanent else retry_at(delivery, tx.now, jitter, failure.retry_after)
-    tx.deliveries.failed(delivery, failure.detail, at)
+    written = tx.deliveries.failed(delivery, failure.detail, at)
+    if written and at is None and delivery.kind is DeliveryKind.DIGEST:
+        fell(tx, delivery)
     outcome = "dead" if at is None else "retry"
     attempt = Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
     tx.deliveries.log(attempt)

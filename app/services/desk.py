@@ -2,23 +2,30 @@
 
 import hashlib
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-import structlog
-
 from app.core.approval_card import ApprovalCard
-from app.core.audit import NOBODY
 from app.core.ballots import obstacle
-from app.core.errors import AssentryError, AssuranceTooLow, NotFound, NotLinked, NotShownInFull
-from app.core.instant import plus
+from app.core.errors import (
+    AccountRefused,
+    AssentryError,
+    AssuranceTooLow,
+    NotFound,
+    NotLinked,
+    NotShownInFull,
+)
+from app.core.instant import SECOND, Instant, plus
+from app.core.json_types import JsonValue
 from app.core.ports import Account, Said
 from app.core.principals import Person, Role, at_least
 from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.services.cards import Cards
 from app.services.decisions import cast, counted, rules_of
+from app.services.refusals import Refusals
 from app.services.requests import RequestFilter
 from app.settings import Settings
 from app.store.engine import Store
@@ -31,7 +38,30 @@ OFFER_SECONDS: Final = 900
 
 _INBOX: Final = 20
 _LOOKED_AT: Final = 200
-log = structlog.get_logger()
+_SAME: Final = 60 * SECOND
+_KEPT: Final = 1000
+
+
+@dataclass(slots=True)
+class Offers:
+    """The links that were given out in the last minute, in this process."""
+
+    given: OrderedDict[tuple[str, str], tuple[Instant, str]] = field(
+        default_factory=OrderedDict[tuple[str, str], tuple[Instant, str]]
+    )
+
+    def again(self, account: Account, now: Instant) -> str | None:
+        """Return the link that an account was given a moment ago, or None."""
+        at, url = self.given.get((account.channel, account.id), (-_SAME, ""))
+        return url if 0 <= now - at < _SAME else None
+
+    def keep(self, account: Account, url: str, now: Instant) -> None:
+        """Remember a link."""
+        key = (account.channel, account.id)
+        self.given[key] = (now, url)
+        self.given.move_to_end(key)
+        if len(self.given) > _KEPT:
+            self.given.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +71,9 @@ class Desk:
     store: Store
     cards: Cards
     settings: Settings
+    offers: Offers = field(default_factory=Offers)
+    strangers: Refusals = field(default_factory=Refusals)
+    doors: Refusals = field(default_factory=Refusals)
 
     async def cast(self, account: Account, token: str, choice: Choice, comment: str = "") -> Said:
         """Count a ballot on the card with this token.
@@ -54,8 +87,7 @@ class Desk:
                 lambda tx: self._cast(tx, account, token, choice, comment), order=token
             )
         except NotLinked as error:
-            await self.turned_away(account, error)
-            raise await self._offer(account, error) from None
+            raise await self._stranger(account, error) from None
         except AssentryError as error:
             await self.turned_away(account, error)
             raise
@@ -122,12 +154,24 @@ class Desk:
         try:
             return await self.store.read(work)
         except NotLinked as error:
-            raise await self._offer(account, error) from None
+            raise await self._stranger(account, error) from None
 
     # --- who is not known ---
 
-    async def _offer(self, account: Account, error: NotLinked) -> NotLinked:
-        """Return the refusal with a one-time link to a page where the account can be linked."""
+    async def _stranger(self, account: Account, error: NotLinked) -> NotLinked:
+        """Return the refusal with a one-time link to a page where the account can be linked.
+
+        Who asks again within a minute gets the same link.
+        """
+        await self.turned_away(account, error)
+        now = self.store.clock.now()
+        url = self.offers.again(account, now)
+        if url is None:
+            url = await self._offer(account)
+            self.offers.keep(account, url, now)
+        return NotLinked(error.detail, extra={"url": url})
+
+    async def _offer(self, account: Account) -> str:
         secret = secrets.token_urlsafe(24)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         await self.store.write(
@@ -136,19 +180,24 @@ class Desk:
                 plus(tx.now, OFFER_SECONDS),
             )
         )  # fmt: skip
-        url = f"{self.settings.public_url}/account/link/{secret}"
-        return NotLinked(error.detail, extra={"url": url})
+        return f"{self.settings.public_url}/account/link/{secret}"
 
     async def turned_away(self, account: Account, error: AssentryError) -> None:
-        """Record who was refused, and why (T17)."""
-        details = {"channel": account.channel, "account": account.id, "code": error.code}
+        """Record who was refused, and why (T17); of those whom nobody vouches for not all."""
+        details: dict[str, JsonValue] = {
+            "channel": account.channel, "account": account.id, "code": error.code,
+        }  # fmt: skip
         subject = f"identity:{account.channel}:{account.id}"
-        try:
-            await self.store.write(
-                lambda tx: tx.note("ballot.refused", NOBODY, subject, dict(details))
-            )
-        except AssentryError as failure:
-            log.warning("refusal_not_recorded", error=failure.code)
+        unknown = isinstance(error, NotLinked | AccountRefused)
+        refusals = self.strangers if unknown else Refusals()
+        await refusals.note(self.store, "ballot.refused", subject, details)
+
+    async def unproven(self, channel: str, address: str) -> None:
+        """Record that something came to a channel's door without proof that the product sent it."""
+        details: dict[str, JsonValue] = {
+            "code": "bad_signature", "channel": channel, "from": address,
+        }  # fmt: skip
+        await self.doors.note(self.store, "authentication.failed", "authentication:-", details)
 
 
 def _person(tx: Tx, account: Account) -> Person:

@@ -3,18 +3,20 @@
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.approval_card import ApprovalCard
-from app.core.errors import AssuranceTooLow, LinkUsed, NotFound
+from app.core.errors import AssentryError, AssuranceTooLow, LinkUsed, NotFound
 from app.core.instant import plus
+from app.core.json_types import JsonValue
 from app.core.ports import LinkSigner, LinkView, Said
 from app.core.principals import Person
 from app.core.request import Ballot, Choice, Request
 from app.core.routing import Assurance
 from app.services.cards import Cards
 from app.services.decisions import cast, counted
+from app.services.refusals import Refusals
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.links import Link
@@ -35,6 +37,7 @@ class Links:
     settings: Settings
     signer: LinkSigner
     form_key: bytes
+    refusals: Refusals = field(default_factory=Refusals)
 
     def mint(self, tx: Tx, request: Request, person_id: str, delivery_id: str, channel: str) -> str:
         """Return the address of a new link."""
@@ -93,6 +96,15 @@ class Links:
         tx.links.use_up(link.sha256)
         tx.links.end_siblings(request.id, person.id)
         return Said(counted(done, choice), self.cards.of(tx, request.id))
+
+    async def turned_away(self, link_id: str, error: AssentryError) -> None:
+        """Record that a form was refused, and whose link it was if there is one."""
+        link = await self.store.read(lambda tx: tx.links.get(_sha(link_id)))
+        details: dict[str, JsonValue] = {
+            "channel": "link", "code": error.code,
+            "made_for": link.person_id if link else "", "request": link.request_id if link else "",
+        }  # fmt: skip
+        await self.refusals.note(self.store, "ballot.refused", "link:-", details)
 
     def _form(self, link: Link, card: ApprovalCard) -> str:
         """Return the token of the page's form, for what it shows and as one-time as the link."""

@@ -6,29 +6,21 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.clock import Ids
-from app.core.action import Urgency
 from app.core.delivery import Delivery, DeliveryKind, DeliveryState
-from app.core.instant import Instant, plus
 from app.core.people import Identity
-from app.core.preferences import Preference, read_preference
 from app.core.principals import Person, Role, at_least
 from app.core.request import Request, Status
 from app.core.routing import SEATS, Notice
 from app.services.decisions import able
+from app.services.holding import Address, paced, release, turn
 from app.store.engine import Store
 from app.store.tx import Tx
 
 EMAIL: Final = "email"
 """The channel whose accounts are people's own addresses, without a link of their own."""
 
-CAP: Final = 20
-"""Most cards that one recipient gets in a minute; the rest comes as one message (T9)."""
-
 ALARM: Final = "alarm"
 """Purpose of cards that tell of an unknown outcome."""
-
-_MINUTE: Final = 60
-_BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +40,6 @@ class Defaults:
         if asked or (request.stage and request.plan.notify):
             return asked or request.plan.notify
         return self.notices or tuple(Notice(channel) for channel in self.channels)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where something goes; ``person_id`` is set where that is one person's own account."""
-
-    channel: str
-    recipient: str
-    person_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +75,16 @@ class Notices:
         known = {(item.channel, item.recipient) for item in seen}
         able = [who for who in tx.people.all() if who.active and at_least(who.role, Role.OPERATOR)]
         for channel in self.defaults.channels:
-            for recipient, person_id in _personal(tx, channel, able):
+            for recipient, person_id in personal(tx, channel, able):
                 if (channel, recipient) not in known:
-                    made = self._new(tx, DeliveryKind.CARD, Address(channel, recipient, person_id),
-                                     ALARM)  # fmt: skip
-                    card = replace(made, request_id=request.id, wanted=request.version)
-                    tx.deliveries.add(card)
+                    self._ring(tx, request, Address(channel, recipient, person_id))
+
+    def _ring(self, tx: Tx, request: Request, to: Address) -> None:
+        at = paced(tx, to)
+        made = self._new(tx, DeliveryKind.CARD, to, ALARM)
+        tx.deliveries.add(
+            replace(made, request_id=request.id, wanted=request.version, run_at=at, created_at=at)
+        )
 
     def _notify(self, tx: Tx, request_id: str) -> None:
         request = tx.requests.get(request_id)
@@ -114,10 +101,23 @@ class Notices:
                     self._add(tx, request, at, purpose)
 
     def _add(self, tx: Tx, request: Request, to: Address, purpose: str) -> None:
-        state, at = _when(tx, request, to)
-        made = self._new(tx, DeliveryKind.CARD, to, purpose)
-        card = replace(made, request_id=request.id, wanted=request.version, state=state, run_at=at)
-        tx.deliveries.add(card)
+        goes = turn(tx, request, to, purpose)
+        made = self._new(tx, DeliveryKind.CARD, to, goes.purpose)
+        tx.deliveries.add(
+            replace(made, request_id=request.id, wanted=request.version, state=goes.state,
+                    run_at=goes.at)
+        )  # fmt: skip
+
+    # --- people's own accounts ---
+
+    def tell(self, tx: Tx, person: Person, *lines: str, apart: tuple[str, str]) -> None:
+        """Tell a person something about their account, wherever they can be reached but there."""
+        for channel in self.defaults.channels:
+            for recipient, person_id in personal(tx, channel, [person]):
+                if (channel, recipient) != apart:
+                    to = Address(channel, recipient, person_id)
+                    note = self._new(tx, DeliveryKind.NOTE, to, "linked")
+                    tx.deliveries.add(replace(note, body="\n".join(lines)))
 
     def _new(self, tx: Tx, kind: DeliveryKind, to: Address, purpose: str) -> Delivery:
         return Delivery(
@@ -134,62 +134,21 @@ class Notices:
     async def release(self) -> int:
         """Let held cards go whose time has come: one alone, several as one message."""
         now = self.store.clock.now()
-        if not await self.store.read(lambda tx: tx.deliveries.held(now, 1)):
+        if not await self.store.read(lambda tx: tx.deliveries.any_held(now)):
             return 0
-        return await self.store.write(self._release)
+        return await self.store.write(
+            lambda tx: release(tx, lambda to, items: self._digest(tx, to, items))
+        )
 
-    def _release(self, tx: Tx) -> int:
-        groups: dict[tuple[str, str], list[Delivery]] = {}
-        for item in tx.deliveries.held(tx.now, _BATCH):
-            groups.setdefault((item.channel, item.recipient), []).append(item)
-        for items in groups.values():
-            open_ones = [item for item in items if _is_open(tx, item)]
-            for item in items:
-                go = len(open_ones) == 1 and item is open_ones[0]
-                tx.deliveries.release(item, DeliveryState.DUE if go else DeliveryState.SKIPPED)
-            if len(open_ones) > 1:
-                tx.deliveries.add(self._digest(tx, open_ones))
-        return len(groups)
-
-    def _digest(self, tx: Tx, items: Sequence[Delivery]) -> Delivery:
-        to = Address(items[0].channel, items[0].recipient, items[0].person_id)
+    def _digest(self, tx: Tx, to: Address, items: Sequence[Delivery]) -> Delivery:
         names = ",".join(item.request_id or "" for item in items)
         return replace(self._new(tx, DeliveryKind.DIGEST, to, "digest"), body=names)
-
-
-def _when(tx: Tx, request: Request, to: Address) -> tuple[DeliveryState, Instant]:
-    """Return when a card goes out: now, or after quiet hours or a flood (T9)."""
-    if request.urgency is Urgency.CRITICAL:
-        return DeliveryState.DUE, tx.now
-    preference = _preference(tx, to)
-    quiet = preference.quiet_until(tx.now)
-    if preference.muted:
-        return DeliveryState.SKIPPED, tx.now
-    if quiet is not None:
-        return DeliveryState.HELD, quiet
-    if preference.digest_seconds:
-        return DeliveryState.HELD, plus(tx.now, preference.digest_seconds)
-    if tx.deliveries.recent(to.channel, to.recipient, plus(tx.now, -_MINUTE)) >= CAP:
-        return DeliveryState.HELD, plus(tx.now, _MINUTE)
-    return DeliveryState.DUE, tx.now
 
 
 def _refresh(tx: Tx, request_id: str) -> None:
     request = tx.requests.get(request_id)
     if request is not None:
         tx.deliveries.want(request_id, request.version)
-
-
-def _is_open(tx: Tx, item: Delivery) -> bool:
-    request = tx.requests.get(item.request_id or "")
-    return request is not None and request.status is Status.PENDING
-
-
-def _preference(tx: Tx, to: Address) -> Preference:
-    if to.person_id is None:
-        return Preference()
-    found = tx.groups.preferences([to.person_id])
-    return read_preference(found.get((to.person_id, to.channel), {}))
 
 
 def _recipients(tx: Tx, request: Request, notice: Notice) -> Iterator[tuple[str, str | None]]:
@@ -199,7 +158,7 @@ def _recipients(tx: Tx, request: Request, notice: Notice) -> Iterator[tuple[str,
             yield address, _owner(tx, notice.channel, address)
             continue
         people = [voter.person for voter in able(tx, request)]
-        yield from _personal(tx, notice.channel, people)
+        yield from personal(tx, notice.channel, people)
 
 
 def _owner(tx: Tx, channel: str, address: str) -> str | None:
@@ -210,7 +169,8 @@ def _owner(tx: Tx, channel: str, address: str) -> str | None:
     return None if identity is None else identity.person_id
 
 
-def _personal(tx: Tx, channel: str, people: Sequence[Person]) -> Iterator[tuple[str, str | None]]:
+def personal(tx: Tx, channel: str, people: Sequence[Person]) -> Iterator[tuple[str, str | None]]:
+    """Yield the addresses that people have of their own in a channel, and whose each is."""
     if channel == EMAIL:
         yield from ((person.email, person.id) for person in people)
         return

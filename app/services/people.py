@@ -22,6 +22,7 @@ from app.core.instant import plus
 from app.core.json_types import JsonValue
 from app.core.principals import ROLE_SCOPES, Caller, Person, Role, Scope, Session
 from app.services.access import require
+from app.services.confirming import confirmed, settled
 from app.services.decisions import OWNER_MAY_DECIDE
 from app.services.passwords import check_strength, hash_password, matches, turn
 from app.services.setup import add_first, issue, set_owner, set_up, setup_token
@@ -162,11 +163,8 @@ class People:
             message = "a password is changed after signing in, not with a key"
             raise Forbidden(message)
         check_strength(new, person.email, "/new")
-        account = account_subject(person.email)
-        with turn():
-            await self.store.write(lambda tx: admit(tx, account))
-            good = await matches(person.password, old)
-            hashed = await hash_password(new) if good else ""
+        good = await confirmed(self.store, person, old)
+        hashed = await hash_password(new) if good else ""
         done = good and await self.store.write(
             lambda tx: _change_password(tx, caller, person, hashed), order=person.id
         )
@@ -324,11 +322,10 @@ def _refused(tx: Tx, person: Person) -> None:
 
 
 def _change_password(tx: Tx, caller: Caller, seen: Person, hashed: str) -> bool:
-    person = tx.people.lock(seen.id)
-    if person is None or not person.active or person.password != seen.password:
+    person = settled(tx, seen)
+    if person is None:
         return False
     tx.people.put(replace(person, password=hashed))
-    tx.people.clear_failures(account_subject(person.email))
     tx.people.drop_sessions(person.id, None if caller.session is None else caller.session.sha256)
     tx.note("person.password_changed", caller.actor, f"person:{person.id}")
     return True

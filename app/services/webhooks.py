@@ -19,6 +19,7 @@ from app.core.json_types import JsonValue
 from app.core.ports import DeliveryFailed, Parcel
 from app.core.principals import Caller, Scope
 from app.core.subscriptions import EVENT_TYPES, Filters, Subscription
+from app.core.visible import escape, visible_text
 from app.services.access import require
 from app.services.announcements import WEBHOOK
 from app.services.sealing import Sealer
@@ -70,7 +71,7 @@ class Webhooks:
         require(caller, Scope.WEBHOOK_MANAGE)
         now = self.clock.now()
         blank = Subscription(self.ids.new("whk"), "", "", "standard", Filters(), True, (), now, now)  # noqa: FBT003
-        made, secret = _changed(blank, wanted), _new_secret()
+        made, secret = _changed(caller, blank, wanted), _new_secret()
         sealed = SealedSecrets(self._seal(made.id, secret))
         await self.store.write(lambda tx: _add(tx, caller.actor, made, sealed))
         return made, secret
@@ -79,7 +80,7 @@ class Webhooks:
         """Change a subscription."""
         require(caller, Scope.WEBHOOK_MANAGE)
         return await self.store.write(
-            lambda tx: _update(tx, caller.actor, webhook_id, wanted), order=webhook_id
+            lambda tx: _update(tx, caller, webhook_id, wanted), order=webhook_id
         )
 
     async def rotate(self, caller: Caller, webhook_id: str) -> str:
@@ -206,7 +207,7 @@ def _existing(tx: Tx, webhook_id: str) -> Subscription:
     return found
 
 
-def _changed(before: Subscription, wanted: Wanted) -> Subscription:
+def _changed(caller: Caller, before: Subscription, wanted: Wanted) -> Subscription:
     """Return a subscription with what is wanted, checked."""
     after = replace(
         before,
@@ -219,6 +220,8 @@ def _changed(before: Subscription, wanted: Wanted) -> Subscription:
         disabled_reason="" if wanted.enabled else before.disabled_reason,
     )
     _check(after)
+    if after.networks and (before.networks, before.url) != (after.networks, after.url):
+        require(caller, Scope.ADMIN)  # who else could make us call the inside of the network?
     return after
 
 
@@ -230,6 +233,9 @@ def _check(item: Subscription) -> None:
         message = f"the format is {' or '.join(FORMATS)}"
         raise InvalidField(message, pointer="/format")
     _check_url(item.url)
+    if item.format == "wake" and item.enabled and not (item.networks or _is_secure(item.url)):
+        message = "a runtime is sent the secret itself: over https, or into networks of yours"
+        raise InvalidField(message, pointer="/url")
     if unknown := sorted(set(item.filters.events) - set(EVENT_TYPES)):
         message = f"there is no event {unknown[0]!r}; use {', '.join(EVENT_TYPES)}"
         raise InvalidField(message, pointer="/filters/events")
@@ -247,6 +253,10 @@ def _check_url(url: str) -> None:
     if not good or not plain or parts.username is not None or parts.fragment:
         message = "a URL is http or https, without user, password and fragment"
         raise InvalidField(message, pointer="/url")
+
+
+def _is_secure(url: str) -> bool:
+    return url.lower().startswith("https:")
 
 
 def _check_globs(globs: tuple[str, ...], pointer: str) -> None:
@@ -269,18 +279,19 @@ def _add(tx: Tx, actor: Actor, made: Subscription, sealed: SealedSecrets) -> Non
     tx.note("webhook.created", actor, f"webhook:{made.id}", _summary(made))
 
 
-def _update(tx: Tx, actor: Actor, webhook_id: str, wanted: Wanted) -> Subscription:
+def _update(tx: Tx, caller: Caller, webhook_id: str, wanted: Wanted) -> Subscription:
     _existing(tx, webhook_id)
     before = tx.webhooks.lock(webhook_id)
     assert before is not None
-    after = replace(_changed(before, wanted), updated_at=tx.now)
+    after = replace(_changed(caller, before, wanted), updated_at=tx.now)
     tx.webhooks.put(after)
-    tx.note("webhook.updated", actor, f"webhook:{webhook_id}", _summary(after))
+    tx.note("webhook.updated", caller.actor, f"webhook:{webhook_id}", _summary(after))
     return after
 
 
 def _rotate(tx: Tx, actor: Actor, webhook_id: str, sealed: bytes) -> None:
     _existing(tx, webhook_id)
+    tx.webhooks.lock(webhook_id)
     before = tx.webhooks.secrets(webhook_id)
     assert before is not None
     until = plus(tx.now, GRACE)
@@ -325,6 +336,7 @@ def _wake(tx: Tx, items: Sequence[Delivery]) -> bytes:
             data = json.loads(event.body)["data"]
             said = f": {data['comment']}" if data["comment"] else ""
             what = event.type.removeprefix("request.")
-            lines.append(f"{data['request_id']} ({data['action']}) {what}: {data['status']}{said}")
+            line = f"{data['request_id']} ({data['action']}) {what}: {data['status']}{said}"
+            lines.append(visible_text(line).replace("\n", escape("\n")))
     text = "Assentry: " + "\n".join(lines)
     return json.dumps({"text": text, "mode": _MODE}, ensure_ascii=False).encode()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Update, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from app.core.delivery import Attempt, Delivery, DeliveryKind, DeliveryState
 from app.core.instant import Instant, plus
@@ -185,25 +185,29 @@ class Deliveries:
         self._tx.changes.append(("delivery", delivery.channel))
         return written == 1
 
-    def failed(self, delivery: Delivery, error: str, run_at: Instant | None) -> None:
-        """Write that a message was not taken: tried again then, or a dead letter."""
+    def failed(self, delivery: Delivery, error: str, run_at: Instant | None) -> bool:
+        """Write that a message was not taken: tried again then, or a dead letter.
+
+        False when another worker holds it by now.
+        """
         state = DeliveryState.DEAD if run_at is None else DeliveryState.DUE
-        self._put(delivery, state, run_at or self._tx.now, error)
+        return self._put(delivery, state, run_at or self._tx.now, error)
 
-    def skip(self, delivery: Delivery, why: str) -> None:
-        """Write that a message is not needed any more."""
-        self._put(delivery, DeliveryState.SKIPPED, self._tx.now, why)
+    def skip(self, delivery: Delivery, why: str) -> bool:
+        """Write that a message is not needed any more; False when another worker holds it."""
+        return self._put(delivery, DeliveryState.SKIPPED, self._tx.now, why)
 
-    def _put(self, delivery: Delivery, state: DeliveryState, run_at: Instant, error: str) -> None:
-        self._tx.query(
+    def _put(self, delivery: Delivery, state: DeliveryState, run_at: Instant, error: str) -> bool:
+        written = self._tx.query(
             update(D)
             .where(D.c.id == delivery.id, D.c.fence == delivery.fence)
             .values(
                 state=state.value, run_at=run_at, lease_until=None, last_error=error[:500],
                 updated_at=self._tx.now,
             )
-        )  # fmt: skip
+        ).rowcount  # fmt: skip
         self._tx.changes.append(("delivery", delivery.channel))
+        return written == 1
 
     def log(self, attempt: Attempt) -> None:
         """Keep a try."""
@@ -216,32 +220,68 @@ class Deliveries:
 
     # --- held, resent, listed ---
 
-    def recent(self, channel: str, recipient: str, since: Instant) -> int:
-        """Return how many cards a recipient got, or is about to, since an instant."""
+    def load(self, channel: str, recipient: str, since: Instant) -> tuple[int, Instant | None]:
+        """Return how many messages a recipient got, or is about to, since an instant.
+
+        Beside it, when the first of those goes out that are held back from them.
+        """
+        sent = and_(D.c.created_at >= since, D.c.state.in_(("due", "done")))
+        statement = select(
+            func.count(case((sent, 1))), func.min(case((D.c.state == "held", D.c.run_at)))
+        ).where(
+            D.c.channel == channel, D.c.recipient == recipient, D.c.kind.in_(("card", "digest")),
+            or_(D.c.state == "held", sent),
+        )  # fmt: skip
+        count, first = self._tx.query(statement).one()
+        return int(count), None if first is None else Instant(first)
+
+    def called(self, channel: str, recipient: str, purpose: str, since: Instant) -> int:
+        """Return how many cards a recipient was sent for a purpose since an instant."""
         statement = select(func.count()).where(
-            D.c.channel == channel, D.c.recipient == recipient, D.c.kind == "card",
-            D.c.created_at >= since, D.c.state.in_(("due", "done")),
+            D.c.channel == channel, D.c.recipient == recipient, D.c.purpose == purpose,
+            D.c.created_at >= since,
         )  # fmt: skip
         return int(self._tx.query(statement).scalar_one())
 
+    def any_held(self, now: Instant) -> bool:
+        """Whether the time of a held delivery has come."""
+        statement = select(D.c.id).where(D.c.state == "held", D.c.run_at <= now).limit(1)
+        return self._tx.query(statement).first() is not None
+
     def held(self, now: Instant, most: int) -> list[Delivery]:
-        """Return held deliveries whose time has come, by channel and recipient."""
+        """Return held deliveries whose time has come, by channel and recipient, for this writer."""
         statement = (
             select(D)
             .where(D.c.state == "held", D.c.run_at <= now)
             .order_by(D.c.channel, D.c.recipient, D.c.id)
             .limit(most)
+            .with_for_update(skip_locked=True)
         )
         return [_delivery(row) for row in self._tx.query(statement)]
 
-    def release(self, delivery: Delivery, state: DeliveryState) -> None:
-        """Let a held delivery go, or put it aside."""
+    def gathered(self, digest: Delivery, request_ids: Sequence[str]) -> list[Delivery]:
+        """Return the held cards that a digest stands for."""
+        statement = select(D).where(
+            D.c.request_id.in_(request_ids), D.c.channel == digest.channel,
+            D.c.recipient == digest.recipient, D.c.state == "held",
+        )  # fmt: skip
+        return [_delivery(row) for row in self._tx.query(statement.order_by(D.c.id))]
+
+    def hold(self, deliveries: Sequence[Delivery], until: Instant) -> None:
+        """Hold deliveries that are held already for longer."""
+        self._tx.query(_these(deliveries).values(run_at=until, updated_at=self._tx.now))
+
+    def release(
+        self, deliveries: Sequence[Delivery], state: DeliveryState, run_at: Instant
+    ) -> None:
+        """Let held deliveries go, as if they were new, or put them aside."""
+        now = self._tx.now
         self._tx.query(
-            update(D)
-            .where(D.c.id == delivery.id, D.c.state == "held")
-            .values(state=state.value, run_at=self._tx.now, updated_at=self._tx.now)
+            _these(deliveries).values(
+                state=state.value, run_at=run_at, created_at=run_at, updated_at=now
+            )
         )
-        self._wake({delivery.channel})
+        self._wake({item.channel for item in deliveries})
 
     def resend(self, ids: Sequence[str]) -> int:
         """Make dead, done or skipped deliveries due again, as if they were new."""
@@ -309,6 +349,10 @@ class Deliveries:
         settled = D.c.state.in_(("done", "skipped", "dead"))
         self._tx.query(delete(A).where(A.c.at < before))
         self._tx.query(delete(D).where(settled, D.c.updated_at < before))
+
+
+def _these(deliveries: Sequence[Delivery]) -> Update:
+    return update(D).where(D.c.id.in_([item.id for item in deliveries]), D.c.state == "held")
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:

@@ -5,24 +5,20 @@ import secrets
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.requests import HTTPConnection, Request
 
-from app.core.audit import NOBODY
 from app.core.errors import (
     AddressForbidden,
-    AssentryError,
     CrossOrigin,
     InvalidKey,
     RateLimited,
     Unauthenticated,
 )
+from app.core.json_types import JsonValue
 from app.core.principals import Caller
 from app.services.bundle import Services
 from app.services.limits import Window
-from app.web.refusals import Refusals
-
-log = structlog.get_logger()
+from app.services.refusals import Refusals
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
@@ -107,15 +103,9 @@ async def _note_refusal(request: Request, code: str, address: str) -> None:
     services, state = services_of(request), request.app.state
     if not hasattr(state, "refusals"):
         state.refusals = Refusals()
-    details = cast("Refusals", state.refusals).admit(code, address, services.clock.now())
-    if details is None:
-        return
-    try:
-        await services.store.write(
-            lambda tx: tx.note("authentication.failed", NOBODY, "authentication:-", details)
-        )
-    except AssentryError as failure:
-        log.warning("refusal_not_recorded", error=failure.code)
+    refusals = cast("Refusals", state.refusals)
+    details: dict[str, JsonValue] = {"code": code, "from": address}
+    await refusals.note(services.store, "authentication.failed", "authentication:-", details)
 
 
 async def _limit(request: Request, caller: Caller) -> None:

@@ -133,7 +133,7 @@ class DeliveryOut(Out):
     """One message to one recipient, and how far it came."""
 
     id: str
-    kind: Literal["card", "digest", "event"]
+    kind: Literal["card", "digest", "note", "event"]
     channel: str
     recipient: str
     request_id: str | None

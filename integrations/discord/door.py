@@ -42,8 +42,8 @@ class Signatures:
         """Return what checks with a key in hexadecimal."""
         return cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)), clock)
 
-    def admits(self, timestamps: list[str], signatures: list[str], body: bytes) -> bool:
-        """Whether a post is Discord's.
+    def may_be(self, timestamps: list[str], signatures: list[str]) -> bool:
+        """Whether a post's headers have their form and age; without that no body is read.
 
         :param timestamps: every value of the header of that name; one is right.
         :param signatures: likewise.
@@ -53,8 +53,13 @@ class Signatures:
         when, proof = timestamps[0], signatures[0]
         if not (_TIMESTAMP.fullmatch(when) and _SIGNATURE.fullmatch(proof)):
             return False
-        if abs(self.clock.now() // SECOND - int(when)) > WINDOW:
+        return abs(self.clock.now() // SECOND - int(when)) <= WINDOW
+
+    def admits(self, timestamps: list[str], signatures: list[str], body: bytes) -> bool:
+        """Whether a post is Discord's."""
+        if not self.may_be(timestamps, signatures):
             return False
+        (when,), (proof,) = timestamps, signatures
         try:
             self.key.verify(bytes.fromhex(proof), when.encode() + body)
         except InvalidSignature:
@@ -72,8 +77,14 @@ class Door:
 
     async def post(self, request: Request) -> Response:
         """Take one post."""
-        body = await _read(request)
-        if body is None or not self._is_signed(request, body):
+        headers = request.headers
+        proof = (
+            headers.getlist("X-Signature-Timestamp"), headers.getlist("X-Signature-Ed25519"),
+        )  # fmt: skip
+        body = await _read(request) if self.signatures.may_be(*proof) else None
+        if body is None or not self.signatures.admits(*proof, body):
+            peer = request.client.host if request.client else ""
+            await self.conversation.desk.unproven("discord", peer)
             return PlainTextResponse("this is not signed by Discord", 401)
         payload = _parsed(body)
         if payload is None:
@@ -87,11 +98,6 @@ class Door:
         except ValueError:
             return PlainTextResponse("this is not what Discord sends", 400)
         return Response(status_code=202, background=BackgroundTask(self.conversation.hear, event))
-
-    def _is_signed(self, request: Request, body: bytes) -> bool:
-        headers = request.headers
-        when = headers.getlist("X-Signature-Timestamp")
-        return self.signatures.admits(when, headers.getlist("X-Signature-Ed25519"), body)
 
 
 async def _read(request: Request) -> bytes | None:

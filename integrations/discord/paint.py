@@ -65,7 +65,7 @@ def digest_message(digest: Digest) -> Painted:
     """Return the message that lists several requests, without a control that decides."""
     lines = [f"\u2022 {escaped(_short(line, _INBOX))}" for line in digest.lines]
     embed = _listing(digest.title, lines, digest.url)
-    return Painted(_body([embed], _rows([_link("Review them", digest.url)])), complete=False)
+    return Painted(_body([embed], _rows([_link(digest.action, digest.url)])), complete=False)
 
 
 def inbox_message(cards: Sequence[ApprovalCard]) -> Painted:

@@ -103,9 +103,9 @@ def _links(card: ApprovalCard, *, complete: bool) -> Iterator[Part]:
 
 def digest_letter(digest: Digest) -> Letter:
     """Return the mail that lists several requests, without a control."""
-    link = Part("link", digest.url, "Review them")
+    link = Part("link", digest.url, digest.action)
     lines = tuple(Part("item", line) for line in digest.lines)
-    sheet = Sheet(digest.title, "", (Section("", (link,)), Section("What waits", lines)), "")
+    sheet = Sheet(digest.title, "", (Section("", (link,)), Section("", lines)), "")
     return _laid_out(_one_line(f"[Assentry] {digest.title}"), sheet, complete=False)
 
 

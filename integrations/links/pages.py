@@ -55,6 +55,7 @@ class LinkPages:
         return self._render(200, title=view.card.headline, card=view.card, view=view)
 
     async def _decide(self, request: Request) -> Response:
+        link_id = ""
         try:
             link_id = self._read(request)
             form = await _form(request)
@@ -65,6 +66,7 @@ class LinkPages:
             comment = form.get("comment", "").replace("\r\n", "\n")
             said = await self._desk.cast(link_id, form.get("form", ""), choice, comment)
         except AssentryError as error:
+            await self._desk.turned_away(link_id, error)
             return self._refused(error)
         return self._render(200, title="Thank you", message=said.text, card=said.card)
 

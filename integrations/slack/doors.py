@@ -39,8 +39,8 @@ class Signatures:
         self._clock = clock
         self._seen: OrderedDict[str, int] = OrderedDict()
 
-    def admits(self, timestamp: list[str], signature: list[str], body: bytes) -> bool:
-        """Whether a call is Slack's, and new.
+    def may_be(self, timestamp: list[str], signature: list[str]) -> bool:
+        """Whether a call's headers have their form and age; without that no body is read.
 
         :param timestamp: every value of the header of that name; one is right.
         :param signature: likewise.
@@ -50,9 +50,13 @@ class Signatures:
         when, proof = timestamp[0], signature[0]
         if not (_TIMESTAMP.fullmatch(when) and when.isascii() and _SIGNATURE.fullmatch(proof)):
             return False
-        now = self._clock.now() // SECOND
-        if abs(now - int(when)) > _WINDOW:
+        return abs(self._clock.now() // SECOND - int(when)) <= _WINDOW
+
+    def admits(self, timestamp: list[str], signature: list[str], body: bytes) -> bool:
+        """Whether a call is Slack's, and new."""
+        if not self.may_be(timestamp, signature):
             return False
+        (when,), (proof,), now = timestamp, signature, self._clock.now() // SECOND
         right = hmac.new(self._secret, f"v0:{when}:".encode() + body, hashlib.sha256).hexdigest()
         return hmac.compare_digest(f"v0={right}", proof) and self._is_new(proof, now)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
@@ -18,6 +18,7 @@ from integrations.slack.client import SlackClient
 from integrations.slack.doors import LARGEST, Signatures, parsed
 from integrations.slack.listeners import Listeners
 from integrations.slack.settings import SlackSettings
+from integrations.slack.shape import VERIFICATION, check_shape
 from integrations.slack.who import Members
 
 PATH: Final = "/integrations/slack"
@@ -32,7 +33,9 @@ class SlackInbound:
     ) -> None:
         """Remember what it needs; the library's application is made in a running loop."""
         self._settings = settings
+        self._app = settings.own_app
         self._client = client
+        self._desk = desk
         self._listeners = Listeners(settings, client, desk, Members(client))
         self._signatures = Signatures(settings.signing_secret.get_secret_value(), clock)
         self._bolt: AsyncApp | None = None
@@ -56,20 +59,32 @@ class SlackInbound:
 
     async def _post(self, request: Request) -> Response:
         """Take one call; behind our own door the library gets what Socket Mode would give it."""
-        body = await _read(request)
-        if body is None or not self._is_signed(request, body):
+        headers = request.headers
+        proof = (
+            headers.getlist("X-Slack-Request-Timestamp"), headers.getlist("X-Slack-Signature"),
+        )  # fmt: skip
+        body = await _read(request) if self._signatures.may_be(*proof) else None
+        if body is None or not self._signatures.admits(*proof, body):
+            await self._desk.unproven("slack", request.client.host if request.client else "")
             return PlainTextResponse("this is not signed by Slack", 401)
         try:
-            payload = parsed(body, request.headers.get("Content-Type", ""))
+            payload = parsed(body, headers.get("Content-Type", ""))
+            asked = self._asked(payload)
         except ValueError:
             return PlainTextResponse("this is not what Slack sends", 400)
-        asked = AsyncBoltRequest(body=payload, mode="socket_mode")
+        if asked is None:
+            return PlainTextResponse("this is not for this application", 401)
         return to_starlette_response(await self._application().async_dispatch(asked))
 
-    def _is_signed(self, request: Request, body: bytes) -> bool:
-        headers = request.headers
-        when = headers.getlist("X-Slack-Request-Timestamp")
-        return self._signatures.admits(when, headers.getlist("X-Slack-Signature"), body)
+    def _asked(self, payload: dict[str, Any]) -> AsyncBoltRequest | None:
+        """Return what the library is given; None when it is meant for another application.
+
+        :raises ValueError: it does not have the shape of anything that Slack sends.
+        """
+        check_shape(payload)
+        if payload.get("type") != VERIFICATION and payload.get("api_app_id") != self._app:
+            return None
+        return AsyncBoltRequest(body=payload, mode="socket_mode")
 
     def _application(self) -> AsyncApp:
         if self._bolt is None:

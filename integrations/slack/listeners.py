@@ -143,7 +143,7 @@ class Listeners:
         user, team = str(event.get("user")), str(body.get("team_id"))
         account = Account("slack", f"{team}:{user}")
         try:
-            await self.members.name(account)
+            account = await self._member(account)
             view = views.home(views.listed(await self.desk.inbox(account)))
         except AssentryError as error:
             view = views.home(views.note(error.detail, _url(error)))
@@ -156,7 +156,10 @@ class Listeners:
         user: Body = body.get("user") or {}
         name = str(user.get("id") or body.get("user_id"))
         team = str(user.get("team_id") or ("" if user else body.get("team_id")))
-        account = Account("slack", f"{team}:{name}")
+        return await self._member(Account("slack", f"{team}:{name}"))
+
+    async def _member(self, account: Account) -> Account:
+        """Return an account with its name; others than members are turned away."""
         try:
             return Account("slack", account.id, await self.members.name(account))
         except AssentryError as error:

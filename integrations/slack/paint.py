@@ -35,6 +35,7 @@ REASON: Final = "reason"
 _HEADER: Final = 150
 _NOTICE: Final = 300
 _END: Final = 600
+_LINES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,22 @@ def message(card: ApprovalCard) -> Message:
 
 
 def digest_message(digest: Digest) -> Message:
-    """Return the message that lists several requests, without a control that decides."""
-    section = Section("", tuple(Part("item", short(line)) for line in digest.lines))
-    head = rich([line([words(digest.title, bold=True)])])
-    blocks = [head, rich(_elements(section)), actions([link("Review them", digest.url)])]
-    text = escaped(f"Assentry: {digest.title}")
+    """Return the message that lists several requests, without a control that decides.
+
+    As many lines as fit are shown; the others are counted.
+    """
+    lines = [_element(Part("item", short(line))) for line in digest.lines]
+    shown = lines[:_LINES]
+    while not fits(blocks := _listing(digest, shown, len(lines) - len(shown))):
+        shown.pop()
+    text = escaped(short(f"Assentry: {digest.title}", _NOTICE))
     return Message(text, blocks, Painted({"text": text, "blocks": blocks}, complete=False))
+
+
+def _listing(digest: Digest, lines: list[Block], more: int) -> list[Block]:
+    counted = [line([words(f"and {more} more")])] if more else []
+    head = rich([line([words(short(digest.title, _NOTICE), bold=True)])])
+    return [head, rich([*lines, *counted]), actions([link(digest.action, digest.url)])]
 
 
 def _made(card: ApprovalCard, blocks: list[Block], *, complete: bool) -> Message:

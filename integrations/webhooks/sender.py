@@ -1,4 +1,8 @@
-"""Sends parcels: one POST each, no redirects, bounded in time and in what is read."""
+"""Sends parcels: one POST each, no redirects, bounded in time and in what is read.
+
+A connection carries one parcel: on a kept one, the second answer of a receiver (or proxy) that
+answers twice would be taken for the answer to the next parcel, which would be lost.
+"""
 
 import asyncio
 import email.utils
@@ -31,7 +35,7 @@ class Sender:
         self._clock = clock
         self._seconds = seconds
         self._lookup = lookup
-        self._clients: dict[tuple[str, ...], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[tuple[str, ...], bool], httpx.AsyncClient] = {}
 
     async def send(self, parcel: Parcel) -> int:
         """Send a parcel once and return the status of the answer.
@@ -41,7 +45,7 @@ class Sender:
         try:
             async with (
                 asyncio.timeout(self._seconds * 2),
-                self._client(parcel.networks).stream(
+                self._client(parcel).stream(
                     "POST", parcel.url, content=parcel.body, headers=self._headers(parcel)
                 ) as answer,
             ):
@@ -53,7 +57,8 @@ class Sender:
         raise self._refusal(answer)
 
     def _headers(self, parcel: Parcel) -> dict[str, str]:
-        given = {"content-type": "application/cloudevents+json", "user-agent": "Assentry"}
+        given = {"content-type": "application/cloudevents+json", "user-agent": "Assentry",
+                 "connection": "close"}  # fmt: skip
         if parcel.bearer:
             token = {"authorization": f"Bearer {parcel.secrets[0]}"}
             return {**given, "content-type": "application/json", **token}
@@ -74,16 +79,18 @@ class Sender:
             return min(float(text), _LONGEST_WAIT)
         try:
             at = from_datetime(email.utils.parsedate_to_datetime(text))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
         return min(max((at - self._clock.now()) / SECOND, 0.0), _LONGEST_WAIT)
 
-    def _client(self, networks: tuple[str, ...]) -> httpx.AsyncClient:
-        client = self._clients.get(networks)
+    def _client(self, parcel: Parcel) -> httpx.AsyncClient:
+        """Return the client for a parcel; a bare secret in clear stays inside opened networks."""
+        inside = parcel.bearer and not parcel.url.lower().startswith("https:")
+        client = self._clients.get((parcel.networks, inside))
         if client is None:
-            client = self._clients[networks] = httpx.AsyncClient(
-                transport=transport(networks, self._lookup), timeout=self._seconds,
-                follow_redirects=False, trust_env=False,
+            client = self._clients[parcel.networks, inside] = httpx.AsyncClient(
+                transport=transport(parcel.networks, self._lookup, inside=inside),
+                timeout=self._seconds, follow_redirects=False, trust_env=False,
             )  # fmt: skip
         return client
 
@@ -96,7 +103,7 @@ class Sender:
 
 
 async def _drain(answer: httpx.Response) -> None:
-    """Read a little of the answer, so that the connection can be used again; keep nothing."""
+    """Read a little of the answer, so that the receiver is not cut off in it; keep nothing."""
     size = 0
     async for chunk in answer.aiter_raw():
         size += len(chunk)

@@ -30,11 +30,17 @@ async def system_lookup(host: str, port: int) -> list[str]:
 class CheckedBackend(AsyncNetworkBackend):
     """Connects to permitted addresses only; the name is resolved once, and that answer is used."""
 
-    def __init__(self, networks: tuple[str, ...], lookup: Lookup = system_lookup) -> None:
-        """Keep the networks that the subscriber's owner opted in to."""
+    def __init__(
+        self, networks: tuple[str, ...], lookup: Lookup = system_lookup, *, inside: bool = False
+    ) -> None:
+        """Keep the networks that the subscriber's owner opted in to.
+
+        :param inside: nothing else is connected to, public addresses neither.
+        """
         self._inner = AutoBackend()
         self._networks = networks
         self._lookup = lookup
+        self._inside = inside
 
     async def connect_tcp(
         self,
@@ -53,11 +59,14 @@ class CheckedBackend(AsyncNetworkBackend):
                 addresses = await self._lookup(host.strip("[]"), port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(type(error).__name__) from None
-        if not addresses or not all(permitted(item, self._networks) for item in addresses):
+        if not addresses or not all(map(self._permits, addresses)):
             raise AddressRefused
         return await self._inner.connect_tcp(
             addresses[0], port, timeout, local_address, socket_options
         )
+
+    def _permits(self, address: str) -> bool:
+        return permitted(address, self._networks) and not (self._inside and permitted(address))
 
     async def connect_unix_socket(self, *_args: Any, **_kwargs: Any) -> AsyncNetworkStream:
         """Refuse.
@@ -71,13 +80,15 @@ class CheckedBackend(AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-def transport(networks: tuple[str, ...], lookup: Lookup) -> httpx.AsyncHTTPTransport:
+def transport(
+    networks: tuple[str, ...], lookup: Lookup, *, inside: bool = False
+) -> httpx.AsyncHTTPTransport:
     """Return an httpx transport over checked connections: no proxies, no HTTP/2."""
     made = httpx.AsyncHTTPTransport(trust_env=False)
     made._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001 - httpx has no door for a backend
         ssl_context=httpx.create_ssl_context(trust_env=False),
         max_connections=MAX_CONNECTIONS,
         keepalive_expiry=30.0,
-        network_backend=CheckedBackend(networks, lookup),
+        network_backend=CheckedBackend(networks, lookup, inside=inside),
     )
     return made

@@ -142,7 +142,9 @@ async def link(story: Story, text: str) -> None:
         assert (await browser.post("/sign-in", data=signed_in)).status_code == 303
         form = re.search(r'name="form_token" value="([^"]+)"', (await browser.get(page)).text)
         assert form
-        done = await browser.post(page, data={"form_token": form[1]})
+        wrong = await browser.post(page, data={"form_token": form[1], "password": "guessed"})
+        assert wrong.status_code == 401 and "not your password" in wrong.text
+        done = await browser.post(page, data={"form_token": form[1], "password": PASSWORD})
         assert done.status_code == 303, done.text
     (identity,) = (await story.admin.call("GET", "/api/identities"))[1]["items"]
     assert identity["account"] == str(story.world.anna.id)

@@ -68,6 +68,7 @@ class FakeDesk:
     :ivar said: the ballots that were counted.
     :ivar asked: how often anything was asked.
     :ivar away: who was turned away, and why.
+    :ivar unsigned: from where something came without proof.
     :ivar gate: while it is clear, nothing is answered.
     :ivar noted: set when somebody was turned away.
     """
@@ -78,6 +79,7 @@ class FakeDesk:
     said: list[tuple[str, Choice, str]] = field(default_factory=list[tuple[str, Choice, str]])
     asked: int = 0
     away: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    unsigned: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     noted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -122,6 +124,10 @@ class FakeDesk:
         """Record it."""
         self.away.append((account.id, error.code))
         self.noted.set()
+
+    async def unproven(self, channel: str, address: str) -> None:
+        """Record it."""
+        self.unsigned.append((channel, address))
 
     async def _known(self, account: Account, token: str = "token-1") -> None:
         self.asked += 1

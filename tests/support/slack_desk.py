@@ -34,6 +34,7 @@ class NotedDesk:
         default_factory=list[tuple[str, str, Choice, str]]
     )
     away: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    unsigned: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     held: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -68,6 +69,10 @@ class NotedDesk:
     async def turned_away(self, account: Account, error: AssentryError) -> None:
         """Note who was turned away."""
         self.away.append((account.id, error.code))
+
+    async def unproven(self, channel: str, address: str) -> None:
+        """Note what came without proof."""
+        self.unsigned.append((channel, address))
 
     def _refuse(self) -> None:
         if self.refusal is not None:

@@ -143,10 +143,12 @@ async def test_headers_of_ours_and_of_this_connection_stay_here(
 )  # fmt: skip
 async def test_odd_addresses_are_refused(any_door: Door, upstream: Upstream, path: str) -> None:
     key = f"Bearer {any_door.keys['agent']}"
-    head = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
-            "query_string": b"", "scheme": "http", "http_version": "1.1", "root_path": "",
-            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8700),
-            "headers": [(b"host", b"127.0.0.1:8700"), (b"authorization", key.encode())]}  # fmt: skip
+    head = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "scheme": "http", "http_version": "1.1", "root_path": "",
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8700),
+        "headers": [(b"host", b"127.0.0.1:8700"), (b"authorization", key.encode())],
+    }  # fmt: skip
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

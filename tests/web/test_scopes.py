@@ -53,12 +53,9 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "people_installation": EVERYBODY,
     "audit_index": PEOPLE,
     "accounts_identities": PEOPLE,
-    "accounts_unlink": PEOPLE,  # their own
     "accounts_groups": PEOPLE,
     "accounts_delegations": PEOPLE,
-    "accounts_revoke_delegation": PEOPLE,  # their own
     "accounts_preferences": PEOPLE,
-    "accounts_prefer": PEOPLE,
     "webhooks_channels": PEOPLE,
     **dict.fromkeys(
         (
@@ -78,7 +75,12 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
 """Who may call what; an operation that is not named is the administrators'."""
 
 OWN: Final = frozenset({"people_change_password", "session_sign_out", "accounts_delegate"})
-"""Operations on the caller's own account: for people, and tested beside it."""
+"""Operations on the caller's own account: for people, and tested beside it.
+
+Likewise one's own accounts, leave and preferences (``accounts_unlink``,
+``accounts_revoke_delegation``, ``accounts_prefer``): a key does not change them, unless it is an
+administrator's (tests/services/test_accounts.py).
+"""
 
 BODIES: Final[dict[str, Any]] = {
     "requests_create": {"action": "x"},

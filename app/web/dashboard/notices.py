@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError, InvalidField
+from app.core.errors import AssentryError, BadCredentials, InvalidField, TooManySignIns
 from app.core.instant import Instant, from_datetime
 from app.core.principals import Caller, Scope
 from app.core.subscriptions import EVENT_TYPES, Filters
@@ -91,15 +91,29 @@ async def change(request: Request, caller: Caller) -> Response:
 @signed_in
 async def offered(request: Request, caller: Caller) -> Response:
     """Ask whether an account in a channel is one's own."""
+    return await _offered(request, caller)
+
+
+async def _offered(
+    request: Request, caller: Caller, error: AssentryError | None = None
+) -> Response:
     secret = request.path_params["secret"]
     found = await services_of(request).accounts.offered(secret)
-    return page(request, "link_account.html", caller=caller, found=found, secret=secret)
+    return page(
+        request, "link_account.html", caller=caller, found=found, secret=secret, error=error,
+        status=status_of(error) if error else 200,
+    )  # fmt: skip
 
 
 @signed_in
 async def accept(request: Request, caller: Caller) -> Response:
-    """Link the account."""
-    await services_of(request).accounts.accept(caller, request.path_params["secret"])
+    """Link the account, once the password proves who asks for it."""
+    form: Form = request.state.form
+    accounts, secret = services_of(request).accounts, request.path_params["secret"]
+    try:
+        await accounts.accept(caller, secret, form["password"])
+    except (BadCredentials, TooManySignIns) as error:
+        return await _offered(request, caller, error)
     return to("/account")
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Never
 
 import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.requests import Request
 
 from app.clock import SystemClock
 from tests.support.discord_endpoint import SIGNATURE, TIMESTAMP, Signed, Tamper
@@ -68,7 +69,20 @@ async def test_tampered(stage: Scene, tamper: Tamper) -> None:
     await stage.post()
     answer = await stage.press("Approve send", stage.vendor.world.anna, tamper=tamper)
     assert (answer.status, answer.response) == (401, None)
-    assert stage.desk.asked == 0
+    assert stage.desk.asked == 0 and stage.desk.unsigned[-1] == ("discord", "127.0.0.1")
+
+
+@pytest.mark.parametrize("when", ["", "1", "x"])
+async def test_a_body_is_not_read_before_its_headers(stage: Scene, when: str) -> None:
+    async def receive() -> Never:
+        pytest.fail("the body was read")
+
+    headers = [(TIMESTAMP.lower().encode(), when.encode()),
+               (SIGNATURE.lower().encode(), b"0" * 128)]  # fmt: skip
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": None}
+    (route,) = stage.way.routes()
+    answer = await route.endpoint(Request(scope, receive))
+    assert answer.status_code == 401 and stage.desk.unsigned[-1] == ("discord", "")
 
 
 @pytest.mark.parametrize("name", [SIGNATURE, TIMESTAMP])

@@ -5,9 +5,10 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import pytest
+from starlette.requests import Request
 
 from app.core.errors import AlreadyVoted, NotLinked
 from app.core.request import Choice, Status
@@ -172,6 +173,13 @@ async def test_the_home_tab_shows_what_waits(vendor: Slack, ours: Product) -> No
     await vendor.wait_for(lambda: "not linked" in home_of(vendor) or None)
 
 
+async def test_who_is_turned_away_at_the_home_tab_is_recorded(vendor: Slack, ours: Product) -> None:
+    gus = vendor.world.gus
+    await vendor.open_home(user=gus, anyway=True)
+    await vendor.wait_for(lambda: vendor.world.acme.homes.get(gus.id))
+    assert ours.desk.away == [(f"{vendor.world.acme.id}:{gus.id}", "account_refused")]
+
+
 def home_of(vendor: Slack) -> str:
     return words(vendor.world.acme.homes[vendor.world.anna.id])
 
@@ -202,6 +210,22 @@ async def test_a_forged_call_is_a_401(vendor: Slack, odd: Any) -> None:
         message = await posted(vendor, ours)
         answer = await vendor.press(message, "approve", **odd)
         assert answer.status == 401 and not ours.desk.ballots
+        assert ours.desk.unsigned == [("slack", "127.0.0.1")]
+
+
+@pytest.mark.parametrize("when", ["", "1", "x"])
+async def test_a_body_is_not_read_before_its_headers(vendor: Slack, when: str) -> None:
+    async def receive() -> Never:
+        pytest.fail("the body was read")
+
+    async with product(vendor, card()) as ours:
+        clock = vendor.world.clock
+        inbound = SlackInbound(settings(vendor), ours.channel.client, ours.desk, clock)
+        headers = [(b"x-slack-request-timestamp", when.encode()),
+                   (b"x-slack-signature", b"v0=" + b"0" * 64)]  # fmt: skip
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": None}
+        answer = await inbound.routes()[0].endpoint(Request(scope, receive))
+        assert answer.status_code == 401 and ours.desk.unsigned == [("slack", "")]
 
 
 async def test_a_replay_is_a_401(vendor: Slack) -> None:

@@ -116,3 +116,14 @@ def test_digests_list_and_decide_nothing() -> None:
     made = digest_message(Digest("2 requests wait", lines, "https://gate.example/"))
     check(made)
     assert actions(made) == ["open"] and "<!channel>" in content(made).shown
+
+
+@pytest.mark.parametrize(("count", "long"), [(101, 140), (500, 9), (300, 40)])
+def test_a_long_digest_is_cut_and_counted(count: int, long: int) -> None:
+    lines = tuple(f"{number:03} {'x' * long}" for number in range(count))
+    made = digest_message(Digest(f"{count} requests wait", lines, "https://gate.example/"))
+    check(made)
+    shown = content(made).shown
+    listed = [line for line in lines if line in shown]
+    assert len(listed) >= 60 and listed == list(lines[: len(listed)])
+    assert f"and {count - len(listed)} more" in shown and actions(made) == ["open"]

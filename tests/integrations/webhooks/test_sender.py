@@ -57,6 +57,9 @@ async def test_agent_runtimes_get_a_bearer_token() -> None:
         (429, {"retry-after": "17"}, 17.0, False),
         (503, {"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"}, 86_400.0, False),
         (503, {"retry-after": "soon"}, None, False),
+        (503, {"retry-after": "9" * 400}, 86_400.0, False),
+        (404, {"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}, None, False),
+        (404, {"retry-after": "Mon, 01 Jan 9999 23:59:59 -2359"}, 86_400.0, False),
         (410, {}, None, True),
         (302, {"location": "http://127.0.0.1:1/"}, None, False),
     ],
@@ -90,6 +93,25 @@ async def test_names_that_lead_inside_are_not_connected_to(answers: list[str]) -
             await sender.send(parcel(f"http://hooks.example:{port}/x", networks=()))
         await sender.close()
     assert receiver.log == []
+
+
+@pytest.mark.requirement("HOOK-2", "T49")
+@pytest.mark.parametrize("address", ["93.184.216.34", "10.0.0.1", "127.0.0.2"])
+async def test_a_bare_secret_goes_in_clear_to_opened_networks_alone(address: str) -> None:
+    async def lookup(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1", address]
+
+    async with Receiver() as receiver:
+        port = receiver.url.rsplit(":", 1)[1].split("/")[0]
+        sender = Sender(SystemClock(), lookup=lookup)
+        sent = sender.send(parcel(f"http://agent.example:{port}/x", bearer=True))
+        if address == "127.0.0.2":
+            assert await sent == 200
+        else:
+            with pytest.raises(DeliveryFailed, match="not permitted"):
+                await sent
+        await sender.close()
+    assert len(receiver.log) == (address == "127.0.0.2")
 
 
 @pytest.mark.requirement("T49")

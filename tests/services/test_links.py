@@ -1,0 +1,48 @@
+"""Forms of links that are refused stand in the record, and a flood of them does not fill it."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from app.core.delivery import DeliveryState
+from integrations.links.pages import LinkPages
+from tests.support.telling import Mail, opened, settled, working
+from tests.support.world import World
+
+pytestmark = pytest.mark.requirement("CH-4", "T10", "AUD-1", "T67")
+
+
+@pytest.fixture
+async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None]:
+    async with opened(database_url, tmp_path, Mail()) as made:
+        yield made
+
+
+async def record(place: World) -> list[tuple[object, object]]:
+    found = await place.services.audit.page(place.anne, limit=100)
+    return [(item.details["code"], item.details["made_for"]) for item in found
+            if item.event == "ballot.refused"]  # fmt: skip
+
+
+async def test_refused_forms_are_recorded(place: World) -> None:
+    mail, links = place.services.couriers.channels["email"], place.services.links
+    assert isinstance(mail, Mail)
+    async with working(place):
+        request = await place.ask("send_mail")
+        await settled(place, request, DeliveryState.DONE)
+    (link,) = [item.card.link for item in mail.messages if item.recipient == "ben@example.org"]
+    path = link[link.index("/l/") :]
+    app = Starlette(routes=LinkPages(links, links.signer).routes())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate.example") as browser:
+        for _ in range(5):
+            assert (await browser.post("/l/guess", data={"decision": "approve"})).status_code == 404
+            form = {"decision": "approve", "form": "0" * 64}
+            assert (await browser.post(path, data=form)).status_code == 410
+            assert (await browser.post(path, data={"decision": "x"})).status_code == 410
+            assert (await browser.get("/l/guess")).status_code == 404
+    ben = place.ben.actor.id
+    assert await record(place) == [("link_used", ben), ("not_found", "")]
