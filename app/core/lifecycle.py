@@ -23,7 +23,7 @@ Guard = Callable[[Request, ev.Event, Instant], bool]
 _UNANSWERED: Final = "Nobody decided in time."
 
 MAX_ATTEMPTS: Final = 3
-"""Claims of one request, first included, when nothing was sent or a repeat is harmless."""
+"""Claims of one request, first included, when a try failed or a repeat is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,9 @@ def _lost(request: Request, event: ev.Event, now: Instant) -> bool:
 
 
 def _repeatable(request: Request, event: ev.Event) -> bool:
+    """What was never sent is tried until its grant is over; what was is only when harmless."""
     harmless = isinstance(event, ev.Lose) and event.idempotent
-    return (harmless or request.sent_at is None) and request.attempt < MAX_ATTEMPTS
+    return request.sent_at is None or (harmless and request.attempt < MAX_ATTEMPTS)
 
 
 def _lost_for_good(request: Request, event: ev.Event, now: Instant) -> bool:

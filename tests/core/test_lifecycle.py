@@ -129,6 +129,12 @@ class TestExecution:
         assert (transition.row, transition.after.status) == (17, Status.APPROVED)
         assert [job.kind for job in transition.jobs] == [JobKind.EXECUTE]
 
+    def test_what_was_never_sent_is_never_unknown(self) -> None:
+        request = replace(claimed(), attempt=MAX_ATTEMPTS + 5)
+        assert request.lease_until is not None
+        transition = step(request, ev.Lose(SYSTEM, -1), request.lease_until)
+        assert (transition.row, transition.after.status) == (17, Status.APPROVED)
+
     def test_lost_after_sent_is_unknown(self) -> None:
         request = sent(claimed())
         assert request.lease_until is not None

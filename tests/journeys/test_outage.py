@@ -129,10 +129,10 @@ async def scene(database_url: str, folder: Path, sink: MailSink) -> AsyncGenerat
     clock = FakeClock()
     async with sink, Slack() as slack:
         mail = EmailSettings.model_validate(
-            {"host": "127.0.0.1", "port": sink.port, "security": "none", "timeout": 1.0,
+            {"host": "127.0.0.1", "port": sink.port, "security": "none", "timeout": 4.0,
              "sender": "gate@example.org"}
         )  # fmt: skip
-        chat = SlackChannel(SlackClient(slack_settings(slack, timeout=0.5)))
+        chat = SlackChannel(SlackClient(slack_settings(slack, timeout=3.0)))
         channels = (chat, EmailChannel(mail, clock))
         async with world(database_url, folder, clock=clock, channels=channels) as place:
             made = Scene(place, slack, sink, clock)

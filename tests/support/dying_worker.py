@@ -62,9 +62,9 @@ def arm(name: str, victim: Iterable[str]) -> None:
 
 def _wrapped(method: Callable[..., Any], name: str, victim: frozenset[str]) -> Callable[..., Any]:
     @wraps(method)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
         _die_if(name, "before", victim, arguments)
-        result = method(*arguments)
+        result = method(*arguments, **named)
         _die_if(name, "after", victim, (*arguments, result))
         return result
 
@@ -75,9 +75,9 @@ def _wrapped_async(
     method: Callable[..., Any], name: str, victim: frozenset[str]
 ) -> Callable[..., Any]:
     @wraps(method)
-    async def call(*arguments: Any) -> Any:
+    async def call(*arguments: Any, **named: Any) -> Any:
         _die_if(name, "before", victim, arguments)
-        result = await method(*arguments)
+        result = await method(*arguments, **named)
         _die_if(name, "after", victim, (*arguments, result))
         return result
 

@@ -56,7 +56,7 @@ async def test_a_good_post_is_accepted_without_a_body(stage: Scene) -> None:
         Tamper(timestamp="9" * 400),
         Tamper(signed_at=1),
         Tamper(signed_at=now() - 400),
-        Tamper(signed_at=now() + 400),
+        Tamper(signed_at=now() + 100_000),
         Tamper(body=b'{"type": 1}'),
         Tamper(body=b""),
         Tamper(body=b"x" * ((1 << 19) + 1)),
