@@ -93,30 +93,35 @@ _USED: Final = Sql(
         I.c.agent_id == bindparam("agent_id"), I.c.token == bindparam("token")
     )
 )
+# SQLite would rather take all of a status than the few that are due, unless it is told.
 _DUE: Final = {
     "expire": Sql(
         select(T.c.id)
         .where(T.c.status == _PENDING_TEXT, T.c.expires_at <= bindparam("now"))
         .order_by(T.c.expires_at)
-        .limit(bindparam("most"))
+        .limit(bindparam("most")),
+        index="ix_requests_due",
     ),
     "escalate": Sql(
         select(T.c.id)
         .where(T.c.status == _PENDING_TEXT, T.c.escalate_at <= bindparam("now"))
         .order_by(T.c.escalate_at)
-        .limit(bindparam("most"))
+        .limit(bindparam("most")),
+        index="ix_requests_escalate",
     ),
     "lapse": Sql(
         select(T.c.id)
         .where(T.c.status == literal_column("'approved'"), T.c.valid_until <= bindparam("now"))
         .order_by(T.c.valid_until)
-        .limit(bindparam("most"))
+        .limit(bindparam("most")),
+        index="ix_requests_grant",
     ),
     "lose": Sql(
         select(T.c.id)
         .where(T.c.status == literal_column("'executing'"), T.c.lease_until <= bindparam("now"))
         .order_by(T.c.lease_until)
-        .limit(bindparam("most"))
+        .limit(bindparam("most")),
+        index="ix_requests_lease",
     ),
 }
 

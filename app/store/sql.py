@@ -1,5 +1,6 @@
 """Statements of the hot paths: built once with SQLAlchemy Core, run on the driver itself."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -15,19 +16,32 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {
 }
 
 
+_FROM: Final = re.compile(r"\bFROM \w+")
+
+
 class Sql:
     """One statement with named parameters, as text for each engine."""
 
     __slots__ = ("defaults", "postgresql", "sqlite", "writes")
 
     def __init__(
-        self, statement: ClauseElement, *, suffix: Mapping[str, str] | None = None
+        self,
+        statement: ClauseElement,
+        *,
+        suffix: Mapping[str, str] | None = None,
+        index: str = "",
     ) -> None:
-        """Compile the statement for both engines; ``suffix`` adds text for one of them."""
+        """Compile the statement for both engines.
+
+        :param suffix: text to add for one of them.
+        :param index: the one that SQLite has to take for the table that the statement begins with.
+        """
         extra = suffix or {}
         self.writes = not getattr(statement, "is_select", False)
         self.defaults = _constants(statement)
         self.sqlite = _text(statement, "sqlite") + extra.get("sqlite", "")
+        if index:
+            self.sqlite = _FROM.sub(rf"\g<0> INDEXED BY {index}", self.sqlite, count=1)
         self.postgresql = _text(statement, "postgresql") + extra.get("postgresql", "")
 
     def params(self, given: Mapping[str, object]) -> Mapping[str, object]:
