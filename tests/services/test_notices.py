@@ -336,3 +336,19 @@ async def test_operators_are_told_of_an_unknown_outcome(database_url: str, tmp_p
     assert "unknown" in told.card.state and not told.card.pending and not told.card.link
     assert {item.recipient for item in chat.messages} <= {ANNE.id, BEN.id}
     assert all(item.card.status is Status.UNKNOWN for item in (*chat.messages, *mail.messages))
+
+
+@pytest.mark.requirement("CH-5", "DEC-3")
+async def test_an_agent_cannot_push_peoples_words_off_the_card(
+    database_url: str, tmp_path: Path
+) -> None:
+    chat = FakeChannel()
+    async with opened(database_url, tmp_path, chat) as place:
+        await place.policy("two", "review", {"action": "drop"}, route={"quorum": 1, "denials": 2})
+        request = await place.ask("drop", context={"same": 1})
+        await place.vote(request, place.ben, Choice.DENY)
+        for _ in range(12):
+            assert (await place.ask("drop", context={"same": 1})).id == request.id
+        card = await place.services.store.read(lambda tx: place.services.cards.of(tx, request.id))
+    assert any("looked at it" in line for line in card.timeline)
+    assert "asked again 12 times" in card.timeline[-1] and len(card.timeline) <= 9
