@@ -34,12 +34,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: requirements/core.lock pyproject.toml sdk/pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --require-hashes -r requirements/core.lock
+	$(PIP) install --no-deps --require-hashes -r requirements/core.lock
 	$(PIP) install --no-deps --no-build-isolation -e sdk -e .
 	@touch $@
 
 $(VENV)/.test: requirements/test.lock $(VENV)/.core
-	$(PIP) install --require-hashes -r requirements/test.lock
+	$(PIP) install --no-deps --require-hashes -r requirements/test.lock
 	@touch $@
 
 # Needs uv on the PATH; what it writes holds hashes and no addresses.

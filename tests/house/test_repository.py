@@ -24,6 +24,14 @@ def test_locks_hold_a_version_and_hashes_for_everything() -> None:
         assert [block for block in blocks if "--hash=sha256:" not in block] == []
 
 
+def test_locks_are_installed_as_they_stand() -> None:
+    """A resolver would look past them: a newer release of an extra once broke every install."""
+    files = ((ROOT / path).read_text("utf-8") for path in ("Makefile", "docker/Dockerfile"))
+    installs = [line for text in files for line in text.splitlines() if "--require-hashes" in line]
+    assert len(installs) == 3
+    assert all("--no-deps --require-hashes" in line for line in installs)
+
+
 def test_tests_run_on_what_is_shipped() -> None:
     def versions(path: str) -> dict[str, str]:
         lines = (ROOT / path).read_text("utf-8").splitlines()
