@@ -20,7 +20,7 @@ from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, bare, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
-from app.web.views import audit_document, dump, not_rendered, render, render_page
+from app.web.views import audit_document, card_document, dump, not_rendered, render, render_page
 from app.web.waiters import may_wait, waiter
 
 JSON: Final = "application/json"
@@ -131,10 +131,20 @@ async def decide(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     body = await read(request, DecisionIn)
-    ballot = Ballot(Choice(body.decision), body.digest, body.comment, "api")
+    ballot = Ballot(
+        Choice(body.decision), body.digest, body.comment, body.channel, display=body.display
+    )
     request_id = request.path_params["request_id"]
     after = await services_of(request).decisions.cast(caller, request_id, ballot)
     return _json(render(after))
+
+
+async def card(request: Request) -> Response:
+    """Read the card that people decide on."""
+    bare(request)
+    caller = await caller_of(request)
+    shown = await services_of(request).desk.read(caller, request.path_params["request_id"])
+    return _json(dump(card_document(shown)))
 
 
 async def cancel(request: Request) -> Response:
