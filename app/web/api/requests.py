@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.action import Urgency
+from app.core.ballots import check_shown
 from app.core.errors import InvalidFilter, NotFound, UnsupportedMediaType
 from app.core.principals import Scope
 from app.core.request import Ballot, Choice, Status
@@ -134,8 +135,10 @@ async def decide(request: Request) -> Response:
     ballot = Ballot(
         Choice(body.decision), body.digest, body.comment, body.channel, display=body.display
     )
-    request_id = request.path_params["request_id"]
-    after = await services_of(request).decisions.cast(caller, request_id, ballot)
+    request_id, services = request.path_params["request_id"], services_of(request)
+    if body.display:
+        check_shown(body.display, (await services.desk.read(caller, request_id)).display)
+    after = await services.decisions.cast(caller, request_id, ballot)
     return _json(render(after))
 
 
