@@ -79,8 +79,9 @@ class Redactor:
         return RedactionStream(self)
 
     def certain(self, data: _Bytes) -> int:
-        """Return how much of the data is before all that could be a secret's beginning (or the
-        mark's), which may go on in the next piece.
+        """Return how much of the data is before all that could be the beginning of a secret.
+
+        It may go on in the next piece; so may a mark.
         """
         if self._firsts is None:
             self._prepare()
