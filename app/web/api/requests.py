@@ -184,8 +184,10 @@ async def result(request: Request) -> Response:
     """Read the upstream's answer."""
     bare(request)
     caller = await caller_of(request)
-    found = await services_of(request).requests.result(caller, request.path_params["request_id"])
+    requests = services_of(request).requests
+    found = await requests.result(caller, request.path_params["request_id"])
     if found is None:
+        await requests.check_kept(caller, request.path_params["request_id"])
         message = "this request has no result, not yet or no longer"
         raise NotFound(message)
     return _json(dump(result_document(found)))
