@@ -264,13 +264,13 @@ class Requests:
     # --- votes ---
 
     def add_vote(self, vote: Vote) -> None:
-        """Count a ballot."""
-        self._tx.run(
+        """Count a ballot; it is written with the others of its group."""
+        self._tx.defer(
             _VOTE,
             {
                 "request_id": vote.request_id,
                 "person_id": vote.person_id,
-                "choice": vote.ballot.choice,
+                "choice": vote.ballot.choice.value,
                 "digest": vote.ballot.digest,
                 "comment": vote.ballot.comment,
                 "channel": vote.ballot.channel,
@@ -298,8 +298,8 @@ class Requests:
     # --- execution ---
 
     def add_attempt(self, request: Request, now: Instant) -> None:
-        """Write down a claim before anything is done with it."""
-        self._tx.run(
+        """Write down a claim; it is committed before anything is done with it."""
+        self._tx.defer(
             _CLAIMED,
             {
                 "request_id": request.id,
