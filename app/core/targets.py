@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.core.breaker import Fuse
 from app.core.instant import Instant
 
 MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
@@ -16,6 +17,10 @@ class TargetSettings:
     :ivar networks: CIDRs of private networks that it opts in to (GW-4).
     :ivar methods: methods that it takes; empty means all.
     :ivar retry_safe_methods: GET and HEAD may be sent again when their outcome is not known.
+    :ivar rate: requests that all agents together may make, such as ``60/minute``; empty means no
+        limit.
+    :ivar breaker_failures: see :class:`app.core.breaker.Fuse`; 0 switches the breaker off.
+    :ivar breaker_on_errors: answers of 500 and above count as failures.
     """
 
     networks: tuple[str, ...] = ()
@@ -24,6 +29,19 @@ class TargetSettings:
     total_seconds: float = 30.0
     response_bytes: int = 1_048_576
     retry_safe_methods: bool = False
+    rate: str = ""
+    breaker_failures: int = 20
+    breaker_window: int = 60
+    breaker_cool_down: int = 30
+    breaker_probes: int = 1
+    breaker_on_errors: bool = True
+
+    @property
+    def fuse(self) -> Fuse:
+        """When the target's breaker opens and closes."""
+        return Fuse(
+            self.breaker_failures, self.breaker_window, self.breaker_cool_down, self.breaker_probes
+        )
 
 
 @dataclass(frozen=True, slots=True)

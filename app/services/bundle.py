@@ -9,6 +9,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.breakers import Breakers
 from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
@@ -46,6 +47,7 @@ class Services:
     vault: Vault
     policies: Policies
     limits: Limits
+    breakers: Breakers
     intake: Intake
     requests: Requests
     decisions: Decisions

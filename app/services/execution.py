@@ -32,6 +32,7 @@ from app.core.policy import Effect
 from app.core.ports import Executor
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
 from app.services.policies import Policies
 from app.services.results import pack
@@ -69,6 +70,7 @@ class Execution:
     settings: Settings
     executors: Mapping[str, Executor]
     worker: str
+    breakers: Breakers
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -96,6 +98,8 @@ class Execution:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
+        if wait := self.breakers.admit(tx, target):
+            return Stopped(wait)
         limits = target.settings
         lease = limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
         claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
@@ -150,10 +154,13 @@ class Execution:
         try:
             outcome = await self._execute(claimed)
         except NotStarted as problem:
+            await self.breakers.failed(claimed.target, problem)
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
+            await self.breakers.failed(claimed.target, problem)
             harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
+        await self.breakers.answered(claimed.target, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
     async def _execute(self, claimed: Claimed) -> Outcome:
