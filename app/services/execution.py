@@ -34,6 +34,7 @@ from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
+from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -127,6 +128,7 @@ class Execution:
             return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
+        check_masks(request.verdict, verdict)
         if verdict.effect is not Effect.REVIEW:
             return
         if request.effect is Effect.ALLOW:
@@ -168,7 +170,8 @@ class Execution:
         executor = self.executors[request.kind.value]
         injection = await self._inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
-        return await executor.execute(plan, injection, lambda: self._mark_sent(request))
+        outcome = await executor.execute(plan, injection, lambda: self._mark_sent(request))
+        return await kept_back(outcome, request.verdict)
 
     async def _inject(self, claimed: Claimed) -> Injection:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.breaker import State
-from app.core.errors import MissingScope, NotFound, TargetUnavailable
+from app.core.errors import MissingRole, NotFound, TargetUnavailable
 from app.core.jobs import Postponed
 from app.core.request import Request, Status
 from app.factory import services
@@ -107,7 +107,7 @@ async def test_refusals_of_the_upstream_and_of_ours_never_open_it(place: World) 
 
 async def test_an_operator_closes_it_at_once_and_that_is_on_record(place: World) -> None:
     name = await broken(place)
-    with pytest.raises(MissingScope):
+    with pytest.raises(MissingRole):
         await place.services.breakers.close(place.ben, name)
     with pytest.raises(NotFound):
         await place.services.breakers.close(place.anne, "tgt_none")
