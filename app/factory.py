@@ -24,6 +24,7 @@ from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
 from app.services.inline import Inline
@@ -200,6 +201,7 @@ def wire(
         policies=policies,
         limits=Limits(store, clock),
         breakers=breakers,
+        discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
         requests=requests,
         decisions=Decisions(store),

@@ -14,6 +14,7 @@ from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed
 from app.services.inline import Inline
@@ -48,6 +49,7 @@ class Services:
     policies: Policies
     limits: Limits
     breakers: Breakers
+    discovery: Discovery
     intake: Intake
     requests: Requests
     decisions: Decisions
