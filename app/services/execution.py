@@ -33,8 +33,13 @@ from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
+<<<<<<< HEAD
 from app.services.leases import Leases
+=======
+from app.services.masks import check_masks, kept_back
+>>>>>>> wt/g
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -74,7 +79,11 @@ class Execution:
     settings: Settings
     executors: Mapping[str, Executor]
     worker: str
+<<<<<<< HEAD
     leases: Leases
+=======
+    breakers: Breakers
+>>>>>>> wt/g
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -102,7 +111,14 @@ class Execution:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
+<<<<<<< HEAD
         lease = self._lease(target)
+=======
+        if wait := self.breakers.admit(tx, target):
+            return Stopped(wait)
+        limits = target.settings
+        lease = limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+>>>>>>> wt/g
         claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
         try:
             transition = step(request, claim, tx.now)
@@ -133,6 +149,7 @@ class Execution:
             return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
+        check_masks(request.verdict, verdict)
         if verdict.effect is not Effect.REVIEW:
             return
         if request.effect is Effect.ALLOW:
@@ -163,10 +180,13 @@ class Execution:
         try:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
+            await self.breakers.failed(claimed.target, problem)
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
+            await self.breakers.failed(claimed.target, problem)
             harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
+        await self.breakers.answered(claimed.target, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
@@ -174,11 +194,16 @@ class Execution:
         executor = self.executors[request.kind.value]
         injection = await self._inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
+<<<<<<< HEAD
         if needs_whole(request):
             relay = None
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
             return await executor.execute(plan, injection, lambda: self._mark_sent(request), relay)
+=======
+        outcome = await executor.execute(plan, injection, lambda: self._mark_sent(request))
+        return await kept_back(outcome, request.verdict)
+>>>>>>> wt/g
 
     async def _inject(self, claimed: Claimed) -> Injection:
         try:
