@@ -191,14 +191,9 @@ def wire(
     rates = Rates(store, settings, breakers)
     intake = Intake(store, ids, clock, policies, settings, rates)
     execution = Execution(
-<<<<<<< HEAD
         store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin),
+        Leases(store, settings.lease_margin), breakers,
     )  # fmt: skip
-=======
-        store, clock, policies, vault, sealer, settings, executors, _worker_name(), breakers
-    )
->>>>>>> wt/g
     return Services(
         settings=settings,
         store=store,
