@@ -44,6 +44,7 @@ from app.store.tx import Tx
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
+UNAUTHORIZED: Final = 401
 _BUSY: Final = Postponed(0.5)
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Claimed:
     request: Request
     submission: Submission
     target: Target
+    began: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Execution:
         except IllegalTransition:
             tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
             return None
-        return Claimed(tx.record(transition), submission, target)
+        return Claimed(tx.record(transition), submission, target, tx.now)
 
     def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
         submission = verify_payload(request, tx.requests.votes(request.id))
@@ -140,6 +142,8 @@ class Execution:
         :param once: a door waits for it, so that no worker tries again what could be.
         """
         event, result = await self._attempt(claimed, once=once)
+        if result is not None and result.status == UNAUTHORIZED:
+            await self.vault.rejected(claimed.target, claimed.began)
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
