@@ -230,16 +230,22 @@ class Connections:
             order=held.connection.credential_id,
         )
 
+    async def expected(self, caller: Caller, state: str) -> Connection:
+        """Return what a consent under way is for; nothing is used up.
+
+        :raises ConnectFailed: it is over, was used, or another session's.
+        """
+        require(caller, Scope.CONNECTION_MANAGE)
+        digest = _digest(state)
+        consent = await self.store.read(lambda tx: tx.connections.consent(digest))
+        return await self.get(caller, _own(caller, consent).credential_id)
+
     async def _take(self, caller: Caller, state: str) -> tuple[Consent, Held]:
         digest = _digest(state)
         consent = await self.store.write(lambda tx: tx.connections.take(digest))
-        session = caller.session.sha256 if caller.session else ""
-        person = caller.person.id if caller.person else ""
-        if consent is None or consent.person_id != person or consent.session not in ("", session):
-            message = "This consent is over, was used, or was begun by another session."
-            raise ConnectFailed(f"{message} Start again.")
-        held = await self.store.read(lambda tx: self.tokens.opened(tx, consent.credential_id))
-        return consent, held
+        consent = _own(caller, consent)
+        credential_id = consent.credential_id
+        return consent, await self.store.read(lambda tx: self.tokens.opened(tx, credential_id))
 
     def _judge(self, connection: Connection, came: CameBack) -> None:
         issuer = connection.client.endpoints.issuer
@@ -303,6 +309,16 @@ class Connections:
 
 def _digest(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "replace")).hexdigest()
+
+
+def _own(caller: Caller, consent: Consent | None) -> Consent:
+    """Return a consent that this very session, or a key of this very person, began."""
+    session = caller.session.sha256 if caller.session else ""
+    person = caller.person.id if caller.person else ""
+    if consent is None or consent.person_id != person or consent.session not in ("", session):
+        message = "This consent is over, was used, or was begun by another session. Start again."
+        raise ConnectFailed(message)
+    return consent
 
 
 def _check(client: OAuthClient, secret: str) -> None:

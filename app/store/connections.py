@@ -128,23 +128,26 @@ class Connections:
         """Remove the consents under way of a connection."""
         self._tx.query(delete(S).where(S.c.credential_id == credential_id))
 
+    def consent(self, sha256: str) -> Consent | None:
+        """Return a consent that is not over, or None."""
+        live = select(S).where(S.c.sha256 == sha256, S.c.expires_at > self._tx.now)
+        row = self._tx.query(live).first()
+        return None if row is None else Consent(*row)
+
     def take(self, sha256: str) -> Consent | None:
         """Remove and return a consent that is not over; it is taken once."""
-        row = self._tx.query(select(S).where(S.c.sha256 == sha256)).first()
+        found = self.consent(sha256)
         gone = self._tx.query(delete(S).where(S.c.sha256 == sha256)).rowcount
-        if row is None or gone != 1:
-            return None
-        found = Consent(*row)
-        return found if self._tx.now < found.expires_at else None
+        return found if gone == 1 else None
 
 
 _STATE = (
     K.c.state, K.c.granted, K.c.expires_at, K.c.refreshed_at, K.c.stale, K.c.failing_since,
     K.c.error_at, K.c.last_error, K.c.lease_until, K.c.fence,
 )  # fmt: skip
-_JOINED: Select[*tuple[Any, ...]] = select(C.c.id, C.c.name, C.c.version, C.c.kind, K.c.client, *_STATE).join(
-    K, K.c.credential_id == C.c.id
-)
+_JOINED: Select[*tuple[Any, ...]] = select(
+    C.c.id, C.c.name, C.c.version, C.c.kind, K.c.client, *_STATE
+).join(K, K.c.credential_id == C.c.id)
 
 
 def _connection(row: Any) -> Connection:
