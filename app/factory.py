@@ -71,13 +71,10 @@ async def services(
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
         await wired.announcements.look()
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, wired.vault.tokens.flights.opened():
             watcher = group.create_task(_watch(wired))
-            wired.connections.tokens.flights.group = group
             yield wired
             watcher.cancel()
-            # Leaving the group waits for tokens on their way: a rotated one must be written down.
-        await wired.connections.tokens.endpoint.close()
     finally:
         for part in (*executors.values(), *channels.made.values(), channels.announcer):
             await part.close()
@@ -187,6 +184,10 @@ class _TokenEndpoint:
             await self._made.close()
 
 
+def _tokens(store: Store, sealer: Sealer) -> Tokens:
+    return Tokens(store, store.clock, sealer, _TokenEndpoint(), Flights())
+
+
 def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -209,9 +210,7 @@ def wire(
         for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
             store.want(kind)
     policies = Policies(store, ids, clock)
-    tokens = Tokens(store, clock, sealer, _TokenEndpoint(), Flights())
-    vault = Vault(store, ids, clock, sealer, tokens)
-    requests = Requests(store, sealer)
+    vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings)
     execution = Execution(
         store, clock, policies, vault, sealer, settings, executors, _worker_name()
@@ -226,11 +225,11 @@ def wire(
         agents=Agents(store, ids, clock),
         targets=Targets(store, ids, clock),
         vault=vault,
-        connections=Connections(store, ids, clock, sealer, tokens, settings),
+        connections=Connections(store, ids, clock, sealer, vault.tokens, settings),
         policies=policies,
         limits=Limits(store, clock),
         intake=intake,
-        requests=requests,
+        requests=Requests(store, sealer),
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),

@@ -1,7 +1,8 @@
 """Work that outlives the one who asked for it, and that all who want it wait for together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,6 +20,13 @@ class Flights:
 
     group: asyncio.TaskGroup | None = None
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None, None]:
+        """Let work be started; at the end, wait for what is under way."""
+        async with asyncio.TaskGroup() as self.group:
+            yield
+        self.group = None
 
     async def join(self, name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Start the work unless it runs, and wait until it ends, or for so many seconds."""

@@ -290,9 +290,7 @@ async def test_a_lost_process_holds_up_the_others_for_its_lease_alone(place: Pla
         lambda tx: place.tokens._claim(tx, made.credential_id)
     )
     assert claimed is not None  # and its process dies now
-    again = await place.services.store.write(
-        lambda tx: place.tokens._claim(tx, made.credential_id)
-    )
+    again = await place.services.store.write(lambda tx: place.tokens._claim(tx, made.credential_id))
     assert again == place.clock.now() + LEASE * 1_000_000
     place.clock.move(LEASE)
     assert await place.tokens.access(made.credential_id)
