@@ -1,14 +1,14 @@
 """Connections of OAuth credentials, and consents under way.
 
 Revision: 20261126_2000
-Follows: 20261121_0000
+Follows: 20261126_1200
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_2000"
-down_revision = "20261121_0000"
+down_revision = "20261126_1200"
 branch_labels = None
 depends_on = None
 

@@ -10,6 +10,7 @@ from app.web.api import (
     audit,
     connections,
     credentials,
+    discovery,
     health,
     people,
     policies,
@@ -23,6 +24,7 @@ from app.web.contract import Operation, Query
 from app.web.filters import MAX_LIMIT, MAX_WAIT
 from app.web.models import (
     AuditPage,
+    CardOut,
     DecisionIn,
     DryRunIn,
     HealthOut,
@@ -52,6 +54,7 @@ from app.web.models_directory import (  # fmt: skip
     AgentList,
     AgentOut,
     AgentUpdateIn,
+    BreakerOut,
     CredentialIn,
     CredentialList,
     CredentialOut,
@@ -78,6 +81,7 @@ from app.web.models_directory import (  # fmt: skip
     TargetOut,
     TargetUpdateIn,
 )
+from app.web.models_discovery import DiscoveryOut
 from app.web.models_notices import (  # fmt: skip
     AttemptList,
     ChannelList,
@@ -121,6 +125,7 @@ _ASK: Final = (
     Query("Prefer", _TEXT, "header"),
 )
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
@@ -143,6 +148,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _R, requests.create, "Ask for an action", RequestOut, RequestIn, _ASK, (201, 202), (404, 422)),
     Operation("GET", _R, requests.page, "List requests, newest first", RequestPage, query=_FILTERS),
     Operation("GET", _R1, requests.get, "Read a request, or wait for it", RequestOut, query=_WAIT),
+    Operation("GET", f"{_R1}/card", requests.card, "Read the card that people decide on", CardOut),
     Operation("POST", f"{_R1}/decide", requests.decide, "Approve or deny", RequestOut, DecisionIn),
     Operation("POST", "/api/decisions", selections.decide, "Approve or deny a frozen selection", SelectionOut, SelectionIn),
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
@@ -164,6 +170,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _T1, targets.get, "Read a target", TargetOut),
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
+    Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),
+    Operation("POST", f"{_T1}/breaker/close", targets.close_breaker, "Let calls at a target pass now", statuses=(204,)),
     Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
     Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
     Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),
@@ -217,6 +225,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
+    Operation("GET", "/discovery", discovery.index, "Read what the key may use", DiscoveryOut),
+    Operation("GET", "/api/skill", discovery.skill, "Read it as a skill for an agent", str, media_type=_MARKDOWN),
+    Operation("GET", "/api/readme", discovery.readme, "Read it as an overview", str, media_type=_MARKDOWN),
     Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
     Operation("POST", "/api/session", session.sign_in, "Sign in; the answer sets the session's cookie", SessionOut, SignInIn, statuses=(201,), refusals=(400, 401, 403, 429, 503), public=True),
     Operation("DELETE", "/api/session", session.sign_out, "Sign out", statuses=(204,)),

@@ -67,6 +67,7 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/targets", targets.create),
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),
+    ("/targets/{target_id}/breaker", targets.close_breaker),
     ("/credentials", targets.create_credential),
     ("/credentials/{credential_id}", targets.replace_credential),
     ("/credentials/{credential_id}/delete", targets.delete_credential),
