@@ -221,7 +221,6 @@ def wire(
             store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    requests = Requests(store, sealer)
     breakers = Breakers(store)
     rates = Rates(store, settings, breakers)
     intake = Intake(store, ids, clock, policies, settings, rates)
@@ -245,7 +244,7 @@ def wire(
         breakers=breakers,
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
-        requests=requests,
+        requests=Requests(store, sealer),
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),

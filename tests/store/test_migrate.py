@@ -119,7 +119,7 @@ def test_models_and_migrations_agree(database: Database) -> None:
 
 def test_down_one_and_up(database: Database) -> None:
     downgrade(database, "-1")
-    assert current(database) == "20261121_0000"
+    assert current(database) == "20261126_1200"
     assert "connections" not in tables(database)
     migrate(database)
     downgrade(database, "base")
