@@ -22,18 +22,15 @@ class TargetSettings:
     :ivar total_seconds: limit until an answer begins; of the whole answer where it is kept whole.
     :ivar response_bytes: most bytes of an answer that is kept or must be read whole.
     :ivar retry_safe_methods: GET and HEAD may be sent again when their outcome is not known.
-<<<<<<< HEAD
     :ivar idle_seconds: most seconds between two pieces of an answer that is passed on.
     :ivar stream_seconds: most seconds that an answer is passed on.
     :ivar stream_bytes: most bytes of an answer that is passed on.
     :ivar request_bytes: largest body that is sent there.
     :ivar pass_cookies: Set-Cookie is passed on to agents.
-=======
     :ivar rate: requests that all agents together may make, such as ``60/minute``; empty means no
         limit.
     :ivar breaker_failures: see :class:`app.core.breaker.Fuse`; 0 switches the breaker off.
     :ivar breaker_on_errors: answers of 500 and above count as failures.
->>>>>>> wt/g
     """
 
     networks: tuple[str, ...] = ()
@@ -42,13 +39,11 @@ class TargetSettings:
     total_seconds: float = 30.0
     response_bytes: int = 1_048_576
     retry_safe_methods: bool = False
-<<<<<<< HEAD
     idle_seconds: float = 60.0
     stream_seconds: float = 300.0
     stream_bytes: int = 1 << 30
     request_bytes: int = 10_485_760
     pass_cookies: bool = False
-=======
     rate: str = ""
     breaker_failures: int = 20
     breaker_window: int = 60
@@ -62,7 +57,6 @@ class TargetSettings:
         return Fuse(
             self.breaker_failures, self.breaker_window, self.breaker_cool_down, self.breaker_probes
         )
->>>>>>> wt/g
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,8 @@ from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
-<<<<<<< HEAD
 from app.services.leases import Leases
-=======
 from app.services.masks import check_masks, kept_back
->>>>>>> wt/g
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -79,11 +76,8 @@ class Execution:
     settings: Settings
     executors: Mapping[str, Executor]
     worker: str
-<<<<<<< HEAD
     leases: Leases
-=======
     breakers: Breakers
->>>>>>> wt/g
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -111,14 +105,9 @@ class Execution:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
-<<<<<<< HEAD
-        lease = self._lease(target)
-=======
         if wait := self.breakers.admit(tx, target):
             return Stopped(wait)
-        limits = target.settings
-        lease = limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
->>>>>>> wt/g
+        lease = self._lease(target)
         claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
         try:
             transition = step(request, claim, tx.now)
@@ -194,16 +183,14 @@ class Execution:
         executor = self.executors[request.kind.value]
         injection = await self._inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
-<<<<<<< HEAD
         if needs_whole(request):
             relay = None
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
-            return await executor.execute(plan, injection, lambda: self._mark_sent(request), relay)
-=======
-        outcome = await executor.execute(plan, injection, lambda: self._mark_sent(request))
+            outcome = await executor.execute(
+                plan, injection, lambda: self._mark_sent(request), relay
+            )
         return await kept_back(outcome, request.verdict)
->>>>>>> wt/g
 
     async def _inject(self, claimed: Claimed) -> Injection:
         try:
