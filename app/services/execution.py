@@ -51,6 +51,7 @@ WHOLE: Final = frozenset({"redact"})
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
+UNAUTHORIZED: Final = 401
 _BUSY: Final = Postponed(0.5)
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Claimed:
     request: Request
     submission: Submission
     target: Target
+    began: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Execution:
         except IllegalTransition:
             tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
             return None
-        return Claimed(tx.record(transition), submission, target)
+        return Claimed(tx.record(transition), submission, target, tx.now)
 
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
@@ -157,6 +159,8 @@ class Execution:
         :param relay: takes the answer while it comes.
         """
         event, result = await self._attempt(claimed, once=once, relay=relay)
+        if result is not None and result.status == UNAUTHORIZED:
+            await self.vault.rejected(claimed.target, claimed.began)
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )

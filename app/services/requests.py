@@ -9,6 +9,7 @@ from app.core.ballots import obstacle
 from app.core.credentials import CredentialKind, injected_names
 from app.core.errors import NotFound, ResultNotKept
 from app.core.execution import Refusal, verify_payload
+from app.core.oauth import is_oauth
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
@@ -247,6 +248,8 @@ def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
     credential = tx.vault.get(target.credential_id)
     if credential is None:
         return ()
+    if is_oauth(credential.kind):
+        return (f"Authorization: <{credential.name}>",)
     return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
 
 
