@@ -206,8 +206,7 @@ def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock = store.clock
-    ids = Ids(clock)
+    clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
     cards = Cards(settings)
