@@ -78,6 +78,16 @@ _SENT: Final = Sql(
     )
     .values(sent_at=bindparam("sent_at"))
 )
+_RENEW: Final = Sql(
+    update(T)
+    .where(
+        T.c.id == bindparam("b_id"),
+        T.c.fence == bindparam("b_fence"),
+        T.c.status == "executing",
+        T.c.lease_until > bindparam("b_now"),
+    )
+    .values(lease_until=bindparam("lease_until"))
+)
 _VOTE: Final = Sql(insert(V))
 _VOTED: Final = Sql(
     select(V.c.choice).where(
@@ -321,6 +331,11 @@ class Requests:
         """Write that bytes are about to leave; False when this holder is stale."""
         params = {"b_id": request_id, "b_fence": fence, "b_now": now, "sent_at": now}
         return self._tx.run(_SENT, params).rowcount == 1
+
+    def renew(self, request_id: str, fence: int, now: Instant, until: Instant) -> bool:
+        """Let a lease last until then; False when it is over or somebody else's."""
+        params = {"b_id": request_id, "b_fence": fence, "b_now": now, "lease_until": until}
+        return self._tx.run(_RENEW, params).rowcount == 1
 
     def keep_evidence(
         self, request_id: str, fence: int, now: Instant, sent_at: Instant | None, evidence: str

@@ -15,9 +15,11 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.connections import Connections
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
 from app.store.jobs import Jobs
+from app.store.limits import Limits
 from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
@@ -69,10 +71,12 @@ class Tx:
         self.policies = Policies(self)
         self.targets = Targets(self)
         self.vault = Vault(self)
+        self.connections = Connections(self)
         self.agents = Agents(self)
         self.people = People(self)
         self.groups = Groups(self)
         self.deliveries = Deliveries(self)
+        self.limits = Limits(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
 

@@ -110,6 +110,7 @@ def test_up_from_empty(database_url: str) -> None:
 @pytest.mark.requirement("OPS-1")
 def test_models_and_migrations_agree(database: Database) -> None:
     import_module("app.store.tables_directory")
+    import_module("app.store.tables_limits")
     import_module("app.store.tables_notices")
     with database.engine(writer=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -118,8 +119,8 @@ def test_models_and_migrations_agree(database: Database) -> None:
 
 def test_down_one_and_up(database: Database) -> None:
     downgrade(database, "-1")
-    assert current(database) == "20261120_0000"
-    assert "deliveries" not in tables(database)
+    assert current(database) == "20261121_0000"
+    assert "connections" not in tables(database)
     migrate(database)
     downgrade(database, "base")
     assert current(database) is None
