@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from app.core.errors import InvalidField, MalformedJson, PayloadTooLarge, UnsupportedMediaType
 from app.core.json_types import JsonObject
@@ -27,11 +27,17 @@ async def raw(request: Request, most: int) -> bytes:
         raise _too_large(most)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > most:
             raise _too_large(most)
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

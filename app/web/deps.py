@@ -36,7 +36,8 @@ def cookie_name(*, secure: bool) -> str:
 
 def remote_ip(connection: HTTPConnection) -> str:
     """Return the caller's address; a proxy's word counts only when it is trusted (T33)."""
-    peer = connection.client.host if connection.client else "127.0.0.1"
+    client = connection.scope.get("client")
+    peer = str(client[0]) if client else "127.0.0.1"
     trusted = services_of(connection).settings.trusted_proxies
     if not trusted or not _within(peer, trusted):
         return peer
