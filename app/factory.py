@@ -19,6 +19,7 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.bundle import Services
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
@@ -198,6 +199,7 @@ def wire(
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),
+        bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),

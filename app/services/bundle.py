@@ -9,6 +9,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
@@ -51,6 +52,7 @@ class Services:
     decisions: Decisions
     execution: Execution
     inline: Inline
+    bundles: Bundles
     sweeps: Sweeps
     feed: Feed
     audit: Audit
