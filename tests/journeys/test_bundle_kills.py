@@ -98,7 +98,8 @@ async def test_a_worker_dies_in_the_middle_of_a_bundle(scene: Scene, step: str) 
         assert "Traceback" not in await second.stop()
         if EXPECTED[step].status != "unknown":
             return
-        settle = {"ran": True, "note": "the upstream's log says so"}
-        status, after = await story.admin.call("POST", f"/api/requests/{name}/settle", settle)
+        status, after = await story.admin.call(
+            "POST", f"/api/requests/{name}/settle", ran=True, note="the upstream's log says so"
+        )
         assert (status, after["status"]) == (200, "failed"), after
         assert [item["status"] for item in after["items"]] == ["succeeded", "succeeded", "skipped"]

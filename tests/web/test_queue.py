@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two bodies": (
         {"method": "PUT", "path": "/x", "body": 1, "binaryBase64": ""}, "/requests/0/binaryBase64",
     ),
-    "no base64": ({"method": "PUT", "path": "/x", "binaryBase64": "%"}, "/requests/0/base64"),
+    "no base64": ({"method": "PUT", "path": "/x", "binaryBase64": "%"}, "/requests/0/binaryBase64"),
     "dots": ({"method": "PUT", "path": "/a/%2e%2e/b"}, "/requests/0/path"),
     "a credential": (
         {"method": "PUT", "path": "/x", "headers": {"host": "x"}}, "/requests/0/headers",
