@@ -177,7 +177,6 @@ def wire(
             store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer)
-    requests = Requests(store, sealer)
     intake = Intake(store, ids, clock, policies, settings)
     execution = Execution(
         store, clock, policies, vault, sealer, settings, executors, _worker_name()
@@ -195,7 +194,7 @@ def wire(
         policies=policies,
         limits=Limits(store, clock),
         intake=intake,
-        requests=requests,
+        requests=Requests(store, sealer),
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),

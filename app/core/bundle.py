@@ -73,6 +73,20 @@ class CallState:
     fence: int = 0
 
 
+def become(
+    state: CallState,
+    status: CallStatus,
+    finished_at: Instant | None = None,
+    outcome: str | None = None,
+    fence: int = 0,
+) -> CallState:
+    """Return the call in another status; what is not told stays."""
+    return CallState(
+        state.request_id, state.number, state.target_id, status, state.sent_at,
+        finished_at, outcome or state.outcome, fence or state.fence,
+    )  # fmt: skip
+
+
 # --- asking ---
 
 
@@ -284,4 +298,4 @@ def with_status(
     states: Sequence[CallState], changes: Mapping[CallStatus, CallStatus]
 ) -> list[CallState]:
     """Return the calls as they are once those of a status took another."""
-    return [replace(state, status=changes.get(state.status, state.status)) for state in states]
+    return [become(state, changes.get(state.status, state.status)) for state in states]

@@ -10,6 +10,7 @@ from app.core.action import BundleAction, Kind, Submission
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.bundle import (
     CallStatus,
+    become,
     bundle_of,
     call_of,
     consequences,
@@ -248,8 +249,8 @@ class Bundles:
             return
         ended = None if report.became is CallStatus.WAITING else tx.now
         tx.bundles.put(
-            replace(state, status=report.became, finished_at=ended, outcome=report.outcome,
-                    fence=request.fence)
+            become(state, report.became, finished_at=ended, outcome=report.outcome,
+                   fence=request.fence)
         )  # fmt: skip
         if report.result is not None:
             until = plus(tx.now, self.execution.settings.result_retention)

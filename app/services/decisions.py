@@ -8,7 +8,7 @@ from app.core import events as ev
 from app.core.action import Kind
 from app.core.audit import Actor
 from app.core.ballots import Rules, check_ballot, filled, obstacle
-from app.core.bundle import CallStatus, check_excluded, summary, whole
+from app.core.bundle import CallStatus, become, check_excluded, summary, whole
 from app.core.errors import (
     AssentryError,
     AssuranceTooLow,
@@ -267,7 +267,7 @@ def settled(tx: Tx, request: Request, event: ev.Settle) -> ev.Settle:
     became = CallStatus.SUCCEEDED if event.ran else CallStatus.FAILED
     for state in tx.bundles.of(request.id):
         if state.status is CallStatus.UNKNOWN:
-            tx.bundles.put(replace(state, status=became, finished_at=tx.now))
+            tx.bundles.put(become(state, became, finished_at=tx.now))
     after = tx.bundles.of(request.id)
     return replace(event, outcome=summary(after), complete=whole(after))
 
