@@ -12,31 +12,39 @@ import structlog
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
 from app.core.jobs import JobKind
-from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel
+from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel, TokenEndpoint
+from app.core.tokens import TokenCall, TokenSet
 from app.services.access import CACHE_SECONDS, Access
 from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.breakers import Breakers
 from app.services.bundle import Services
 from app.services.bundles import Bundles
 from app.services.cards import Cards
+from app.services.connections import Connections
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
+from app.services.flights import Flights
 from app.services.inline import Inline
 from app.services.intake import Intake
+from app.services.leases import Leases
 from app.services.limits import Limits
 from app.services.links import Links
 from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
+from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
+from app.services.tokens import Tokens
 from app.services.vault import Vault
 from app.services.webhooks import Webhooks
 from app.settings import Settings
@@ -67,11 +75,16 @@ async def services(
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
+        await wired.breakers.refresh()
         await wired.announcements.look()
-        async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_watch(wired))
+        async with asyncio.TaskGroup() as group, wired.vault.tokens.flights.opened():
+            background = [
+                group.create_task(_watch(wired)),
+                group.create_task(wired.execution.leases.run()),
+            ]
             yield wired
-            watcher.cancel()
+            for task in background:
+                task.cancel()
     finally:
         for part in (*executors.values(), *channels.made.values(), channels.announcer):
             await part.close()
@@ -90,6 +103,7 @@ async def _watch(wired: Services) -> None:
             wired.access.forget([change])
             try:
                 await wired.policies.forget(change)
+                await wired.breakers.forget(change)
                 await wired.announcements.forget(change)
             except (AssentryError, OSError) as error:
                 log.warning("caches_not_refreshed", error=type(error).__name__)
@@ -154,6 +168,37 @@ class _Announcer:
             await self._made.close()
 
 
+class _TokenEndpoint:
+    """The token endpoints; their HTTP library is loaded when a token is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: TokenEndpoint | None = None
+
+    async def ask(self, call: TokenCall) -> TokenSet:
+        """Return the tokens that a service gave."""
+        return await self._loaded().ask(call)
+
+    async def revoke(self, call: TokenCall) -> None:
+        """Give a token back."""
+        await self._loaded().revoke(call)
+
+    def _loaded(self) -> TokenEndpoint:
+        if self._made is None:
+            from integrations.services.oauth import HttpTokens  # noqa: PLC0415 - httpx when needed
+
+            self._made = HttpTokens()
+        return self._made
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._made is not None:
+            await self._made.close()
+
+
+def _tokens(store: Store, sealer: Sealer) -> Tokens:
+    return Tokens(store, store.clock, sealer, _TokenEndpoint(), Flights())
+
+
 def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -176,11 +221,14 @@ def wire(
         for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
             store.want(kind)
     policies = Policies(store, ids, clock)
-    vault = Vault(store, ids, clock, sealer)
-    intake = Intake(store, ids, clock, policies, settings)
+    vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
+    breakers = Breakers(store)
+    rates = Rates(store, settings, breakers)
+    intake = Intake(store, ids, clock, policies, settings, rates)
     execution = Execution(
-        store, clock, policies, vault, sealer, settings, executors, _worker_name()
-    )
+        store, clock, policies, vault, sealer, settings, executors, _worker_name(),
+        Leases(store, settings.lease_margin), breakers,
+    )  # fmt: skip
     return Services(
         settings=settings,
         store=store,
@@ -191,8 +239,11 @@ def wire(
         agents=Agents(store, ids, clock),
         targets=Targets(store, ids, clock),
         vault=vault,
+        connections=Connections(store, ids, clock, sealer, vault.tokens, settings),
         policies=policies,
         limits=Limits(store, clock),
+        breakers=breakers,
+        discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
         requests=Requests(store, sealer),
         decisions=Decisions(store),

@@ -17,6 +17,7 @@ from app.core.action import (
     BoundTarget,
     BundleAction,
     HttpAction,
+    Kind,
     OnFailure,
     Submission,
     unseal,
@@ -185,6 +186,13 @@ def opened(request: Request) -> tuple[CallState, ...]:
     return tuple(
         CallState(request.id, number, item.target.id) for number, item in enumerate(items, 1)
     )
+
+
+def calls_by_target(request: Request) -> dict[str, int]:
+    """Return how many calls a request makes, by the id of the target."""
+    if request.kind is not Kind.BUNDLE:
+        return {request.target_id or "": 1}
+    return dict(Counter(state.target_id for state in opened(request)))
 
 
 # --- deciding ---

@@ -9,9 +9,29 @@ from app.core.errors import AssentryError
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
 from app.core.request import Choice
+from app.core.tokens import TokenCall, TokenSet
 
 MarkSent = Callable[[], Awaitable[None]]
 """Awaited once, just before the first byte leaves; it raises when the holder must stop."""
+
+
+class Relay(Protocol):
+    """Who waits for an answer and takes it while it comes.
+
+    :ivar hang_up: set by the executor; called when the caller is gone.
+    """
+
+    hang_up: Callable[[], None]
+
+    async def begin(
+        self, status: int, headers: tuple[tuple[str, str], ...], length: int | None
+    ) -> None:
+        """Take the head; ``length`` is the body's, where that is sure."""
+        ...
+
+    async def piece(self, data: bytes) -> None:
+        """Take a piece of the body; returns when there is room for the next."""
+        ...
 
 
 class Executor(Protocol):
@@ -20,9 +40,17 @@ class Executor(Protocol):
     kind: ClassVar[str]
     """The kind of action, as in ``core.action.Kind``."""
 
-    async def execute(self, plan: HttpPlan, injection: Injection, mark_sent: MarkSent) -> Outcome:
+    async def execute(
+        self,
+        plan: HttpPlan,
+        injection: Injection,
+        mark_sent: MarkSent,
+        relay: Relay | None = None,
+    ) -> Outcome:
         """Carry out a plan once.
 
+        :param relay: takes an answer that is not small while it comes; without one, the answer is
+            collected up to the plan's limit.
         :raises NotStarted: nothing was sent.
         :raises Ambiguous: something was sent and no definite answer came.
         """
@@ -258,6 +286,29 @@ class Announcer(Protocol):
         """Send a parcel once and return the status of the answer, which is a success.
 
         :raises DeliveryFailed: it was not taken.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class TokenEndpoint(Protocol):
+    """The token endpoints of services (RFC 6749), asked once a call and never redirected."""
+
+    async def ask(self, call: TokenCall) -> TokenSet:
+        """Return the tokens that a service gave.
+
+        :raises TokenRefused: it said definitely no.
+        :raises TokenUnavailable: no token came, for any other reason.
+        """
+        ...
+
+    async def revoke(self, call: TokenCall) -> None:
+        """Give a token back.
+
+        :raises TokenUnavailable: the service did not say that it took it.
         """
         ...
 

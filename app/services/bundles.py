@@ -36,9 +36,11 @@ from app.core.instant import plus
 from app.core.jobs import Postponed
 from app.core.json_types import JsonValue
 from app.core.lifecycle import MAX_ATTEMPTS, step
-from app.core.outcome import Ambiguous, HttpResult, NotStarted
+from app.core.outcome import Ambiguous, HttpResult, NotStarted, Outcome
 from app.core.request import Request, Status
-from app.services.execution import Claimed, Execution
+from app.services.breakers import Stopped
+from app.services.execution import UNAUTHORIZED, Claimed, Execution
+from app.services.masks import kept_back
 from app.services.results import ITEM_RESULT, pack
 from app.store.tx import Tx
 
@@ -114,6 +116,8 @@ class Bundles:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
+        if wait := self.execution.breakers.admit(tx, work.calls[0].claimed.target):
+            return Stopped(wait)
         return self._taken(tx, work)
 
     def _taken(self, tx: Tx, work: Work) -> Work | None:
@@ -151,22 +155,26 @@ class Bundles:
             asking = Asking(agent, tx.now, None, tx.requests.counters(agent.id))
             verdict = judge(self.execution.policies.snapshot, submission, asking, left)
             self.execution.verify_policy(tx, request, verdict)
-        limits = [call.claimed.target.settings for call in calls]
-        longest = max(limit.connect_seconds + limit.total_seconds for limit in limits)
-        return Work(request, bundle, calls, longest + self.execution.settings.lease_margin)
+        return Work(request, bundle, calls, max(self._lease(call) for call in calls))
+
+    def _lease(self, call: Call) -> float:
+        """Return the seconds of a lease for one call; what runs longer has it renewed."""
+        limits = call.claimed.target.settings
+        return limits.connect_seconds + limits.total_seconds + self.execution.settings.lease_margin
 
     def _call(self, tx: Tx, request: Request, submission: Submission, number: int) -> Call:
         one = call_of(submission, number)
         target = verify_target(one, tx.targets.get(one.target.id if one.target else ""))
         plan_of(one, target)
-        return Call(number, Claimed(request, one, target))
+        return Call(number, Claimed(request, one, target, tx.now))
 
     # --- run ---
 
     async def carry_out(self, work: Work) -> None:
         """Carry out the calls in order, until one says that it ends here."""
-        for call in work.calls:
-            report = await self._attempt(call)
+        for place, call in enumerate(work.calls):
+            held_up = place > 0 and await self._stopped(call)
+            report = _held_up(call) if held_up else await self._attempt(call)
             more = await self.execution.store.write(
                 lambda tx, call=call, report=report: self._finish(tx, work, call, report),
                 order=work.request.id,
@@ -174,23 +182,42 @@ class Bundles:
             if not more:
                 return
 
+    async def _stopped(self, call: Call) -> bool:
+        """Whether the breaker of the call's target does not let it through now."""
+        breakers, target = self.execution.breakers, call.claimed.target
+        if target.id not in breakers.open:
+            return False
+        return await self.execution.store.write(lambda tx: breakers.admit(tx, target)) > 0
+
     async def _attempt(self, call: Call) -> Report:
-        claimed = call.claimed
+        claimed, execution = call.claimed, self.execution
+        began = execution.clock.now()
         try:
-            injection = await self.execution.inject(claimed)
-            plan = plan_of(claimed.submission, claimed.target)
-            outcome = await self.execution.executors[_HTTP].execute(
-                plan, injection, lambda: self._mark(call)
-            )
+            outcome = await self._execute(call)
         except NotStarted as problem:
+            await execution.breakers.failed(claimed.target, problem)
             again = problem.retryable and claimed.request.attempt < MAX_ATTEMPTS
             became = CallStatus.WAITING if again else CallStatus.FAILED
             return Report(became, _problem(call, problem))
         except Ambiguous as problem:
+            await execution.breakers.failed(claimed.target, problem)
             return Report(CallStatus.UNKNOWN, _problem(call, problem))
+        await execution.breakers.answered(claimed.target, outcome)
+        if outcome.result.status == UNAUTHORIZED:
+            await execution.vault.rejected(claimed.target, began)
         event = reported(outcome, claimed.request.fence, SYSTEM)
         became = CallStatus.SUCCEEDED if outcome.succeeded else CallStatus.FAILED
         return Report(became, _summary_of(event), outcome.result)
+
+    async def _execute(self, call: Call) -> Outcome:
+        claimed, execution = call.claimed, self.execution
+        injection = await execution.inject(claimed)
+        plan = plan_of(claimed.submission, claimed.target)
+        with execution.leases.keeping(claimed.request, self._lease(call), _unheard):
+            outcome = await execution.executors[_HTTP].execute(
+                plan, injection, lambda: self._mark(call)
+            )
+        return await kept_back(outcome, claimed.request.verdict)
 
     async def _mark(self, call: Call) -> None:
         """Write that bytes of this call are about to leave, if nothing speaks against it by now."""
@@ -252,7 +279,7 @@ class Bundles:
             become(state, report.became, finished_at=ended, outcome=report.outcome,
                    fence=request.fence)
         )  # fmt: skip
-        if report.result is not None:
+        if report.result is not None and report.result.kept:
             until = plus(tx.now, self.execution.settings.result_retention)
             sealed = self.execution.sealer.seal(ITEM_RESULT, call.id, pack(report.result))
             tx.bundles.put_result(request.id, call.number, sealed, until)
@@ -276,6 +303,15 @@ class Bundles:
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.execution.worker, "worker")
+
+
+def _unheard() -> None:
+    """A lost lease shows at the next mark or report, which is refused."""
+
+
+def _held_up(call: Call) -> Report:
+    stopped = NotStarted("target_unavailable", "The target's breaker is open; it is tried later.")
+    return Report(CallStatus.WAITING, _problem(call, stopped))
 
 
 def _problem(call: Call, problem: NotStarted | Ambiguous) -> str:

@@ -1,13 +1,16 @@
 """Calls that a door carries out by itself, while the caller waits (GW-2, EXE-1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from app.core.errors import TooBusy
 from app.core.jobs import Postponed
 from app.core.outcome import HttpResult
+from app.core.ports import Relay
 from app.core.principals import Caller
 from app.core.request import Request, Status
+from app.services.breakers import Stopped, unavailable
 from app.services.execution import Claimed, Execution
 from app.services.intake import Asked, Intake
 from app.store.tx import Tx
@@ -33,11 +36,19 @@ class Inline:
     execution: Execution
 
     async def call(
-        self, caller: Caller, asked: Asked, remote_ip: str | None
+        self,
+        caller: Caller,
+        asked: Asked,
+        remote_ip: str | None,
+        relay: Callable[[Request], Relay] | None = None,
     ) -> tuple[Request, HttpResult | None]:
         """Return the request as it stands then, and the answer when there was one.
 
+        :param relay: returns what takes the answer of a request while it comes; without one,
+            the answer is collected first.
         :raises TooBusy: as many of the agent's calls run as may; nothing was recorded.
+        :raises RateLimited: a limit is used up; nothing was recorded.
+        :raises TargetUnavailable: the target's breaker is open; nothing was recorded.
         """
         held = _Held()
         made = await self.intake.submit(
@@ -46,7 +57,8 @@ class Inline:
         )  # fmt: skip
         if held.claimed is None:
             return made, None
-        return await self.execution.carry_out(held.claimed, once=True)
+        taking = None if relay is None else relay(held.claimed.request)
+        return await self.execution.carry_out(held.claimed, once=True, relay=taking)
 
     def _claim(self, tx: Tx, request: Request, held: _Held) -> Request:
         held.claimed = None
@@ -54,6 +66,7 @@ class Inline:
             return request
         claimed = self.execution.claim(tx, request.id)
         if isinstance(claimed, Postponed):
-            raise TooBusy(retry_after=1)
+            stopped = isinstance(claimed, Stopped)
+            raise unavailable(claimed.seconds) if stopped else TooBusy(retry_after=1)
         held.claimed = claimed
         return claimed.request if claimed else tx.requests.get(request.id) or request

@@ -9,8 +9,9 @@ from app.core.action import BundleAction, BundleItem, Kind, Submission, unseal
 from app.core.ballots import obstacle
 from app.core.bundle import CallState
 from app.core.credentials import CredentialKind, injected_names
-from app.core.errors import NotFound
+from app.core.errors import NotFound, ResultNotKept
 from app.core.execution import Refusal, verify_payload
+from app.core.oauth import is_oauth
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
@@ -160,6 +161,16 @@ class Requests:
             return None
         return unpack(self.sealer.open(RESULT, request_id, sealed))
 
+    async def check_kept(self, caller: Caller, request_id: str) -> None:
+        """Say that an answer was passed on and is not here, where that is so.
+
+        :raises ResultNotKept: with its size and digest.
+        """
+        request = await self.get(caller, request_id)
+        outcome: dict[str, Any] = json.loads(request.outcome) if request.outcome else {}
+        if outcome.get("kept") is False:
+            raise ResultNotKept(extra={"outcome": outcome})
+
     async def calls(self, caller: Caller, request: Request) -> list[Listed]:
         """Return the calls of a bundle that the caller sees; none of what is no bundle."""
         visible(caller, request)
@@ -292,6 +303,8 @@ def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
     credential = tx.vault.get(target.credential_id)
     if credential is None:
         return ()
+    if is_oauth(credential.kind):
+        return (f"Authorization: <{credential.name}>",)
     return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
 
 

@@ -9,13 +9,18 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.addresses import parse_networks
 from app.core.audit import Actor
+from app.core.breaker import Breaker, State
+from app.core.bucket import check_rate
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
 from app.core.paths import METHODS, parse_base_url
 from app.core.principals import Caller, Scope
 from app.core.targets import (
+    MAX_REQUEST_BYTES,
     MAX_RESPONSE_BYTES,
     MAX_SECONDS,
+    MAX_STREAM_BYTES,
+    MAX_STREAM_SECONDS,
     CredentialGrant,
     Target,
     TargetSettings,
@@ -155,14 +160,32 @@ def _check(target: Target) -> None:
         message = f"{min(unknown)} is no method that can be used"
         raise InvalidField(message, pointer="/settings/methods")
     _check_networks(settings.networks)
+    _check_limits(settings)
     for name, value, most in (
         ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
         ("total_seconds", settings.total_seconds, MAX_SECONDS),
         ("response_bytes", settings.response_bytes, MAX_RESPONSE_BYTES),
+        ("idle_seconds", settings.idle_seconds, MAX_STREAM_SECONDS),
+        ("stream_seconds", settings.stream_seconds, MAX_STREAM_SECONDS),
+        ("stream_bytes", settings.stream_bytes, MAX_STREAM_BYTES),
+        ("request_bytes", settings.request_bytes, MAX_REQUEST_BYTES),
     ):
         if not 0 < value <= most:
             message = f"{name} is above 0 and at most {most:g}"
             raise InvalidField(message, pointer=f"/settings/{name}")
+
+
+def _check_limits(settings: TargetSettings) -> None:
+    for name, value, least, most in (
+        ("breaker_failures", settings.breaker_failures, 0, 10_000),
+        ("breaker_window", settings.breaker_window, 1, 3600),
+        ("breaker_cool_down", settings.breaker_cool_down, 1, 3600),
+        ("breaker_probes", settings.breaker_probes, 1, 100),
+    ):
+        if not least <= value <= most:
+            message = f"{name} is {least} to {most}"
+            raise InvalidField(message, pointer=f"/settings/{name}")
+    check_rate(settings.rate, "/settings/rate")
 
 
 def _check_networks(networks: tuple[str, ...]) -> None:
@@ -257,6 +280,7 @@ def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
         message = "an open request names this target; decide or withdraw it first"
         raise InUse(message)
     tx.vault.drop_grants_at(target_id)
+    tx.limits.put_breaker(target_id, Breaker(State.CLOSED, tx.now))
     tx.targets.remove(target_id)
     tx.note("target.deleted", actor, f"target:{target_id}", {"name": target.name})
 

@@ -9,21 +9,21 @@ from app.clock import Ids, SystemClock
 from app.core.audit import SYSTEM, Actor
 from app.core.credentials import CredentialKind, build_injection
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
+from app.core.instant import Instant
 from app.core.json_types import JsonValue
+from app.core.oauth import is_oauth
 from app.core.outcome import Injection
 from app.core.principals import Caller, Scope
 from app.core.targets import Credential, CredentialGrant, Target
 from app.services.access import require
 from app.services.sealing import Sealer
+from app.services.tokens import PURPOSE, Tokens, place_of
 from app.store.engine import Store
 from app.store.tx import Tx
 from app.store.vault import SealedField
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 """Grammar of a credential's and a vault's name."""
-
-PURPOSE: Final = "credential"
-"""Purpose under which fields are sealed."""
 
 ANY_AGENT: Final = "*"
 MAX_DESCRIPTION: Final = 2000
@@ -44,6 +44,7 @@ class Vault:
     ids: Ids
     clock: SystemClock
     sealer: Sealer
+    tokens: Tokens
 
     async def create(
         self,
@@ -165,11 +166,21 @@ class Vault:
         if granted is None:
             raise CredentialNotGranted
         kind, version, sealed = granted
+        if is_oauth(kind):
+            return await self.tokens.injection(credential_id)
         fields = {
-            name: self.sealer.open(PURPOSE, _place(credential_id, version, name), value).decode()
+            name: self.sealer.open(PURPOSE, place_of(credential_id, version, name), value).decode()
             for name, value in sealed.items()
         }
         return build_injection(CredentialKind(kind), fields)
+
+    async def rejected(self, target: Target, since: Instant) -> None:
+        """Take an upstream's 401 into account, where its credential can be renewed.
+
+        :param since: when the refused call began.
+        """
+        if target.credential_id is not None:
+            await self.tokens.rejected(target.credential_id, since)
 
     async def rotate(self) -> int:
         """Wrap every field by the current master key and return how many were not yet.
@@ -222,19 +233,14 @@ class Vault:
         self, credential: Credential, fields: Mapping[str, str]
     ) -> dict[str, tuple[bytes, str]]:
         def sealed(name: str, value: str) -> bytes:
-            place = _place(credential.id, credential.version, name)
+            place = place_of(credential.id, credential.version, name)
             return self.sealer.seal(PURPOSE, place, value.encode())
 
         return {name: (sealed(name, value), self.sealer.current) for name, value in fields.items()}
 
 
-def _place(credential_id: str, version: int, name: str) -> str:
-    """Return what a sealed field is bound to besides its purpose."""
-    return f"{credential_id}/{version}/{name}"
-
-
 def _place_of(field: SealedField) -> str:
-    return _place(field.credential_id, field.version, field.name)
+    return place_of(field.credential_id, field.version, field.name)
 
 
 def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
@@ -245,6 +251,11 @@ def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
         if not NAME.fullmatch(name):
             message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
             raise InvalidField(message, pointer=pointer)
+    if is_oauth(credential.kind):
+        if fields is not None:
+            message = "its values come from the service: change it with the connections"
+            raise InvalidField(message, pointer="/fields")
+        return
     try:
         kind = CredentialKind(credential.kind)
     except ValueError as error:
@@ -300,6 +311,7 @@ def _remove(tx: Tx, actor: Actor, credential_id: str) -> None:
     if using:
         message = f"the target {using[0]} uses it"
         raise InUse(message)
+    tx.connections.drop(credential_id)
     tx.vault.remove(credential_id)
     tx.note("credential.deleted", actor, f"credential:{credential_id}", {"name": credential.name})
 

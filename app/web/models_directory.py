@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.core.breaker import Breaker
 from app.core.principals import Agent, ApiKey, Person
 from app.core.targets import Credential, Target, TargetSettings
 from app.web.bodies import Strict
@@ -24,6 +25,17 @@ class TargetSettingsIn(Strict):
     total_seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
     response_bytes: Annotated[int, Meta(ge=1, le=16_777_216)] = 1_048_576
     retry_safe_methods: bool = False
+    idle_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    stream_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    stream_bytes: Annotated[int, Meta(ge=1, le=1 << 40)] = 1 << 30
+    request_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 10_485_760
+    pass_cookies: bool = False
+    rate: Annotated[str, Meta(max_length=20)] = ""
+    breaker_failures: Annotated[int, Meta(ge=0, le=10_000)] = 20
+    breaker_window: Annotated[int, Meta(ge=1, le=3600)] = 60
+    breaker_cool_down: Annotated[int, Meta(ge=1, le=3600)] = 30
+    breaker_probes: Annotated[int, Meta(ge=1, le=100)] = 1
+    breaker_on_errors: bool = True
 
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""
@@ -87,6 +99,20 @@ class TargetList(Out):
     """All targets by name."""
 
     items: list[TargetOut]
+
+
+class BreakerOut(Out):
+    """The circuit breaker of a target."""
+
+    state: str
+    since: datetime | None
+    failures: int
+
+    @classmethod
+    def of(cls, breaker: Breaker) -> "BreakerOut":
+        """Return the answer for a breaker."""
+        since = None if breaker.resting else moment(breaker.since)
+        return cls(breaker.state.value, since, breaker.failures)
 
 
 class CredentialIn(Strict):
@@ -169,6 +195,7 @@ class AgentIn(Strict):
     description: Text = ""
     owner_id: Id | None = None
     open_limit: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    rate: Annotated[str, Meta(max_length=20)] = ""
 
 
 class AgentUpdateIn(Strict):
@@ -178,6 +205,7 @@ class AgentUpdateIn(Strict):
     description: Text | UnsetType = UNSET
     owner_id: Id | UnsetType = UNSET
     open_limit: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    rate: Annotated[str, Meta(max_length=20)] | UnsetType = UNSET
     frozen: bool | UnsetType = UNSET
 
 
@@ -189,6 +217,7 @@ class AgentOut(Out):
     description: str
     owner_id: str | None
     open_limit: int
+    rate: str
     frozen: bool
     created_at: datetime
     last_seen_at: datetime | None

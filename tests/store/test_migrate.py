@@ -117,6 +117,7 @@ def test_up_from_empty(database_url: str) -> None:
 def test_models_and_migrations_agree(database: Database) -> None:
     import_module("app.store.tables_bundles")
     import_module("app.store.tables_directory")
+    import_module("app.store.tables_limits")
     import_module("app.store.tables_notices")
     with database.engine(writer=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -125,8 +126,9 @@ def test_models_and_migrations_agree(database: Database) -> None:
 
 def test_down_one_and_up(database: Database) -> None:
     downgrade(database, "-1")
-    assert current(database) == "20261121_0000"
+    assert current(database) == "20261126_2000"
     assert "request_items" not in tables(database)
+    assert "connections" in tables(database)
     migrate(database)
     downgrade(database, "base")
     assert current(database) is None

@@ -8,7 +8,9 @@ from app.web.api import (
     accounts,
     agents,
     audit,
+    connections,
     credentials,
+    discovery,
     health,
     people,
     policies,
@@ -22,6 +24,7 @@ from app.web.contract import Operation, Query
 from app.web.filters import MAX_LIMIT, MAX_WAIT
 from app.web.models import (
     AuditPage,
+    CardOut,
     DecisionIn,
     DryRunIn,
     HealthOut,
@@ -39,11 +42,20 @@ from app.web.models import (
     SettleIn,
     VersionList,
 )
+from app.web.models_connections import (
+    ClientIn,
+    ConnectionIn,
+    ConnectionList,
+    ConnectionOut,
+    ConsentOut,
+    DisconnectedOut,
+)
 from app.web.models_directory import (  # fmt: skip
     AgentIn,
     AgentList,
     AgentOut,
     AgentUpdateIn,
+    BreakerOut,
     CredentialIn,
     CredentialList,
     CredentialOut,
@@ -70,6 +82,7 @@ from app.web.models_directory import (  # fmt: skip
     TargetOut,
     TargetUpdateIn,
 )
+from app.web.models_discovery import DiscoveryOut
 from app.web.models_notices import (  # fmt: skip
     AttemptList,
     ChannelList,
@@ -114,12 +127,14 @@ _ASK: Final = (
     Query("Prefer", _TEXT, "header"),
 )
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
 _Q, _Q1, _Q2 = "/api/queue", "/api/queue/{target}", "/api/queue/{service}/{account}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
 _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
+_N, _N1 = "/api/connections", "/api/connections/{credential_id}"
 _A, _A1 = "/api/agents", "/api/agents/{agent_id}"
 _K, _K1 = "/api/keys", "/api/keys/{key_id}"
 _W, _W1 = "/api/webhooks", "/api/webhooks/{webhook_id}"
@@ -136,6 +151,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _R, requests.create, "Ask for an action", RequestOut, RequestIn, _ASK, (201, 202), (404, 422)),
     Operation("GET", _R, requests.page, "List requests, newest first", RequestPage, query=_FILTERS),
     Operation("GET", _R1, requests.get, "Read a request, or wait for it", RequestOut, query=_WAIT),
+    Operation("GET", f"{_R1}/card", requests.card, "Read the card that people decide on", CardOut),
     Operation("POST", f"{_R1}/decide", requests.decide, "Approve or deny", RequestOut, DecisionIn),
     Operation("POST", "/api/decisions", selections.decide, "Approve or deny a frozen selection", SelectionOut, SelectionIn),
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
@@ -165,6 +181,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _T1, targets.get, "Read a target", TargetOut),
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
+    Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),
+    Operation("POST", f"{_T1}/breaker/close", targets.close_breaker, "Let calls at a target pass now", statuses=(204,)),
     Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
     Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
     Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),
@@ -174,6 +192,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", f"{_C1}/grants", credentials.grants, "List where it may be used", GrantList),
     Operation("POST", f"{_C1}/grants", credentials.grant, "Let it be used", body=GrantIn, statuses=(204,)),
     Operation("POST", f"{_C1}/grants/revoke", credentials.revoke, "Let it be used no more", body=GrantIn, statuses=(204,)),
+    Operation("GET", _N, connections.index, "List connections of accounts at services, and how they stand", ConnectionList),
+    Operation("POST", _N, connections.create, "Create a connection; nobody has consented yet", ConnectionOut, ConnectionIn, statuses=(201,)),
+    Operation("PUT", _N1, connections.replace, "Replace client and addresses; it must be connected again", ConnectionOut, ClientIn),
+    Operation("POST", f"{_N1}/connect", connections.connect, "Begin a consent; the answer says where a person gives it", ConsentOut),
+    Operation("POST", f"{_N1}/disconnect", connections.disconnect, "Forget the tokens, and give them back", DisconnectedOut),
     Operation("GET", _A, agents.index, "List agents", AgentList),
     Operation("POST", _A, agents.create, "Create an agent", AgentOut, AgentIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _A1, agents.get, "Read an agent", AgentOut),
@@ -213,6 +236,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
+    Operation("GET", "/discovery", discovery.index, "Read what the key may use", DiscoveryOut),
+    Operation("GET", "/api/skill", discovery.skill, "Read it as a skill for an agent", str, media_type=_MARKDOWN),
+    Operation("GET", "/api/readme", discovery.readme, "Read it as an overview", str, media_type=_MARKDOWN),
     Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
     Operation("POST", "/api/session", session.sign_in, "Sign in; the answer sets the session's cookie", SessionOut, SignInIn, statuses=(201,), refusals=(400, 401, 403, 429, 503), public=True),
     Operation("DELETE", "/api/session", session.sign_out, "Sign out", statuses=(204,)),

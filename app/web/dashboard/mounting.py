@@ -9,6 +9,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.web.dashboard import (
+    connections,
     directory,
     notices,
     policies,
@@ -35,6 +36,8 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/account", sessions.account),
     ("/targets", targets.index),
     ("/targets/{target_id}", targets.one),
+    ("/connections", connections.index),
+    ("/connect/callback", connections.came_back),
     ("/policies", policies.index),
     ("/policies/new", policies.new),
     ("/policies/dry-run", policies.dry_run_form),
@@ -65,9 +68,15 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/targets", targets.create),
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),
+    ("/targets/{target_id}/breaker", targets.close_breaker),
     ("/credentials", targets.create_credential),
     ("/credentials/{credential_id}", targets.replace_credential),
     ("/credentials/{credential_id}/delete", targets.delete_credential),
+    ("/connections", connections.create),
+    ("/connections/{credential_id}", connections.replace),
+    ("/connections/{credential_id}/connect", connections.connect),
+    ("/connections/{credential_id}/disconnect", connections.disconnect),
+    ("/connect/callback", connections.finish),
     ("/policies", policies.create),
     ("/policies/dry-run", policies.dry_run),
     ("/policies/{policy_id}", policies.update),

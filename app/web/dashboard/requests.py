@@ -5,13 +5,9 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.ballots import check_shown
 from app.core.card import card_of
-from app.core.errors import (
-    AssentryError,
-    DigestMismatch,
-    InvalidCursor,
-    InvalidFilter,
-)
+from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
 from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
@@ -52,6 +48,7 @@ async def _inbox(request: Request, caller: Caller, template: str) -> Response:
         request, template, caller=caller, items=found.items, more=found.older is not None,
         counts=counts, waiting=sum(counts.get(status, 0) for status in WAITING),
         agents=await _agent_names(request, caller),
+        broken=await services.connections.broken(caller),
     )  # fmt: skip
 
 
@@ -166,16 +163,6 @@ async def _ballot(request: Request, caller: Caller, choice: Choice) -> Ballot:
     numbers = [call.state.number for call in detail.calls if choice is Choice.APPROVE]
     out = tuple(number for number in numbers if form.ticked(f"except.{number}"))
     return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown, out)
-
-
-def check_shown(before: str, now: str) -> None:
-    """Refuse a decision on a page that would show something else by now.
-
-    :raises DigestMismatch: it would; what a credential adds was changed, for instance.
-    """
-    if before != now:
-        message = "What this would run is shown differently by now; look at it again."
-        raise DigestMismatch(message, pointer="/display")
 
 
 def assurance_of(caller: Caller, now: Instant) -> Assurance:

@@ -1,14 +1,14 @@
 """Calls of bundles, their answers, and what a vote leaves out.
 
-Revision: 20261126_1000
-Follows: 20261121_0000
+Revision: 20261126_2030
+Follows: 20261126_2000
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261126_1000"
-down_revision = "20261121_0000"
+revision = "20261126_2030"
+down_revision = "20261126_2000"
 branch_labels = None
 depends_on = None
 
