@@ -21,6 +21,7 @@ from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.breakers import Breakers
 from app.services.bundle import Services
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.connections import Connections
 from app.services.couriers import Couriers
@@ -243,6 +244,7 @@ def wire(
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),
+        bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),

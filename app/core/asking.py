@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
-from app.core.action import HTTP_REQUEST, Action, HttpAction, PlainAction, Submission, action_params
+from app.core.action import (
+    HTTP_BUNDLE,
+    HTTP_REQUEST,
+    Action,
+    HttpAction,
+    PlainAction,
+    Submission,
+    action_params,
+)
 from app.core.canonical import canonical
 from app.core.conditions.glob import path_glob
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
@@ -38,6 +46,11 @@ def build_action(name: str, params: JsonObject) -> Action:
     """
     if name == HTTP_REQUEST:
         return _http_action(params)
+    if name == HTTP_BUNDLE:
+        raise InvalidAction(
+            f"policies judge each call of a bundle as {HTTP_REQUEST}; try the calls one by one",
+            pointer="/action",
+        )
     if not ACTION_NAME.fullmatch(name):
         raise InvalidAction(
             "an action's name is a lower-case letter, then up to 127 of a-z 0-9 _ . -",
@@ -46,7 +59,7 @@ def build_action(name: str, params: JsonObject) -> Action:
     if name.startswith(RESERVED):
         raise InvalidAction(
             f"names that begin with {', '.join(RESERVED)} are reserved; of these only "
-            f"{HTTP_REQUEST} can be asked for here",
+            f"{HTTP_REQUEST} and {HTTP_BUNDLE} can be asked for here",
             pointer="/action",
         )
     return PlainAction(name, params)
