@@ -8,7 +8,7 @@ import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
-from app.core.action import Kind, Submission
+from app.core.action import HttpAction, Kind, Submission
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.errors import AssentryError, IllegalTransition
@@ -164,8 +164,10 @@ class Execution:
         return await executor.execute(plan, injection, lambda: self._mark_sent(request))
 
     async def _inject(self, claimed: Claimed) -> Injection:
+        action = claimed.submission.action
+        call = action if isinstance(action, HttpAction) else None
         try:
-            return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
+            return await self.vault.for_execution(claimed.target, claimed.request.agent_id, call)
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 

@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from app.core.action import Submission, unseal
+from app.core.action import HttpAction, Submission, unseal
 from app.core.ballots import obstacle
-from app.core.credentials import CredentialKind, injected_names
 from app.core.errors import NotFound
 from app.core.execution import Refusal, verify_payload
 from app.core.outcome import HttpResult
@@ -210,7 +209,7 @@ def detail_of(tx: Tx, request: Request, person: Person | None) -> Detail:
         agent=tx.agents.get(request.agent_id),
         owner=None if request.owner_id is None else tx.people.get(request.owner_id),
         target=target,
-        injected=_injected(tx, target),
+        injected=_injected(tx, target, submission),
         deciders=[voter.person for voter in voters],
         seated=_seated(tx, request, votes),
         shortage=shortage(request.plan, request.quorum, request.stage, voters),
@@ -231,13 +230,14 @@ def _undecided(request: Request) -> Request:
     return replace(request, effect=Effect.ALLOW)
 
 
-def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
-    if target is None or target.credential_id is None:
+def _injected(tx: Tx, target: Target | None, submission: Submission | None) -> tuple[str, ...]:
+    """Return what the vault would add to the call, named without values."""
+    action = None if submission is None else submission.action
+    if target is None or not isinstance(action, HttpAction):
         return ()
-    credential = tx.vault.get(target.credential_id)
-    if credential is None:
-        return ()
-    return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
+    credential_id = target.credential_for(action.method, action.path)
+    credential = None if credential_id is None else tx.vault.get(credential_id)
+    return () if credential is None else credential.shown
 
 
 def _seated(tx: Tx, request: Request, votes: list[Vote]) -> list[Voter]:

@@ -1,13 +1,14 @@
 """Credentials: sealed when they come in, opened only for an execution, never given back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from app.clock import Ids, SystemClock
+from app.core.action import HttpAction
 from app.core.audit import SYSTEM, Actor
-from app.core.credentials import CredentialKind, build_injection
+from app.core.credentials import ITEM, build_injection, check_fields, kind_named
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
 from app.core.outcome import Injection
@@ -21,6 +22,9 @@ from app.store.vault import SealedField
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 """Grammar of a credential's and a vault's name."""
+
+DOMAIN: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+"""Grammar of an item's domain."""
 
 PURPOSE: Final = "credential"
 """Purpose under which fields are sealed."""
@@ -54,8 +58,13 @@ class Vault:
         fields: Mapping[str, str],
         description: str = "",
         vault: str = "default",
+        domains: Sequence[str] = (),
+        public_fields: Sequence[str] = (),
     ) -> Credential:
         """Add a credential.
+
+        :param domains: of an item: the hosts that it is for.
+        :param public_fields: of an item: those of its fields that are no secrets.
 
         :raises InvalidField: with a pointer to what must change; never with the value.
         :raises NameTaken: another credential has the name.
@@ -71,6 +80,8 @@ class Vault:
             version=1,
             created_at=now,
             updated_at=now,
+            domains=tuple(domains),
+            public_fields=tuple(public_fields),
         )
         return await self.add(caller.actor, credential, fields)
 
@@ -78,7 +89,7 @@ class Vault:
         self, actor: Actor, credential: Credential, fields: Mapping[str, str]
     ) -> Credential:
         """Add a credential on behalf of an actor whose right was checked before."""
-        _check(credential, fields)
+        credential = _checked(credential, fields)
         sealed = self._seal(credential, fields)
         await self.store.write(lambda tx: _add(tx, actor, credential, sealed))
         return replace(credential, fields=tuple(sorted(fields)))
@@ -91,12 +102,19 @@ class Vault:
         name: str | None = None,
         description: str | None = None,
         fields: Mapping[str, str] | None = None,
+        domains: Sequence[str] | None = None,
+        public_fields: Sequence[str] | None = None,
     ) -> Credential:
-        """Rename a credential, or replace all its fields."""
+        """Rename a credential, or replace all its fields, domains or names of public fields."""
         require(caller, Scope.ADMIN)
         changes: dict[str, object] = {
             key: value
-            for key, value in (("name", name), ("description", description))
+            for key, value in (
+                ("name", name),
+                ("description", description),
+                ("domains", None if domains is None else tuple(domains)),
+                ("public_fields", None if public_fields is None else tuple(public_fields)),
+            )
             if value is not None
         }
         return await self.store.write(
@@ -151,14 +169,17 @@ class Vault:
         await self.get(caller, credential_id)
         return await self.store.read(lambda tx: tx.vault.grants(credential_id))
 
-    async def for_execution(self, target: Target, agent_id: str) -> Injection:
+    async def for_execution(
+        self, target: Target, agent_id: str, action: HttpAction | None = None
+    ) -> Injection:
         """Return what is added to a call at the target; it must not outlive the call.
 
         :raises CredentialNotGranted: not at this target, or not by this agent (T63).
         """
-        if target.credential_id is None:
+        method, path = ("", "") if action is None else (action.method, action.path)
+        credential_id = target.credential_for(method, path)
+        if credential_id is None:
             return Injection()
-        credential_id = target.credential_id
         granted = await self.store.read(
             lambda tx: tx.vault.granted(credential_id, target.id, (agent_id, ANY_AGENT))
         )
@@ -169,7 +190,7 @@ class Vault:
             name: self.sealer.open(PURPOSE, _place(credential_id, version, name), value).decode()
             for name, value in sealed.items()
         }
-        return build_injection(CredentialKind(kind), fields)
+        return build_injection(kind, fields, self.clock.now())
 
     async def rotate(self) -> int:
         """Wrap every field by the current master key and return how many were not yet.
@@ -204,16 +225,19 @@ class Vault:
         fields: Mapping[str, str] | None,
     ) -> Credential:
         before = _locked(tx, credential_id)
+        if fields is None and "public_fields" in changes:
+            message = "say it together with the fields, which are all given anew then"
+            raise InvalidField(message, pointer="/public_fields")
         after = replace(before, **changes, updated_at=tx.now)
         if fields is not None:
             names = tuple(sorted(fields))
             after = replace(after, version=before.version + 1, fields=names)
-        _check(after, fields)
+        after = _checked(after, fields)
         _check_name(tx, after)
         tx.vault.put(after)
         if fields is not None:
             tx.vault.put_fields(credential_id, self._seal(after, fields))
-        if after.fields != before.fields:
+        if (after.fields, after.adds) != (before.fields, before.adds):
             tx.targets.revise(credential_id)
         tx.note("credential.updated", actor, f"credential:{credential_id}", _summary(after))
         return after
@@ -237,7 +261,8 @@ def _place_of(field: SealedField) -> str:
     return _place(field.credential_id, field.version, field.name)
 
 
-def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
+def _checked(credential: Credential, fields: Mapping[str, str] | None) -> Credential:
+    """Return the credential with what it adds, once all about it was checked."""
     if len(credential.description) > MAX_DESCRIPTION or "\x00" in credential.description:
         message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
         raise InvalidField(message, pointer="/description")
@@ -245,13 +270,22 @@ def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
         if not NAME.fullmatch(name):
             message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
             raise InvalidField(message, pointer=pointer)
-    try:
-        kind = CredentialKind(credential.kind)
-    except ValueError as error:
-        message = f"the kind is one of {', '.join(CredentialKind)}"
-        raise InvalidField(message, pointer="/kind") from error
-    if fields is not None:
-        build_injection(kind, fields)
+    kind_named(credential.kind)
+    _check_domains(credential)
+    if fields is None:
+        return credential
+    adds = check_fields(credential.kind, fields, credential.public_fields)
+    return replace(credential, adds=adds)
+
+
+def _check_domains(credential: Credential) -> None:
+    if credential.domains and credential.kind != ITEM:
+        message = "only an item has domains"
+        raise InvalidField(message, pointer="/domains")
+    for place, domain in enumerate(credential.domains):
+        if not DOMAIN.fullmatch(domain):
+            message = "a domain is a host name in lower case, such as example.com"
+            raise InvalidField(message, pointer=f"/domains/{place}")
 
 
 def _existing(tx: Tx, credential_id: str) -> Credential:
@@ -296,7 +330,7 @@ def _summary(credential: Credential) -> dict[str, JsonValue]:
 
 def _remove(tx: Tx, actor: Actor, credential_id: str) -> None:
     credential = _locked(tx, credential_id)
-    using = [target.name for target in tx.targets.all() if target.credential_id == credential_id]
+    using = [target.name for target in tx.targets.all() if credential_id in target.credential_ids]
     if using:
         message = f"the target {using[0]} uses it"
         raise InUse(message)

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.core.credentials import KINDS
 from app.core.principals import Agent, ApiKey, Person
-from app.core.targets import Credential, Target, TargetSettings
+from app.core.targets import Credential, CredentialRule, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
 
@@ -32,6 +33,18 @@ class TargetSettingsIn(Strict):
         return TargetSettings(**fields)
 
 
+class CredentialRuleIn(Strict):
+    """Calls that get a credential; empty methods or paths mean all."""
+
+    credential_id: Id
+    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
+    paths: Annotated[list[Annotated[str, Meta(max_length=512)]], Meta(max_length=32)] = []
+
+    def value(self) -> CredentialRule:
+        """Return the rule as the core has it."""
+        return CredentialRule(self.credential_id, tuple(self.methods), tuple(self.paths))
+
+
 class TargetIn(Strict):
     """A new target."""
 
@@ -39,6 +52,7 @@ class TargetIn(Strict):
     base_url: Annotated[str, Meta(min_length=1, max_length=2000)]
     description: Text = ""
     credential_id: Id | None = None
+    credentials: Annotated[list[CredentialRuleIn], Meta(max_length=32)] = []
     settings: TargetSettingsIn = msgspec.field(default_factory=TargetSettingsIn)
     enabled: bool = True
     grant_agents: Annotated[list[Id], Meta(max_length=200)] | None = None
@@ -51,6 +65,7 @@ class TargetUpdateIn(Strict):
     base_url: Annotated[str, Meta(min_length=1, max_length=2000)] | UnsetType = UNSET
     description: Text | UnsetType = UNSET
     credential_id: Id | UnsetType | None = UNSET
+    credentials: Annotated[list[CredentialRuleIn], Meta(max_length=32)] | UnsetType = UNSET
     settings: TargetSettingsIn | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     grant_agents: Annotated[list[Id], Meta(max_length=200)] | UnsetType = UNSET
@@ -67,6 +82,7 @@ class TargetOut(Out):
     revision: int
     enabled: bool
     credential_id: str | None
+    credentials: list[JsonDict]
     settings: JsonDict
     created_at: datetime
     updated_at: datetime
@@ -76,6 +92,7 @@ class TargetOut(Out):
         """Return the answer for a target."""
         fields: JsonDict = {name: getattr(target, name) for name in cls.__struct_fields__}
         fields |= {
+            "credentials": [asdict(rule) for rule in target.credentials],
             "settings": asdict(target.settings),
             "created_at": moment(target.created_at),
             "updated_at": moment(target.updated_at),
@@ -89,14 +106,20 @@ class TargetList(Out):
     items: list[TargetOut]
 
 
+Domains = Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=32)]
+Names = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)]
+
+
 class CredentialIn(Strict):
     """A new credential; its values are never given back."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
-    kind: Literal["bearer", "basic", "headers", "query"]
+    kind: Annotated[str, Meta(max_length=64, extra_json_schema={"enum": list(KINDS)})]
     fields: dict[str, Annotated[str, Meta(max_length=16_384)]]
     description: Text = ""
     vault: Annotated[str, Meta(min_length=1, max_length=64)] = "default"
+    domains: Domains = []
+    public_fields: Names = []
 
 
 class CredentialUpdateIn(Strict):
@@ -105,6 +128,8 @@ class CredentialUpdateIn(Strict):
     name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     description: Text | None = None
     fields: dict[str, Annotated[str, Meta(max_length=16_384)]] | None = None
+    domains: Domains | None = None
+    public_fields: Names | None = None
 
 
 class CredentialOut(Out):
@@ -117,6 +142,9 @@ class CredentialOut(Out):
     kind: str
     version: int
     fields: list[str]
+    domains: list[str]
+    public_fields: list[str]
+    adds: list[str]
     created_at: datetime
     updated_at: datetime
 
@@ -126,6 +154,9 @@ class CredentialOut(Out):
         fields: JsonDict = {name: getattr(credential, name) for name in cls.__struct_fields__}
         fields |= {
             "fields": list(credential.fields),
+            "domains": list(credential.domains),
+            "public_fields": list(credential.public_fields),
+            "adds": list(credential.shown),
             "created_at": moment(credential.created_at),
             "updated_at": moment(credential.updated_at),
         }

@@ -1,6 +1,7 @@
 """Carries out a granted HTTP action and reports what came of it (GW-3, GW-4, EXE-2)."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from app.core.outcome import HttpPlan, HttpResult, Injection, Outcome
@@ -41,8 +42,9 @@ class HttpExecutor:
         :raises NotStarted: when no byte of the action left this machine, proven.
         :raises Ambiguous: when bytes left and no complete answer came back.
         """
-        redactor = Redactor(injection.secrets)
-        call = compose(plan, injection, plan.response_bytes + redactor.longest)
+        call = compose(plan, injection, plan.response_bytes)
+        redactor = Redactor(call.secrets)
+        call = replace(call, read_bytes=plan.response_bytes + redactor.longest)
         answer = await self._client.exchange(call, mark_sent)
         succeeded = answer.status < _FIRST_ERROR_STATUS
         return Outcome(

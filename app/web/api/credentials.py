@@ -37,6 +37,8 @@ async def create(request: Request) -> Response:
         fields=body.fields,
         description=body.description,
         vault=body.vault,
+        domains=body.domains,
+        public_fields=body.public_fields,
     )
     location = {"Location": f"/api/credentials/{credential.id}"}
     return reply(CredentialOut.of(credential), 201, location)
@@ -59,6 +61,8 @@ async def update(request: Request) -> Response:
         name=body.name,
         description=body.description,
         fields=body.fields,
+        domains=body.domains,
+        public_fields=body.public_fields,
     )
     return reply(CredentialOut.of(found))
 

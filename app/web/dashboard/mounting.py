@@ -9,6 +9,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.web.dashboard import (
+    credentials,
     directory,
     notices,
     policies,
@@ -64,9 +65,9 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/targets", targets.create),
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),
-    ("/credentials", targets.create_credential),
-    ("/credentials/{credential_id}", targets.replace_credential),
-    ("/credentials/{credential_id}/delete", targets.delete_credential),
+    ("/credentials", credentials.create),
+    ("/credentials/{credential_id}", credentials.replace),
+    ("/credentials/{credential_id}/delete", credentials.delete),
     ("/policies", policies.create),
     ("/policies/dry-run", policies.dry_run),
     ("/policies/{policy_id}", policies.update),
