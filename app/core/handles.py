@@ -58,15 +58,27 @@ def handles_in(action: HttpAction) -> tuple[Handle, ...]:
 
     :raises InvalidAction: one stands in the path, or in a body that says JSON and is none.
     """
+    if not _may_have(action):
+        return ()
     if _IN_URL.search(action.path):
         message = "a handle cannot stand in the path"
         raise InvalidAction(message, pointer="/params/path")
     found = set(_find(_IN_URL, action.query))
     for _, value in action.headers:
         found.update(_find(_PLAIN, value))
-    if b"{" in action.body or b"%7" in action.body:
-        found.update(_in_body(action))
+    found.update(_in_body(action))
     return tuple(sorted(found))
+
+
+def _may_have(action: HttpAction) -> bool:
+    """Whether a brace is anywhere at all: most calls have none and are looked at no closer."""
+    return (
+        b"{{" in action.body
+        or b"%7" in action.body
+        or "%7" in action.path
+        or "%7" in action.query
+        or any("{{" in value for _, value in action.headers)
+    )
 
 
 def _in_body(action: HttpAction) -> Iterator[Handle]:

@@ -33,6 +33,7 @@ from app.core.ports import Executor
 from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.decisions import satisfied
+from app.services.handles import check_handles
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -112,6 +113,10 @@ class Execution:
         verify_parties(agent, tx.agents.key(request.key_id))
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
+        try:
+            check_handles(tx, submission.action, target.id, request.agent_id)
+        except AssentryError as error:
+            raise Refusal(error.code, error.detail) from error
         if agent is not None:
             facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
             self._verify_policy(tx, request, evaluate(self.policies.snapshot, facts))

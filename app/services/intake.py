@@ -20,6 +20,7 @@ from app.core.errors import (
     NotFound,
     TooManyOpenRequests,
 )
+from app.core.handles import handles_in
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
@@ -29,6 +30,7 @@ from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.services.access import require
 from app.services.decisions import shortage_of
+from app.services.handles import check_handles
 from app.services.policies import Policies
 from app.settings import Settings
 from app.store.engine import Store
@@ -177,13 +179,15 @@ class Intake:
         return Submission(
             agent_id=agent.id,
             action=action,
-            target=await self._bind(action, key, asked.target),
+            target=await self._bind(action, agent, key, asked.target),
             urgency=asked.urgency,
             reason=asked.reason,
             context=asked.context,
         )
 
-    async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
+    async def _bind(
+        self, action: Action, agent: Agent, key: ApiKey, name: str | None
+    ) -> BoundTarget | None:
         if not isinstance(action, HttpAction):
             if name is not None:
                 message = "an action of this kind has no target"
@@ -201,6 +205,9 @@ class Intake:
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
+        if handles_in(action):
+            target_id = target.id
+            await self.store.read(lambda tx: check_handles(tx, action, target_id, agent.id))
         return BoundTarget(target.id, target.name, target.base_url, target.revision)
 
     def _request(

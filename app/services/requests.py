@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from app.core.action import HttpAction, Submission, unseal
 from app.core.ballots import obstacle
-from app.core.errors import NotFound
+from app.core.errors import Invalid, NotFound
 from app.core.execution import Refusal, verify_payload
+from app.core.handles import Handle, handles_in
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
@@ -237,7 +238,15 @@ def _injected(tx: Tx, target: Target | None, submission: Submission | None) -> t
         return ()
     credential_id = target.credential_for(action.method, action.path)
     credential = None if credential_id is None else tx.vault.get(credential_id)
-    return () if credential is None else credential.shown
+    handles = tuple(f"{{{{{handle.text}}}}}" for handle in _handles(action))
+    return (*(() if credential is None else credential.shown), *handles)
+
+
+def _handles(action: HttpAction) -> tuple[Handle, ...]:
+    try:
+        return handles_in(action)
+    except Invalid:
+        return ()
 
 
 def _seated(tx: Tx, request: Request, votes: list[Vote]) -> list[Voter]:

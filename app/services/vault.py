@@ -10,15 +10,23 @@ from app.core.action import HttpAction
 from app.core.audit import SYSTEM, Actor
 from app.core.credentials import ITEM, build_injection, check_fields, kind_named
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
+from app.core.handles import handles_in
 from app.core.json_types import JsonValue
 from app.core.outcome import Injection
 from app.core.principals import Caller, Scope
 from app.core.targets import Credential, CredentialGrant, Target
 from app.services.access import require
+from app.services.handles import (
+    ANY_AGENT,
+    CredentialNotGranted,
+    Found,
+    sealed_handles,
+    search,
+)
 from app.services.sealing import Sealer
 from app.store.engine import Store
 from app.store.tx import Tx
-from app.store.vault import SealedField
+from app.store.vault import Granted, SealedField
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 """Grammar of a credential's and a vault's name."""
@@ -29,15 +37,8 @@ DOMAIN: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*"
 PURPOSE: Final = "credential"
 """Purpose under which fields are sealed."""
 
-ANY_AGENT: Final = "*"
 MAX_DESCRIPTION: Final = 2000
 _BATCH: Final = 200
-
-
-class CredentialNotGranted(Forbidden):
-    """The credential may not be used at this target by this agent."""
-
-    code = "credential_not_granted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,23 +175,53 @@ class Vault:
     ) -> Injection:
         """Return what is added to a call at the target; it must not outlive the call.
 
+        Every secret field of an item that may be used at the target is to be redacted, whoever
+        calls: what one call leaves there, a later one could read.
+
         :raises CredentialNotGranted: not at this target, or not by this agent (T63).
         """
-        method, path = ("", "") if action is None else (action.method, action.path)
-        credential_id = target.credential_for(method, path)
-        if credential_id is None:
-            return Injection()
-        granted = await self.store.read(
-            lambda tx: tx.vault.granted(credential_id, target.id, (agent_id, ANY_AGENT))
+        credential_id = target.credential_for(*_call(action))
+        handles = () if action is None else handles_in(action)
+        granted, named, items = await self.store.read(
+            lambda tx: (
+                _granted(tx, credential_id, target.id, agent_id),
+                sealed_handles(tx, handles, target.id, agent_id),
+                tx.vault.items_at(ITEM, target.id),
+            )
         )
-        if granted is None:
-            raise CredentialNotGranted
+        injection = await self._injection(credential_id, granted)
+        values = tuple((one.handle.text, self._value(one.field)) for one in named)
+        hidden = tuple(self._value(field) for field in items)
+        return replace(injection, handles=values, secrets=(*injection.secrets, *hidden))
+
+    async def _injection(self, credential_id: str | None, granted: Granted | None) -> Injection:
+        """Return what the credential adds that applies to a call.
+
+        A kind whose value must be fetched first is served here, before its fields are built.
+        """
+        if credential_id is None or granted is None:
+            return Injection()
         kind, version, sealed = granted
         fields = {
-            name: self.sealer.open(PURPOSE, _place(credential_id, version, name), value).decode()
+            name: self._value(SealedField(credential_id, version, name, value))
             for name, value in sealed.items()
         }
         return build_injection(kind, fields, self.clock.now())
+
+    def _value(self, field: SealedField) -> str:
+        return self.sealer.open(PURPOSE, _place_of(field), field.sealed).decode()
+
+    async def search(self, caller: Caller, domain: str = "") -> "list[Found]":
+        """Return the items that an agent may use by handles, and where; never a value.
+
+        :raises Forbidden: the caller is no agent.
+        """
+        require(caller, Scope.REQUEST_CREATE)
+        agent = caller.agent
+        if agent is None:
+            message = "handles are looked up with an agent's key"
+            raise Forbidden(message)
+        return await self.store.read(lambda tx: search(tx, agent.id, domain))
 
     async def rotate(self) -> int:
         """Wrap every field by the current master key and return how many were not yet.
@@ -250,6 +281,23 @@ class Vault:
             return self.sealer.seal(PURPOSE, place, value.encode())
 
         return {name: (sealed(name, value), self.sealer.current) for name, value in fields.items()}
+
+
+def _call(action: HttpAction | None) -> tuple[str, str]:
+    return ("", "") if action is None else (action.method, action.path)
+
+
+def _granted(tx: Tx, credential_id: str | None, target_id: str, agent_id: str) -> Granted | None:
+    """Return kind, version and sealed fields of the credential that applies, or None for none.
+
+    :raises CredentialNotGranted: it may not be used at this target, or not by this agent (T63).
+    """
+    if credential_id is None:
+        return None
+    granted = tx.vault.granted(credential_id, target_id, (agent_id, ANY_AGENT))
+    if granted is None:
+        raise CredentialNotGranted
+    return granted
 
 
 def _place(credential_id: str, version: int, name: str) -> str:

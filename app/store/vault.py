@@ -34,6 +34,10 @@ class SealedField:
     sealed: bytes
 
 
+Granted = tuple[str, int, dict[str, bytes]]
+"""Kind, version and sealed fields of a credential that may be used."""
+
+
 class Vault:
     """The credentials of one transaction."""
 
@@ -112,9 +116,7 @@ class Vault:
         for row in rows:
             self._tx.query(insert(F).values(**row))
 
-    def granted(
-        self, credential_id: str, target_id: str, agents: Sequence[str]
-    ) -> tuple[str, int, dict[str, bytes]] | None:
+    def granted(self, credential_id: str, target_id: str, agents: Sequence[str]) -> Granted | None:
         """Return kind, version and sealed fields for one of these agents at a target.
 
         One statement, so all of it is of one moment. None when none of them has leave.
@@ -131,6 +133,30 @@ class Vault:
             return None
         fields = {str(row[2]): bytes(row[3]) for row in rows}
         return str(rows[0][0]), int(rows[0][1]), fields
+
+    def items_at(self, kind: str, target_id: str) -> list[SealedField]:
+        """Return the secret fields of a kind's credentials that anybody may use at a target."""
+        given = exists().where(G.c.credential_id == C.c.id, G.c.target_id == target_id)
+        rows = self._tx.query(
+            select(C.c.id, C.c.version, C.c.public_fields, F.c.name, F.c.sealed)
+            .join(F, F.c.credential_id == C.c.id)
+            .where(C.c.kind == kind, given)
+        ).all()
+        return [
+            SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
+            for row in rows
+            if row[3] not in json.loads(row[2])
+        ]
+
+    def granted_items(self, kind: str, agents: Sequence[str]) -> list[tuple[str, str]]:
+        """Return credentials of a kind with the targets where one of these agents has leave."""
+        statement = (
+            select(G.c.credential_id, G.c.target_id)
+            .join(C, C.c.id == G.c.credential_id)
+            .where(C.c.kind == kind, G.c.agent_id.in_(agents))
+            .distinct()
+        )
+        return [(str(row[0]), str(row[1])) for row in self._tx.query(statement)]
 
     def sealed_with_other(self, master_key: str, most: int) -> list[SealedField]:
         """Return up to ``most`` fields that another master key seals."""

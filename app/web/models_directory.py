@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app.core.credentials import KINDS
 from app.core.principals import Agent, ApiKey, Person
 from app.core.targets import Credential, CredentialRule, Target, TargetSettings
+from app.services.handles import Found
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
 
@@ -167,6 +168,33 @@ class CredentialList(Out):
     """All credentials by name."""
 
     items: list[CredentialOut]
+
+
+class HandlesOut(Out):
+    """An item that this agent may use: its handles, and the targets where."""
+
+    vault: str
+    item: str
+    description: str
+    handles: list[str]
+    domains: list[str]
+    targets: list[str]
+
+    @classmethod
+    def of(cls, found: Found) -> "HandlesOut":
+        """Return the answer for an item."""
+        item = found.item
+        return cls(
+            vault=item.vault, item=item.name, description=item.description,
+            handles=[f"{{{{{item.vault}/{item.name}.{field}}}}}" for field in item.fields],
+            domains=list(item.domains), targets=list(found.targets),
+        )  # fmt: skip
+
+
+class HandlesList(Out):
+    """Items by name."""
+
+    items: list[HandlesOut]
 
 
 class GrantIn(Strict):

@@ -1,13 +1,16 @@
 """Credentials: values come in and never go out."""
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.errors import InvalidFilter
 from app.core.targets import CredentialGrant
 from app.web.api.replies import nothing, reply
 from app.web.bodies import read
 from app.web.deps import caller_of, services_of
-from app.web.filters import bare
+from app.web.filters import bare, once
 from app.web.models_directory import (
     CredentialIn,
     CredentialList,
@@ -16,7 +19,11 @@ from app.web.models_directory import (
     GrantIn,
     GrantList,
     GrantOut,
+    HandlesList,
+    HandlesOut,
 )
+
+MAX_DOMAIN: Final = 253
 
 
 async def index(request: Request) -> Response:
@@ -72,6 +79,17 @@ async def delete(request: Request) -> Response:
     caller = await caller_of(request)
     await services_of(request).vault.delete(caller, request.path_params["credential_id"])
     return nothing()
+
+
+async def search(request: Request) -> Response:
+    given = once(request.query_params, ("domain",))
+    caller = await caller_of(request)
+    domain = given.get("domain", "")
+    if len(domain) > MAX_DOMAIN:
+        message = f"a domain has at most {MAX_DOMAIN} characters"
+        raise InvalidFilter(message, pointer="/domain")
+    found = await services_of(request).vault.search(caller, domain)
+    return reply(HandlesList(items=[HandlesOut.of(one) for one in found]))
 
 
 async def grants(request: Request) -> Response:
