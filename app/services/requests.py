@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from app.core.action import HttpAction, Submission, unseal
 from app.core.ballots import obstacle
@@ -19,7 +19,7 @@ from app.services.access import require
 from app.services.decisions import able, rules_of
 from app.services.execution import RESULT
 from app.services.results import unpack
-from app.services.sealing import Sealer
+from app.services.sealing import LONGEST_HEAD, Sealer, key_id
 from app.store.audit import AuditRecord
 from app.store.engine import Store
 from app.store.requests import RequestFilter
@@ -28,6 +28,7 @@ from app.store.tx import Tx
 __all__ = ("Detail", "Listing", "Page", "RequestFilter", "Requests")
 
 T = TypeVar("T")
+_BATCH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,30 @@ class Requests:
         if sealed is None:
             return None
         return unpack(self.sealer.open(RESULT, request_id, sealed))
+
+    async def rewrap_results(self) -> int:
+        """Wrap every sealed result by the current master key; return how many were not yet.
+
+        :raises CannotOpen: one does not open, because a former master key is missing.
+        """
+        count, last = 0, ""
+        while heads := await self.store.read(
+            lambda tx, after=last: tx.results.heads(after, LONGEST_HEAD, _BATCH)
+        ):
+            for request_id, head in heads:
+                if key_id(head) != self.sealer.current:
+                    count += await self.store.write(
+                        lambda tx, one=request_id: self._rewrap(tx, one), order=request_id
+                    )
+            last = heads[-1][0]
+        return count
+
+    def _rewrap(self, tx: Tx, request_id: str) -> int:
+        sealed = tx.requests.result(request_id)
+        if sealed is None:
+            return 0
+        fresh = self.sealer.rewrap(RESULT, request_id, sealed)
+        return int(tx.results.reseal(request_id, sealed, fresh))
 
     async def detail(self, caller: Caller, request_id: str) -> Detail:
         """Return all that a page about the request shows."""

@@ -22,6 +22,7 @@ from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
 from app.store.requests import Requests
+from app.store.results import Results
 from app.store.sql import Sql
 from app.store.targets import Targets
 from app.store.vault import Vault
@@ -60,6 +61,7 @@ class Tx:
         self._brings_jobs = False
         self.changes: list[Change] = []
         self.requests = Requests(self)
+        self.results = Results(self)
         self.audit = Audit(self)
         self.jobs = Jobs(self)
         self.policies = Policies(self)
