@@ -27,6 +27,7 @@ from app.services.execution import Execution
 from app.services.feed import Feed, Looks
 from app.services.inline import Inline
 from app.services.intake import Intake
+from app.services.leases import Leases
 from app.services.limits import Limits
 from app.services.links import Links
 from app.services.notices import Defaults, Notices
@@ -68,9 +69,13 @@ async def services(
         await wired.policies.refresh()
         await wired.announcements.look()
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_watch(wired))
+            background = [
+                group.create_task(_watch(wired)),
+                group.create_task(wired.execution.leases.run()),
+            ]
             yield wired
-            watcher.cancel()
+            for task in background:
+                task.cancel()
     finally:
         for part in (*executors.values(), *channels.made.values(), channels.announcer):
             await part.close()
@@ -179,8 +184,9 @@ def wire(
     requests = Requests(store, sealer)
     intake = Intake(store, ids, clock, policies, settings)
     execution = Execution(
-        store, clock, policies, vault, sealer, settings, executors, _worker_name()
-    )
+        store, clock, policies, vault, sealer, settings, executors, _worker_name(),
+        Leases(store, settings.lease_margin),
+    )  # fmt: skip
     return Services(
         settings=settings,
         store=store,

@@ -163,6 +163,9 @@ class PartSettings(BaseSettings):
         raise NotImplementedError
 
 
+OF_CLIENTS: Final = frozenset({"ASSENTRY_URL", "ASSENTRY_KEY"})
+"""Names that agents' and approvers' commands read; a server started beside them passes over."""
+
 Part = TypeVar("Part", bound=PartSettings)
 
 
@@ -195,12 +198,15 @@ def _load(
         if name.startswith(prefix) and not name.startswith(others)
     }
     known = {f"{prefix}{name.upper()}" for name in kind.model_fields}
-    unknown = sorted(name for name in given if name.removesuffix(_FILE) not in known)
+    plain = {name: name.removesuffix(_FILE) for name in given}
+    unknown = sorted(name for name in given if plain[name] not in known | OF_CLIENTS)
     if unknown:
         message = f"unknown settings: {', '.join(unknown)}; see docs/reference/settings.md"
         raise SettingsError(message)
     values = {name: text for name, text in given.items() if name in known}
     for name in sorted(set(given) - set(values)):
+        if plain[name] in OF_CLIENTS:
+            continue
         _read_file(name, given[name], values)
     fields = {name.removeprefix(prefix).lower(): text for name, text in values.items()}
     return _build(kind, prefix, fields)

@@ -6,6 +6,7 @@ SHA-256 is the digest that a decision and a grant are bound to.
 
 import base64
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final, TypeAlias, cast
@@ -156,10 +157,10 @@ def action_params(action: Action) -> JsonObject:
 
 
 def _body_out(body: bytes) -> JsonObject:
-    try:
-        return {"text": body.decode()}
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(body).decode()}
+    if b"\x00" not in body:  # JSON of ours holds no NUL, so that it could not be read again
+        with suppress(UnicodeDecodeError):
+            return {"text": body.decode()}
+    return {"base64": base64.b64encode(body).decode()}
 
 
 def _body_in(body: JsonObject) -> bytes:

@@ -9,13 +9,15 @@ from app.core.action import HttpAction, Submission, unseal
 from app.core.audit import Actor
 from app.core.canonical import canonical
 from app.core.errors import AssentryError
+from app.core.json_types import JsonObject, JsonValue
 from app.core.lifecycle import MAX_ATTEMPTS
-from app.core.outcome import Ambiguous, HttpPlan, NotStarted, Outcome
+from app.core.outcome import Ambiguous, HttpPlan, NotStarted, Outcome, Passed
 from app.core.policy import Effect
 from app.core.principals import Agent, ApiKey
 from app.core.request import Choice, Request, Vote
 from app.core.targets import Target
 
+_NOTHING: Final[JsonObject] = {}
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 """Methods that RFC 9110 section 9.2.1 defines as safe, of those that we send."""
 
@@ -105,6 +107,10 @@ def plan_of(submission: Submission, target: Target) -> HttpPlan:
         connect_seconds=limits.connect_seconds,
         total_seconds=limits.total_seconds,
         response_bytes=limits.response_bytes,
+        idle_seconds=limits.idle_seconds,
+        stream_seconds=limits.stream_seconds,
+        stream_bytes=limits.stream_bytes,
+        pass_cookies=limits.pass_cookies,
     )
 
 
@@ -121,13 +127,16 @@ def is_idempotent(submission: Submission, target: Target | None) -> bool:
 
 def reported(outcome: Outcome, fence: int, actor: Actor) -> ev.Event:
     """Return the event for a definite answer."""
+    result = outcome.result
+    passed = {} if result.passed is None else {**_passed(result.passed), "kept": result.kept}
     summary = canonical(
         {
             "code": outcome.code,
-            "status": outcome.result.status,
+            "status": result.status,
             "duration_ms": outcome.duration_ms,
-            "bytes": len(outcome.result.body),
-            "truncated": outcome.result.truncated,
+            "bytes": len(result.body),
+            "truncated": result.truncated,
+            **passed,
         }
     ).decode()
     event = ev.Succeed if outcome.succeeded else ev.Fail
@@ -149,9 +158,18 @@ def not_started(
 
 def in_doubt(problem: Ambiguous, fence: int, actor: Actor, *, idempotent: bool) -> ev.Event:
     """Return the event for an execution that may have taken place."""
-    summary = _problem(problem.code, problem.detail)
+    passed = {} if problem.passed is None else _passed(problem.passed)
+    summary = _problem(problem.code, problem.detail, passed)
     return ev.Lose(actor=actor, fence=fence, outcome=summary, idempotent=idempotent)
 
 
-def _problem(code: str, detail: str) -> str:
-    return canonical({"code": code, "detail": detail[:500]}).decode()
+def _passed(passed: Passed) -> JsonObject:
+    """Return what the record keeps of an answer that was passed on."""
+    found: dict[str, JsonValue] = {
+        "status": passed.status, "bytes": passed.size, "sha256": passed.sha256
+    }  # fmt: skip
+    return {**found, "cut": passed.cut} if passed.cut else found
+
+
+def _problem(code: str, detail: str, more: JsonObject = _NOTHING) -> str:
+    return canonical({"code": code, "detail": detail[:500], **more}).decode()

@@ -15,8 +15,12 @@ _ZEROS: Final = 4
 _ESCAPE: Final = len("&#x;") + _ZEROS + 6
 """Longest form of one character: an HTML entity with its zeros and digits."""
 
+_BREAKS: Final = (b"", b"\r\n", b"\n", rb"\r\n", rb"\n")
 _BREAK: Final = r"(?:\r\n|\n|\\r\\n|\\n){0,1}"
 _LONGEST_BREAK: Final = 4
+_LONGEST: Final = 16
+"""Bytes of a place that are compared: more than the longest form of one character has."""
+
 _MAX_MEMORY: Final = 64 << 20
 _ASTRAL: Final = 0x10000
 
@@ -35,10 +39,13 @@ class Mixture:
     """One pattern.
 
     :ivar longest: most bytes that it matches.
+    :ivar steps: what may stand for each of its characters, for data that ends within it: forms
+        to be found as they are, and forms (in lower case) to be found in either case.
     """
 
     compiled: _Compiled
     longest: int
+    steps: "tuple[Step, ...]"
 
     def places(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Yield every place where it matches, overlapping ones too."""
@@ -47,15 +54,63 @@ class Mixture:
             yield found.start(), found.end()
             found = self.compiled.search(data, found.start() + 1)
 
+    def begins(self, tail: bytes, lower: bytes) -> bool:
+        """Whether the tail could go on to be a match; a few that could not may pass.
+
+        :param lower: the tail in lower case.
+        """
+        places = {0}
+        for step in self.steps:
+            reached: set[int] = set()
+            for place in places:
+                if place == len(tail) or step.ends_within(tail, lower, place):
+                    return True
+                reached.update(step.after(tail, lower, place))
+            if not reached:
+                return False
+            places = reached
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What may stand for one character."""
+
+    exact: tuple[bytes, ...]
+    folded: tuple[bytes, ...] = ()
+
+    def firsts(self) -> set[int]:
+        """Return the bytes that it can begin with."""
+        return {form[0] for form in self.exact} | {
+            byte for form in self.folded for byte in (form[0], form[:1].upper()[0])
+        }
+
+    def ends_within(self, tail: bytes, lower: bytes, place: int) -> bool:
+        """Whether the data ends inside one of the forms at this place."""
+        rest, folded = tail[place : place + _LONGEST], lower[place : place + _LONGEST]
+        return any(form.startswith(rest) for form in self.exact) or any(
+            form.startswith(folded) for form in self.folded
+        )
+
+    def after(self, tail: bytes, lower: bytes, place: int) -> Iterator[int]:
+        """Yield the places behind the forms that stand at this place."""
+        for form in self.exact:
+            if tail.startswith(form, place):
+                yield place + len(form)
+        for form in self.folded:
+            if lower.startswith(form, place):
+                yield place + len(form)
+
 
 def mixtures(secret: str) -> Iterator[Mixture]:
     """Yield the patterns of a secret: its characters escaped in any way, and base64 in lines."""
     text = "".join(_character(char) for char in secret)
     longest = sum(max(_ESCAPE, 3 * len(_bytes(char)), 12) for char in secret)
-    yield Mixture(_compile(text), longest)
+    steps = tuple(_step(char) for char in secret)
+    yield Mixture(_compile(text), longest, steps)
     for digits in _digits(_bytes(secret)):
         lines = _BREAK.join(map(re.escape, digits))
-        yield Mixture(_compile(lines), len(digits) * (1 + _LONGEST_BREAK))
+        yield Mixture(_compile(lines), len(digits) * (1 + _LONGEST_BREAK), _line_steps(digits))
 
 
 def _bytes(text: str) -> bytes:
@@ -85,16 +140,45 @@ def _character(char: str) -> str:
     return f"(?:{'|'.join(forms)})"
 
 
+def _step(char: str) -> Step:
+    """Return the same alternatives as :func:`_character`, written out."""
+    code, raw = ord(char), _bytes(char)
+    folded = ["".join(f"%{byte:02x}" for byte in raw), _json_text(code)]
+    for zeros in range(_ZEROS + 1):
+        folded += [f"&#{'0' * zeros}{code};", f"&#x{'0' * zeros}{code:x};"]
+    if char in _ENTITIES:
+        folded.append(f"&{_ENTITIES[char]};")
+    exact = [raw]
+    if char in _SHORT:
+        exact.append(b"\\" + _SHORT[char].encode())
+    if char == " ":
+        exact.append(b"+")
+    return Step(tuple(exact), tuple(form.encode() for form in folded))
+
+
+def _json_text(code: int) -> str:
+    return "".join(f"\\u{unit:04x}" for unit in _units(code))
+
+
+def _line_steps(digits: str) -> tuple[Step, ...]:
+    first, *rest = (digit.encode() for digit in digits)
+    return (Step((first,)), *(Step(tuple(gap + digit for gap in _BREAKS)) for digit in rest))
+
+
 def _percent(raw: bytes) -> str:
     return "".join(f"%(?i:{byte:02x})" for byte in raw)
 
 
 def _json(code: int) -> str:
-    units = [code]
-    if code >= _ASTRAL:
-        rest = code - _ASTRAL
-        units = [0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF)]
-    return "".join(rf"\\u(?i:{unit:04x})" for unit in units)
+    return "".join(rf"\\u(?i:{unit:04x})" for unit in _units(code))
+
+
+def _units(code: int) -> list[int]:
+    """Return the UTF-16 units of a character, as JSON's escapes name them."""
+    if code < _ASTRAL:
+        return [code]
+    rest = code - _ASTRAL
+    return [0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF)]
 
 
 def _digits(raw: bytes) -> set[str]:

@@ -21,11 +21,28 @@ class NotStarted(Exception):
 class Ambiguous(Exception):
     """Bytes left, and no definite answer came back: nobody knows whether the action took place."""
 
-    def __init__(self, code: str, detail: str) -> None:
-        """Keep the slug and the message (never a secret)."""
+    def __init__(self, code: str, detail: str, passed: "Passed | None" = None) -> None:
+        """Keep the slug, the message (never a secret) and what the caller got by then."""
         self.code = code
         self.detail = detail
+        self.passed = passed
         super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a caller got of an answer that was passed on while it came.
+
+    :ivar size: bytes of its body.
+    :ivar sha256: of these bytes, in hex.
+    :ivar cut: why it was broken off: ``caller_left``, ``stream_seconds``, ``stream_bytes``,
+        ``unreadable``; empty when it is whole.
+    """
+
+    status: int
+    size: int
+    sha256: str
+    cut: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,8 @@ class HttpResult:
     :ivar body: the (decoded and, where ``truncated``, cut) body bytes.
     :ivar truncated: the body was longer than the target's limit.
     :ivar redacted: how many places were replaced.
+    :ivar passed: what the caller got while it came; None when it was collected first. ``body`` is
+        the same bytes where they are few, and empty where they are not kept.
     """
 
     status: int
@@ -44,6 +63,12 @@ class HttpResult:
     body: bytes
     truncated: bool = False
     redacted: int = 0
+    passed: Passed | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether ``body`` holds what came."""
+        return self.passed is None or self.passed.size == len(self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +98,10 @@ class HttpPlan:
     :ivar connect_seconds: limit for resolve, connect and TLS.
     :ivar total_seconds: limit for the whole exchange.
     :ivar response_bytes: cap of the decoded body.
+    :ivar idle_seconds: limit between two pieces of an answer that is passed on.
+    :ivar stream_seconds: limit of passing an answer on.
+    :ivar stream_bytes: cap of the decoded body that is passed on.
+    :ivar pass_cookies: Set-Cookie lines are part of the answer.
     """
 
     method: str
@@ -85,6 +114,10 @@ class HttpPlan:
     connect_seconds: float = 10.0
     total_seconds: float = 30.0
     response_bytes: int = 1_048_576
+    idle_seconds: float = 60.0
+    stream_seconds: float = 300.0
+    stream_bytes: int = 1 << 30
+    pass_cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)

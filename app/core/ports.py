@@ -14,15 +14,42 @@ MarkSent = Callable[[], Awaitable[None]]
 """Awaited once, just before the first byte leaves; it raises when the holder must stop."""
 
 
+class Relay(Protocol):
+    """Who waits for an answer and takes it while it comes.
+
+    :ivar hang_up: set by the executor; called when the caller is gone.
+    """
+
+    hang_up: Callable[[], None]
+
+    async def begin(
+        self, status: int, headers: tuple[tuple[str, str], ...], length: int | None
+    ) -> None:
+        """Take the head; ``length`` is the body's, where that is sure."""
+        ...
+
+    async def piece(self, data: bytes) -> None:
+        """Take a piece of the body; returns when there is room for the next."""
+        ...
+
+
 class Executor(Protocol):
     """Carries out one kind of action."""
 
     kind: ClassVar[str]
     """The kind of action, as in ``core.action.Kind``."""
 
-    async def execute(self, plan: HttpPlan, injection: Injection, mark_sent: MarkSent) -> Outcome:
+    async def execute(
+        self,
+        plan: HttpPlan,
+        injection: Injection,
+        mark_sent: MarkSent,
+        relay: Relay | None = None,
+    ) -> Outcome:
         """Carry out a plan once.
 
+        :param relay: takes an answer that is not small while it comes; without one, the answer is
+            collected up to the plan's limit.
         :raises NotStarted: nothing was sent.
         :raises Ambiguous: something was sent and no definite answer came.
         """

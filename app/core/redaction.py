@@ -11,6 +11,7 @@ nothing.
 import base64
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -38,7 +39,7 @@ class Redactor:
     :ivar longest: bytes of the longest encoding (or of the mark); 0 without secrets.
     """
 
-    __slots__ = ("_forms", "_mixed", "longest")
+    __slots__ = ("_begin", "_firsts", "_forms", "_mixed", "longest")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare every encoding of every secret of at least :data:`MIN_SECRET_LENGTH`."""
@@ -51,6 +52,8 @@ class Redactor:
         self._mixed = tuple(mixed)
         lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
         self.longest = max(*lengths, len(_MARK)) if lengths else 0
+        self._begin: dict[int, tuple[_Bytes, ...]] | None = None
+        self._firsts: re.Pattern[_Bytes] | None = None
 
     def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
         """Return the data without secrets and how many places were replaced."""
@@ -74,6 +77,37 @@ class Redactor:
     def stream(self) -> "RedactionStream":
         """Return a form for data that comes in pieces."""
         return RedactionStream(self)
+
+    def certain(self, data: _Bytes) -> int:
+        """Return how much of the data is before all that could be the beginning of a secret.
+
+        It may go on in the next piece; so may a mark.
+        """
+        if self._firsts is None:
+            self._prepare()
+        assert self._firsts is not None
+        for found in self._firsts.finditer(data, max(0, len(data) - self.longest + 1)):
+            if self._begins(data[found.start() :]):
+                return found.start()
+        return len(data)
+
+    def _prepare(self) -> None:
+        """Sort the forms by their first byte; streams alone need that."""
+        begin: dict[int, tuple[_Bytes, ...]] = {}
+        for form in (*self._forms, _MARK):
+            begin[form[0]] = (*begin.get(form[0], ()), form)
+        firsts = set(begin)
+        for mixture in self._mixed:
+            firsts |= mixture.steps[0].firsts()
+        self._begin = begin
+        self._firsts = re.compile(b"[" + b"".join(b"\\x%02x" % byte for byte in firsts) + b"]")
+
+    def _begins(self, tail: _Bytes) -> bool:
+        forms = (self._begin or {}).get(tail[0], ())
+        if any(form.startswith(tail) and form != tail for form in forms):
+            return True
+        lower = tail.lower()
+        return any(mixture.begins(tail, lower) for mixture in self._mixed)
 
     def _clean(self, piece: _Bytes) -> tuple[_Bytes, int]:
         spans = self.spans(piece)
@@ -114,7 +148,7 @@ def _overlap(data: bytes, form: bytes) -> int:
 
 
 class RedactionStream:
-    """Redacts data in pieces; holds back what could be the beginning of a secret.
+    """Redacts data in pieces; holds back nothing but what could be the beginning of a secret.
 
     What it gives out in all equals :meth:`Redactor.bytes` of the whole. It holds fewer bytes than
     the longest encoding (and the mark), more only while overlapping secrets go on, 1 MiB at most.
@@ -147,10 +181,11 @@ class RedactionStream:
 
     def _certain(self, held: bytes) -> int:
         """Return how far no secret or mark can reach from here into later pieces."""
-        longest = self._redactor.longest
-        if not longest or len(held) > _HELD_AT_MOST:
+        if not self._redactor.longest or len(held) > _HELD_AT_MOST:
             return len(held)
-        cut = max(0, len(held) - longest + 1)
+        cut = self._redactor.certain(held)
+        if cut == len(held):
+            return cut
         places = [*self._redactor.spans(held), *_marks(held)]
         for start, end in sorted(places, reverse=True):
             if start < cut < end:

@@ -8,6 +8,9 @@ from app.core.instant import Instant
 
 MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
 MAX_SECONDS: Final = 300.0
+MAX_STREAM_SECONDS: Final = 86_400.0
+MAX_STREAM_BYTES: Final = 1 << 40
+MAX_REQUEST_BYTES: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,14 @@ class TargetSettings:
 
     :ivar networks: CIDRs of private networks that it opts in to (GW-4).
     :ivar methods: methods that it takes; empty means all.
+    :ivar total_seconds: limit until an answer begins; of the whole answer where it is kept whole.
+    :ivar response_bytes: most bytes of an answer that is kept or must be read whole.
     :ivar retry_safe_methods: GET and HEAD may be sent again when their outcome is not known.
+    :ivar idle_seconds: most seconds between two pieces of an answer that is passed on.
+    :ivar stream_seconds: most seconds that an answer is passed on.
+    :ivar stream_bytes: most bytes of an answer that is passed on.
+    :ivar request_bytes: largest body that is sent there.
+    :ivar pass_cookies: Set-Cookie is passed on to agents.
     """
 
     networks: tuple[str, ...] = ()
@@ -25,6 +35,11 @@ class TargetSettings:
     total_seconds: float = 30.0
     response_bytes: int = 1_048_576
     retry_safe_methods: bool = False
+    idle_seconds: float = 60.0
+    stream_seconds: float = 300.0
+    stream_bytes: int = 1 << 30
+    request_bytes: int = 10_485_760
+    pass_cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.core.json_types import JsonObject
 from app.core.lifecycle import step
 from app.core.policy_route import Route
 from app.core.principals import Caller, Person, Role, Scope, at_least
-from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.request import Ballot, Choice, Request, Status, Vote, evolve
 from app.core.routing import Voter, seated, shortage
 from app.services.access import require
 from app.store.engine import Store
@@ -214,13 +214,20 @@ def satisfied(tx: Tx, request: Request, route: Route) -> bool:
     same = (route.frozen, route.quorum, route.owner_may_decide)
     if same == (request.route, request.quorum, request.owner_may_decide):
         return True
+    stage = min(request.stage, len(route.plan.steps))
+    today = evolve(
+        request,
+        {"route": route.frozen, "owner_may_decide": route.owner_may_decide, "stage": stage},
+    )
+    rules = rules_of(tx, request)
     said = [
-        (vote, voter)
+        voter
         for vote, voter in _earlier(tx, request)
-        if vote.ballot.choice is Choice.APPROVE and vote.ballot.assurance >= route.plan.assurance
+        if vote.ballot.choice is Choice.APPROVE
+        and vote.ballot.assurance >= route.plan.assurance
+        and obstacle(today, voter, rules) is None
     ]
-    seats = route.plan.seats_at(min(request.stage, len(route.plan.steps)))
-    return len(seated(seats, [voter for _, voter in said])) >= route.quorum
+    return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
 
 
 def _earlier(tx: Tx, request: Request) -> list[tuple[Vote, Voter]]:

@@ -1,5 +1,6 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -29,11 +30,12 @@ from app.core.lifecycle import step
 from app.core.outcome import Ambiguous, HttpResult, Injection, NotStarted, Outcome
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
-from app.core.ports import Executor
+from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.decisions import satisfied
 from app.services.handles import check_handles
+from app.services.leases import Leases
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -41,6 +43,9 @@ from app.services.vault import Vault
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
+
+WHOLE: Final = frozenset({"redact"})
+"""Obligations for which an answer is collected first, up to the target's `response_bytes`."""
 
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
@@ -70,6 +75,7 @@ class Execution:
     settings: Settings
     executors: Mapping[str, Executor]
     worker: str
+    leases: Leases
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -97,8 +103,7 @@ class Execution:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
-        limits = target.settings
-        lease = limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+        lease = self._lease(target)
         claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
         try:
             transition = step(request, claim, tx.now)
@@ -106,6 +111,11 @@ class Execution:
             tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
             return None
         return Claimed(tx.record(transition), submission, target)
+
+    def _lease(self, target: Target) -> float:
+        """Return the seconds of a lease; what runs longer has it renewed."""
+        limits = target.settings
+        return limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
 
     def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
         submission = verify_payload(request, tx.requests.votes(request.id))
@@ -138,22 +148,25 @@ class Execution:
     # --- run ---
 
     async def carry_out(
-        self, claimed: Claimed, *, once: bool = False
+        self, claimed: Claimed, *, once: bool = False, relay: Relay | None = None
     ) -> tuple[Request, HttpResult | None]:
         """Carry out what was claimed; return how it stands then, and the answer if there is one.
 
         :param once: a door waits for it, so that no worker tries again what could be.
+        :param relay: takes the answer while it comes.
         """
-        event, result = await self._attempt(claimed, once=once)
+        event, result = await self._attempt(claimed, once=once, relay=relay)
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
         return after, result
 
-    async def _attempt(self, claimed: Claimed, *, once: bool) -> tuple[ev.Event, HttpResult | None]:
+    async def _attempt(
+        self, claimed: Claimed, *, once: bool, relay: Relay | None
+    ) -> tuple[ev.Event, HttpResult | None]:
         request, actor = claimed.request, self._actor()
         try:
-            outcome = await self._execute(claimed)
+            outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
@@ -161,12 +174,16 @@ class Execution:
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
         return reported(outcome, request.fence, actor), outcome.result
 
-    async def _execute(self, claimed: Claimed) -> Outcome:
+    async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self._inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
-        return await executor.execute(plan, injection, lambda: self._mark_sent(request))
+        if needs_whole(request):
+            relay = None
+        lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
+        with self.leases.keeping(request, self._lease(claimed.target), lost):
+            return await executor.execute(plan, injection, lambda: self._mark_sent(request), relay)
 
     async def _inject(self, claimed: Claimed) -> Injection:
         action = claimed.submission.action
@@ -201,7 +218,7 @@ class Execution:
             log.warning("execution_stale", request_id=request.id, status=request.status.value)
             return request
         after = tx.record(step(request, event, tx.now))
-        if result is not None:
+        if result is not None and result.kept:
             until = plus(tx.now, self.settings.result_retention)
             tx.requests.put_result(after.id, self._seal(after.id, result), tx.now, until)
         return after
@@ -211,6 +228,16 @@ class Execution:
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
+
+
+def needs_whole(request: Request) -> bool:
+    """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
+    found = json.loads(request.verdict).get("obligations", [])
+    return any(item["kind"] in WHOLE for item in found)
+
+
+def _nothing() -> None:
+    """There is nobody to tell."""
 
 
 def lose(tx: Tx, request_id: str, now: Instant) -> bool:

@@ -1,11 +1,13 @@
 """Calls that a door carries out by itself, while the caller waits (GW-2, EXE-1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from app.core.errors import TooBusy
 from app.core.jobs import Postponed
 from app.core.outcome import HttpResult
+from app.core.ports import Relay
 from app.core.principals import Caller
 from app.core.request import Request, Status
 from app.services.execution import Claimed, Execution
@@ -33,10 +35,16 @@ class Inline:
     execution: Execution
 
     async def call(
-        self, caller: Caller, asked: Asked, remote_ip: str | None
+        self,
+        caller: Caller,
+        asked: Asked,
+        remote_ip: str | None,
+        relay: Callable[[Request], Relay] | None = None,
     ) -> tuple[Request, HttpResult | None]:
         """Return the request as it stands then, and the answer when there was one.
 
+        :param relay: returns what takes the answer of a request while it comes; without one,
+            the answer is collected first.
         :raises TooBusy: as many of the agent's calls run as may; nothing was recorded.
         """
         held = _Held()
@@ -46,7 +54,8 @@ class Inline:
         )  # fmt: skip
         if held.claimed is None:
             return made, None
-        return await self.execution.carry_out(held.claimed, once=True)
+        taking = None if relay is None else relay(held.claimed.request)
+        return await self.execution.carry_out(held.claimed, once=True, relay=taking)
 
     def _claim(self, tx: Tx, request: Request, held: _Held) -> Request:
         held.claimed = None

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from app.core.action import HttpAction, Submission, unseal
 from app.core.ballots import obstacle
-from app.core.errors import Invalid, NotFound
+from app.core.errors import Invalid, NotFound, ResultNotKept
 from app.core.execution import Refusal, verify_payload
 from app.core.handles import Handle, handles_in
 from app.core.outcome import HttpResult
@@ -172,6 +172,16 @@ class Requests:
             return 0
         fresh = self.sealer.rewrap(RESULT, request_id, sealed)
         return int(tx.results.reseal(request_id, sealed, fresh))
+
+    async def check_kept(self, caller: Caller, request_id: str) -> None:
+        """Say that an answer was passed on and is not here, where that is so.
+
+        :raises ResultNotKept: with its size and digest.
+        """
+        request = await self.get(caller, request_id)
+        outcome: dict[str, Any] = json.loads(request.outcome) if request.outcome else {}
+        if outcome.get("kept") is False:
+            raise ResultNotKept(extra={"outcome": outcome})
 
     async def detail(self, caller: Caller, request_id: str) -> Detail:
         """Return all that a page about the request shows."""

@@ -16,8 +16,11 @@ from app.core.json_types import JsonValue
 from app.core.paths import METHODS, parse_base_url
 from app.core.principals import Caller, Scope
 from app.core.targets import (
+    MAX_REQUEST_BYTES,
     MAX_RESPONSE_BYTES,
     MAX_SECONDS,
+    MAX_STREAM_BYTES,
+    MAX_STREAM_SECONDS,
     CredentialGrant,
     CredentialRule,
     Target,
@@ -169,6 +172,10 @@ def _check(target: Target) -> None:
         ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
         ("total_seconds", settings.total_seconds, MAX_SECONDS),
         ("response_bytes", settings.response_bytes, MAX_RESPONSE_BYTES),
+        ("idle_seconds", settings.idle_seconds, MAX_STREAM_SECONDS),
+        ("stream_seconds", settings.stream_seconds, MAX_STREAM_SECONDS),
+        ("stream_bytes", settings.stream_bytes, MAX_STREAM_BYTES),
+        ("request_bytes", settings.request_bytes, MAX_REQUEST_BYTES),
     ):
         if not 0 < value <= most:
             message = f"{name} is above 0 and at most {most:g}"

@@ -73,6 +73,16 @@ _SENT: Final = Sql(
     )
     .values(sent_at=bindparam("sent_at"))
 )
+_RENEW: Final = Sql(
+    update(T)
+    .where(
+        T.c.id == bindparam("b_id"),
+        T.c.fence == bindparam("b_fence"),
+        T.c.status == "executing",
+        T.c.lease_until > bindparam("b_now"),
+    )
+    .values(lease_until=bindparam("lease_until"))
+)
 _VOTE: Final = Sql(insert(V))
 _VOTED: Final = Sql(
     select(V.c.choice).where(
@@ -254,13 +264,13 @@ class Requests:
     # --- votes ---
 
     def add_vote(self, vote: Vote) -> None:
-        """Count a ballot."""
-        self._tx.run(
+        """Count a ballot; it is written with the others of its group."""
+        self._tx.defer(
             _VOTE,
             {
                 "request_id": vote.request_id,
                 "person_id": vote.person_id,
-                "choice": vote.ballot.choice,
+                "choice": vote.ballot.choice.value,
                 "digest": vote.ballot.digest,
                 "comment": vote.ballot.comment,
                 "channel": vote.ballot.channel,
@@ -288,8 +298,8 @@ class Requests:
     # --- execution ---
 
     def add_attempt(self, request: Request, now: Instant) -> None:
-        """Write down a claim before anything is done with it."""
-        self._tx.run(
+        """Write down a claim; it is committed before anything is done with it."""
+        self._tx.defer(
             _CLAIMED,
             {
                 "request_id": request.id,
@@ -306,6 +316,11 @@ class Requests:
         """Write that bytes are about to leave; False when this holder is stale."""
         params = {"b_id": request_id, "b_fence": fence, "b_now": now, "sent_at": now}
         return self._tx.run(_SENT, params).rowcount == 1
+
+    def renew(self, request_id: str, fence: int, now: Instant, until: Instant) -> bool:
+        """Let a lease last until then; False when it is over or somebody else's."""
+        params = {"b_id": request_id, "b_fence": fence, "b_now": now, "lease_until": until}
+        return self._tx.run(_RENEW, params).rowcount == 1
 
     def keep_evidence(
         self, request_id: str, fence: int, now: Instant, sent_at: Instant | None, evidence: str

@@ -44,7 +44,7 @@ class Cursor(Protocol):
 class Tx:
     """Repositories over one connection.
 
-    Inserts that nobody reads back within the transaction are deferred and written together.
+    Inserts are deferred and written together, before any later statement that may see them.
 
     :ivar now: the database's time at the start of the transaction.
     """
@@ -56,6 +56,10 @@ class Tx:
         self.engine = engine
         self._wanted = wanted
         self._deferred: dict[Sql, list[Mapping[str, object]]] = {}
+        self._unseen: set[str] = set()
+        self._alone = False
+        self._asked: dict[tuple[object, ...], list[Any]] = {}
+        self._asked_of: set[str] = set()
         self.now = Instant(0)
         self.touched = False
         self._brings_jobs = False
@@ -77,6 +81,9 @@ class Tx:
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""
         self._deferred.clear()
+        self._unseen.clear()
+        self._forget()
+        self._alone = self.engine == "sqlite"
         self.changes = []
         self.touched = False
         self._brings_jobs = False
@@ -84,37 +91,80 @@ class Tx:
 
     def run(self, sql: Sql, params: Mapping[str, object]) -> Cursor:
         """Run a hot statement on the driver."""
-        if self._deferred:
+        if sql.writes:
+            self.touched = True
+            self._wrote(sql)
+        if self._deferred and not self._unseen.isdisjoint(sql.tables):
             self.flush()
-        self.touched = self.touched or sql.writes
         return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
+
+    def ask(self, sql: Sql, params: Mapping[str, object]) -> list[Any]:
+        """Return the rows of a query that many units of a group ask alike.
+
+        On SQLite nobody else writes while the transaction lasts, so it is asked once, and again
+        after a write to one of its tables. On PostgreSQL others commit meanwhile: every unit asks.
+        """
+        key = (sql, *params.values())
+        rows = self._asked.get(key)
+        if rows is None:
+            rows = self.run(sql, params).fetchall()
+            if self._alone:
+                self._asked[key] = rows
+                self._asked_of |= sql.tables
+        return rows
+
+    def _wrote(self, sql: Sql) -> None:
+        if self._asked and not self._asked_of.isdisjoint(sql.tables):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._asked.clear()
+        self._asked_of.clear()
 
     def query(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement of the admin paths."""
         if self._deferred:
             self.flush()
-        self.touched = self.touched or not getattr(statement, "is_select", False)
+        if not getattr(statement, "is_select", False):
+            self.touched = True
+            self._forget()
         return self.connection.execute(statement)
 
     def defer(self, sql: Sql, params: Mapping[str, object]) -> None:
-        """Run an insert together with others of its kind, before any later statement."""
+        """Run an insert together with others of its kind, before any that could see it."""
         self.touched = True
-        self._deferred.setdefault(sql, []).append(params)
+        self._wrote(sql)
+        rows = self._deferred.get(sql)
+        if rows is None:
+            rows = self._deferred[sql] = []
+            self._unseen |= sql.tables
+        rows.append(params)
 
     def flush(self) -> None:
         """Write what was deferred."""
         deferred, self._deferred = self._deferred, {}
+        self._unseen.clear()
         for sql, rows in deferred.items():
-            self._insert(sql.text(self.engine), rows)
+            self._insert(sql, rows)
 
-    def _insert(self, text: str, rows: list[Mapping[str, object]]) -> None:
-        if len(rows) == 1:
-            self._driver.execute(text, rows[0])
-        elif self.engine == "sqlite":
-            self._driver.executemany(text, rows)
+    def _insert(self, sql: Sql, rows: list[Mapping[str, object]]) -> None:
+        if self.engine == "sqlite":
+            self._insert_in_groups(sql, rows)
+        elif len(rows) == 1:
+            self._driver.execute(sql.postgresql, rows[0])
         else:
             with self._driver.cursor() as cursor:
-                cursor.executemany(text, rows)
+                cursor.executemany(sql.postgresql, rows)
+
+    def _insert_in_groups(self, sql: Sql, rows: list[Mapping[str, object]]) -> None:
+        """Insert many rows in few statements: each lets go of the interpreter once."""
+        at = 0
+        for size, text in sql.several.items():
+            while len(rows) - at >= size:
+                self._driver.execute(text, sql.values(rows[at : at + size]))
+                at += size
+        for row in rows[at:]:
+            self._driver.execute(sql.sqlite, row)
 
     def record(self, transition: Transition) -> Request:
         """Write a transition: request, vote, audit entry and jobs, all or nothing.

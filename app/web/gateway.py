@@ -1,5 +1,6 @@
 """``ANY /gateway/{target}/{path}``: agents call an upstream through us (GW-1, GW-2)."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from app.core.action import HTTP_REQUEST, Urgency
 from app.core.asking import read_call
@@ -19,9 +20,11 @@ from app.core.errors import (
     InvalidAction,
     NotCarriedOut,
     OutcomeUnknown,
+    UpgradeRefused,
 )
 from app.core.outcome import HttpResult
 from app.core.paths import TRANSPORT_HEADERS
+from app.core.principals import Caller
 from app.core.principals import Scope as Right
 from app.core.request import Request as Asking
 from app.core.request import Status
@@ -29,10 +32,11 @@ from app.services.intake import Asked
 from app.web.api.requests import accepted, preferred_wait
 from app.web.bodies import raw
 from app.web.deps import caller_of, remote_ip, services_of
+from app.web.problems import on_error
+from app.web.relaying import CallerRelay, encoded, watched
 from app.web.waiters import may_wait, waiter
 
 HOME: Final = "/gateway/"
-REQUEST_ID: Final = b"x-assentry-request"
 
 _TARGET: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _REASON: Final = "x-assentry-reason"
@@ -44,11 +48,14 @@ _OURS: Final = TRANSPORT_HEADERS | {
 """Headers that concern us or this connection: never for the upstream (T45)."""
 
 _OURS_TOO: Final = ("proxy-", "x-forwarded-")
+_CLEARTEXT: Final = "h2c"
+"""An offer of HTTP/2 that a server may ignore, and we do (RFC 9113 dropped it)."""
+
 _BODILESS: Final = frozenset({204, 304})
 _WAITS: Final = frozenset({Status.PENDING, Status.APPROVED, Status.EXECUTING})
 
 
-async def call(request: Request) -> Response:
+async def call(request: Request) -> "Carried":
     """Carry a call through: answered, denied, or waiting for a person.
 
     :raises Denied: policy or a person says no.
@@ -56,19 +63,66 @@ async def call(request: Request) -> Response:
     :raises OutcomeUnknown: bytes left, and no complete answer came.
     """
     caller = await caller_of(request)
-    services = services_of(request)
-    asked = await _asked(request)
-    made, result = await services.inline.call(caller, asked, remote_ip(request))
-    seconds = preferred_wait(request) if caller.may(Right.REQUEST_READ) else 0
-    if made.status in _WAITS and seconds and may_wait(caller, services.settings):
-        with waiter(caller, services.settings.max_waiters_per_key):
-            made = await services.feed.wait(caller, made.id, seconds)
-        result = await services.requests.result(caller, made.id) if made.final else None
-    return _answer(request, made, result)
+    return Carried(request, caller, await _asked(request))
+
+
+class Carried(Response):
+    """The answer to a call: it is carried out while it is answered."""
+
+    def __init__(self, request: Request, caller: Caller, asked: Asked) -> None:
+        """Keep what is asked."""
+        super().__init__()
+        self._request = request
+        self._caller = caller
+        self._asked = asked
+        self._relay: CallerRelay | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the call out and answer it."""
+        response: Response | None = None
+        async with asyncio.TaskGroup() as group:
+            with watched(group, receive, self._hang_up):
+                response = await self._answered(send)
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _answered(self, send: Send) -> Response | None:
+        """Return what to answer, or nothing where an answer was passed on (or broke off)."""
+        try:
+            made, result = await self._carry(send)
+            if self._relay is None or not self._relay.begun:
+                return _answer(self._request, made, result)
+        except AssentryError as error:
+            return await on_error(self._request, error)
+        passed = None if result is None else result.passed
+        if passed is not None and not passed.cut:
+            await self._relay.end()
+        return None
+
+    async def _carry(self, send: Send) -> tuple[Asking, HttpResult | None]:
+        def taken(made: Asking) -> CallerRelay:
+            self._relay = CallerRelay(send, made.id)
+            return self._relay
+
+        request, caller = self._request, self._caller
+        services = services_of(request)
+        made, result = await services.inline.call(caller, self._asked, remote_ip(request), taken)
+        seconds = preferred_wait(request) if caller.may(Right.REQUEST_READ) else 0
+        if made.status in _WAITS and seconds and may_wait(caller, services.settings):
+            with waiter(caller, services.settings.max_waiters_per_key):
+                made = await services.feed.wait(caller, made.id, seconds)
+            result = await services.requests.result(caller, made.id) if made.final else None
+        return made, result
+
+    def _hang_up(self) -> None:
+        if self._relay is not None:
+            self._relay.hang_up()
 
 
 async def _asked(request: Request) -> Asked:
     target, path = _address(request.scope)
+    if request.headers.get("upgrade", _CLEARTEXT).lower() != _CLEARTEXT:
+        raise UpgradeRefused
     body = await raw(request, services_of(request).settings.max_body_bytes)
     urgency = request.headers.get(_URGENCY, Urgency.NORMAL.value)
     if urgency not in set(Urgency):
@@ -129,11 +183,10 @@ def _answer(request: Request, made: Asking, result: HttpResult | None) -> Respon
 def _relayed(result: HttpResult, made: Asking, *, head: bool) -> Response:
     """Return the upstream's answer, with the request's id."""
     response = Response(None if head else result.body, status_code=result.status)
-    lines = [(name.encode("latin-1"), value.encode("latin-1", "replace"))
-             for name, value in result.headers]  # fmt: skip
+    lines = encoded(result.headers, made.id)
     if not head and result.status not in _BODILESS:
         lines.append((b"content-length", str(len(result.body)).encode()))
-    response.raw_headers = [*lines, (REQUEST_ID, made.id.encode())]
+    response.raw_headers = lines
     return response
 
 

@@ -90,6 +90,50 @@ class DecisionIn(Strict):
     decision: Literal["approve", "deny"]
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     comment: Text = ""
+    channel: Literal["api", "cli"] = "api"
+    display: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+
+
+class BlockOut(Out):
+    """A part of what will run, whole; hidden characters are written out."""
+
+    title: str
+    note: str
+    text: str
+
+
+class CardOut(Out):
+    """What people are shown of a request; every text is safe to print as it is.
+
+    ``display`` is the digest of what it shows; send it back with the decision.
+    """
+
+    id: str
+    digest: str
+    display: str
+    status: Literal[
+        "pending", "approved", "executing", "succeeded", "failed", "unknown", "denied", "expired",
+        "cancelled",
+    ]  # fmt: skip
+    state: str
+    headline: str
+    verb: str
+    consequence: str
+    urgency: str
+    risk: str
+    risk_reasons: list[str]
+    facts: list[list[str]]
+    blocks: list[BlockOut]
+    added: list[str]
+    reason: str
+    context: str
+    seats: list[str]
+    timeline: list[str]
+    hidden: int
+    mixed: int
+    pending: bool
+    reason_required: bool
+    url: str
 
 
 class SelectedIn(Strict):

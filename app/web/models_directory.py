@@ -26,6 +26,11 @@ class TargetSettingsIn(Strict):
     total_seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
     response_bytes: Annotated[int, Meta(ge=1, le=16_777_216)] = 1_048_576
     retry_safe_methods: bool = False
+    idle_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    stream_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    stream_bytes: Annotated[int, Meta(ge=1, le=1 << 40)] = 1 << 30
+    request_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 10_485_760
+    pass_cookies: bool = False
 
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.core.approval_card import ApprovalCard
 from app.core.instant import Instant, to_datetime
 from app.core.request import Request
 from app.services.audit import AuditRecord
@@ -110,6 +111,18 @@ def _document(request: Request) -> dict[str, Any]:
             "cancel": f"{home}/cancel",
         },
     }
+
+
+def card_document(card: ApprovalCard) -> dict[str, Any]:
+    """Return an approval card as a document; its texts are safe to print already."""
+    fields = (
+        *("digest", "display", "status", "state", "headline", "verb", "consequence", "urgency"),
+        *("risk", "risk_reasons", "facts", "added", "reason", "context", "seats", "timeline"),
+        *("hidden", "mixed", "pending", "reason_required", "url"),
+    )
+    blocks = [{"title": b.title, "note": b.note, "text": b.whole} for b in card.blocks]
+    shown = {name: getattr(card, name) for name in fields}
+    return {"id": card.request_id, **shown, "blocks": blocks}
 
 
 def audit_document(record: AuditRecord) -> dict[str, Any]:

@@ -195,3 +195,29 @@ def test_broken_lines_and_wide_characters_are_found() -> None:
         assert digits not in clean.replace(b"\n", b"").replace(b"\\r\\n", b"")
     for wide in ("utf-16-le", "utf-16-be"):
         assert Redactor([secret]).bytes(secret.encode(wide))[0] == b"[redacted]"
+
+
+@given(_soup(), st.text(st.characters(max_codepoint=0x2FF), max_size=60))
+def test_a_stream_holds_what_could_go_on_and_nothing_else(
+    case: tuple[list[str], str], text: str
+) -> None:
+    found, _ = case
+    data = text.encode()
+    held = len(data) - len(Redactor(found).stream().feed(data))
+    assert held < max(Redactor(found).longest, 1)
+
+
+@pytest.mark.parametrize("form", ENCODED.values(), ids=ENCODED.keys())
+def test_every_beginning_of_every_encoding_is_held(form: str) -> None:
+    data = form.encode()
+    for kept in range(1, len(data)):
+        stream = Redactor([SECRET]).stream()
+        assert stream.feed(b"data: " + data[:kept]) == b"data: ", kept
+        assert stream.feed(data[kept:] + b"\n") == f"{MARK}\n".encode()
+
+
+@pytest.mark.requirement("GW-1")
+def test_an_event_passes_at_once() -> None:
+    stream = Redactor([SECRET, "ghp_abcdefghij0123456789"]).stream()
+    for event in (b"data: one\n\n", b'event: x\ndata: {"a": [1, 2]}\n\n', b": ping\n\n"):
+        assert stream.feed(event) == event

@@ -92,6 +92,7 @@ class Upstream:
     :ivar log: every request received, in order.
     :ivar connections: how many connections were accepted.
     :ivar release: set it to let ``/slow`` go on.
+    :ivar gone: set when the caller of ``/sse`` hung up.
     """
 
     tls: bool = False
@@ -99,6 +100,7 @@ class Upstream:
     connections: int = 0
     written: int = 0
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -274,6 +276,7 @@ async def _huge(exchange: Exchange) -> bool:
     size = int(exchange.argument)
     exchange.head(200, ("Content-Length", str(size)))
     await exchange.push(_CHUNK, size)
+    exchange.writer.write(_CHUNK[: size % len(_CHUNK)])
     return True
 
 
@@ -336,6 +339,63 @@ async def _hop(exchange: Exchange) -> bool:
     return True
 
 
+async def _sse(exchange: Exchange) -> bool:
+    """Send an event at once and one for each ``release``; notice when the caller hangs up.
+
+    The argument is how many events there are.
+    """
+    exchange.head(200, ("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
+    for number in range(int(exchange.argument)):
+        event = f"data: {number}\n\n".encode()
+        exchange.writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+        await exchange.writer.drain()
+        if not await _released(exchange):
+            return False
+    exchange.writer.write(b"0\r\n\r\n")
+    return True
+
+
+async def _released(exchange: Exchange) -> bool:
+    """Wait for ``release``; False (and ``gone`` is set) when the peer hung up before it."""
+    upstream = exchange.upstream
+    async with asyncio.TaskGroup() as group:
+        ended = group.create_task(exchange.reader.read(1))
+        going = group.create_task(upstream.release.wait())
+        done, _ = await asyncio.wait({ended, going}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ended, going):
+            task.cancel()
+    upstream.release.clear()
+    if ended in done:
+        upstream.gone.set()
+    return going in done
+
+
+async def _cookies(exchange: Exchange) -> bool:
+    exchange.answer(b"ok", 200, ("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2"))
+    return True
+
+
+async def _early(exchange: Exchange) -> bool:
+    """Send hints first, as an answer that is none."""
+    exchange.head(103, ("Link", "</style.css>; rel=preload"))
+    exchange.answer(b"the answer", 200, ("X-Kept", "1"))
+    return True
+
+
+async def _trailers(exchange: Exchange) -> bool:
+    exchange.head(200, ("Transfer-Encoding", "chunked"), ("Trailer", "X-Sum"))
+    exchange.writer.write(b"5\r\nfirst\r\n0\r\nX-Sum: 1\r\n\r\n")
+    return True
+
+
+async def _cut_later(exchange: Exchange) -> bool:
+    """Break off in the middle of an answer that is not small."""
+    exchange.head(200, ("Content-Length", "200000"))
+    exchange.writer.write(bytes(100_000))
+    await exchange.writer.drain()
+    return False
+
+
 Behaviour = Callable[[Exchange], Awaitable[bool]]
 _BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "echo": _echo,
@@ -357,6 +417,11 @@ _BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "leak": _leak,
     "coded": _coded,
     "hop": _hop,
+    "sse": _sse,
+    "cookies": _cookies,
+    "early": _early,
+    "trailers": _trailers,
+    "cut-later": _cut_later,
 }
 
 

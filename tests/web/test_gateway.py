@@ -192,7 +192,8 @@ async def test_large_bodies_and_long_answers_say_so(
 ) -> None:
     body = b"x" * (any_door.world.services.settings.max_body_bytes + 1)
     assert (await agent.post("/gateway/upstream/echo", content=body)).status_code == 413
-    answer = await agent.get("/gateway/upstream/huge/3000000")
+    await any_door.world.target(upstream.url, "narrow", stream_bytes=1_000_000)
+    answer = await agent.get("/gateway/narrow/huge/3000000")
     assert (answer.status_code, answer.json()["code"]) == (502, "answer_too_large")
     assert not [got for got in upstream.log if got.method == "POST"]
 

@@ -33,6 +33,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "requests_settle": DECIDERS,  # and of these operators only, once the request is found
     "requests_result": READERS,
     "requests_trail": READERS,
+    "requests_card": PEOPLE,
     "sse_request_events": READERS,
     "sse_follow": PEOPLE,
     "policies_index": PEOPLE,

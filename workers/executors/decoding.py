@@ -1,6 +1,7 @@
 """Reads a body under a cap, decompressed piece by piece, so that a bomb stays small (T48)."""
 
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 _GZIP: Final = zlib.MAX_WBITS | 16
@@ -9,6 +10,9 @@ _RAW: Final = -zlib.MAX_WBITS
 _DEFLATE_METHOD: Final = 8
 _CODINGS: Final = {"gzip", "x-gzip", "deflate"}
 _SLACK: Final = 65_536
+_FREE: Final = 1 << 20
+RATIO: Final = 100
+"""How many bytes one byte of a body that is passed on may become, after the first MiB."""
 
 
 class CappedBody:
@@ -79,13 +83,73 @@ class CappedBody:
     def _step(self, piece: bytes) -> bytes:
         """Decode at most one byte more than there is room for; return what is left to decode."""
         if not self._begun or self._engine.eof:
-            self._engine = zlib.decompressobj(self._window(piece))
+            self._engine = zlib.decompressobj(_window(self._coding, piece))
             self._begun = True
         self._keep(self._engine.decompress(piece, self._room + 1))
         return self._engine.unconsumed_tail or self._engine.unused_data
 
-    def _window(self, first: bytes) -> int:
-        """Return zlib's name of the format; deflate comes with and without its wrapper."""
-        if self._coding != "deflate":
-            return _GZIP
-        return _ZLIB if first[0] & 0x0F == _DEFLATE_METHOD else _RAW
+
+class Unreadable(Exception):
+    """The body is not what its coding says, or it grows out of all proportion."""
+
+
+class Decoder:
+    """Takes the coding off a body that is passed on piece by piece.
+
+    :ivar decoded: the coding was taken off (there was one, and it is known).
+    :ivar readable: the coding is known, or there is none.
+    """
+
+    __slots__ = ("_begun", "_coding", "_engine", "_out", "_wire", "decoded", "readable")
+
+    def __init__(self, coding: str) -> None:
+        """Start; ``coding`` is the Content-Encoding as sent, empty for none."""
+        self._coding = coding.strip().lower()
+        self._engine = zlib.decompressobj(_GZIP)
+        self._begun = False
+        self._wire = self._out = 0
+        self.decoded = self._coding in _CODINGS
+        self.readable = self.decoded or self._coding in {"", "identity"}
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Yield what a piece from the wire says, in pieces of a bounded size.
+
+        :raises Unreadable: the data is broken, or a bomb.
+        """
+        if not self.decoded:
+            yield piece
+            return
+        try:
+            while piece:
+                piece, out = self._step(piece)
+                if out:
+                    yield out
+        except zlib.error as error:
+            raise Unreadable from error
+
+    def finish(self) -> None:
+        """Check that the coding's own end was seen.
+
+        :raises Unreadable: it was not.
+        """
+        if self._begun and not self._engine.eof:
+            raise Unreadable
+
+    def _step(self, piece: bytes) -> tuple[bytes, bytes]:
+        if not self._begun or self._engine.eof:
+            self._engine = zlib.decompressobj(_window(self._coding, piece))
+            self._begun = True
+        out = self._engine.decompress(piece, _SLACK)
+        rest = self._engine.unconsumed_tail or self._engine.unused_data
+        self._out += len(out)
+        self._wire += len(piece) - len(rest)
+        if self._out > RATIO * self._wire + _FREE:
+            raise Unreadable
+        return rest, out
+
+
+def _window(coding: str, first: bytes) -> int:
+    """Return zlib's name of the format; deflate comes with and without its wrapper."""
+    if coding != "deflate":
+        return _GZIP
+    return _ZLIB if first[0] & 0x0F == _DEFLATE_METHOD else _RAW

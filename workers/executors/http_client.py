@@ -13,8 +13,9 @@ idempotent methods could see it.
 import asyncio
 import io
 import ssl
+from collections.abc import Awaitable, Callable
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -43,6 +44,23 @@ _NO_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _CONNECTIONS_TRIED: Final = 3
 _FIRST_FINAL_STATUS: Final = 200
+_BODILESS: Final = frozenset({204, 304})
+
+CALLER_LEFT: Final = "caller_left"
+"""Code of an exchange that was ended because nobody waits for it any more."""
+
+STREAM_SECONDS: Final = "stream_seconds"
+"""Code of an exchange that was ended because it went on longer than the target lets it."""
+
+_OVER: Final = {
+    CALLER_LEFT: "the caller hung up before the answer was complete",
+    STREAM_SECONDS: "the answer went on longer than the target's limit",
+}
+T = TypeVar("T")
+
+
+def _nobody(_hang_up: Callable[[], None]) -> None:
+    """Let nobody end the exchange."""
 
 
 class HttpClient:
@@ -64,17 +82,31 @@ class HttpClient:
         self._sessions: dict[_Pool, aiohttp.ClientSession] = {}
 
     async def exchange(self, call: Call, mark: Mark) -> Answer:
-        """Send a call and read its answer.
+        """Send a call and collect its answer, as :meth:`send` does."""
+        return await self.send(call, mark, Incoming.collect)
+
+    async def send(
+        self,
+        call: Call,
+        mark: Mark,
+        take: "Callable[[Incoming], Awaitable[T]]",
+        ready: "Callable[[Callable[[], None]], None]" = _nobody,
+    ) -> T:
+        """Send a call and return what is made of its answer.
 
         :param mark: awaited once, after the connection stands and before a byte leaves; the
             total limit does not run meanwhile. What it raises is raised here.
+        :param take: handed the answer when its head is there, under the total limit unless it
+            extends that.
+        :param ready: handed what ends the exchange at once, for a caller that is gone.
         :raises NotStarted: when no byte of the request left.
         :raises Ambiguous: when bytes left and no complete answer came.
         """
         flight = _Flight(call, mark)
+        ready(flight.hang_up)
         try:
             async with asyncio.timeout(call.total_seconds) as flight.deadline:
-                return await self._run(call, flight)
+                return await self._run(call, flight, take)
         except Exception as error:  # noqa: BLE001 - the promise holds for every error
             raise flight.judge(error) from None
 
@@ -85,7 +117,9 @@ class HttpClient:
         for session in sessions:
             await session.close()
 
-    async def _run(self, call: Call, flight: "_Flight") -> Answer:
+    async def _run(
+        self, call: Call, flight: "_Flight", take: "Callable[[Incoming], Awaitable[T]]"
+    ) -> T:
         url = _url(call)
         if _is_literal(call.host) and not permitted(call.host, call.networks):
             raise AddressRefused
@@ -98,7 +132,7 @@ class HttpClient:
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
         ) as response:
-            return await _read(response, call, flight)
+            return await take(_read(response, call, flight))
 
     def _session(self, pool: _Pool) -> aiohttp.ClientSession:
         """Return the session of a set of networks and a client certificate.
@@ -184,7 +218,10 @@ class _Request(aiohttp.ClientRequest):
 class _Flight:
     """The state of one exchange: whether it left, when, and what the mark raised."""
 
-    __slots__ = ("_call", "_fault", "_mark", "_marked", "_started", "deadline", "left")
+    __slots__ = (
+        *("_call", "_fault", "_mark", "_marked", "_started"),
+        *("deadline", "left", "limit", "over"),
+    )
 
     def __init__(self, call: Call, mark: Mark) -> None:
         self._call = call
@@ -194,6 +231,14 @@ class _Flight:
         self._started = 0.0
         self.deadline: asyncio.Timeout | None = None
         self.left = False
+        self.limit = ""
+        self.over = ""
+
+    def hang_up(self, why: str = CALLER_LEFT) -> None:
+        """End the exchange at once."""
+        self.over = self.over or why
+        if self.deadline is not None and self.deadline.when() is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time())
 
     async def guard(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -221,6 +266,8 @@ class _Flight:
             self._check_peer(connection)
             await self._await_mark()
             self._marked = True
+        if self.over:
+            raise TimeoutError
         _check_alive(connection)
         self._check_peer(connection)
         self._started = asyncio.get_running_loop().time()
@@ -237,6 +284,12 @@ class _Flight:
         reason = error.reason if isinstance(error, _Stopped) else error
         if isinstance(reason, NotStarted):
             return reason
+        if isinstance(reason, TimeoutError) and self.limit:
+            self.over = self.over or self.limit
+        if self.over:
+            detail = _OVER.get(self.over, "the exchange was ended")
+            known = Ambiguous if self.left else NotStarted
+            return known(self.over, detail)
         return _ambiguous(reason) if self.left else _not_started(reason)
 
     def _check_peer(self, connection: Connection) -> None:
@@ -337,26 +390,78 @@ def _payload(body: bytes) -> bytes | io.BytesIO | None:
     return io.BytesIO(body) if len(body) > _IN_MEMORY else body
 
 
-async def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Answer:
+def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> "Incoming":
     if response.status < _FIRST_FINAL_STATUS:
         response.close()
         raise aiohttp.ClientResponseError(response.request_info, ())
-    body = CappedBody(", ".join(response.headers.getall("Content-Encoding", ())), call.read_bytes)
-    if call.method == "HEAD":
-        body = CappedBody("", 0)
-    async for piece in response.content.iter_any():
-        if not body.feed(piece):
-            response.close()
-            break
-    data = body.finish()
-    return Answer(
-        status=response.status,
-        headers=tuple(_text(name, value) for name, value in response.raw_headers),
-        body=data,
-        truncated=body.truncated,
-        decoded=body.decoded,
-        duration_ms=flight.elapsed_ms(),
-    )
+    return Incoming(response, call, flight)
+
+
+class Incoming:
+    """An answer whose head is there; its body is still to be read.
+
+    :ivar status: the HTTP status code.
+    :ivar headers: name and value in wire order, names as sent.
+    :ivar coding: the Content-Encoding as sent; empty for none.
+    :ivar length: bytes that the body has on the wire; None where that is not said.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> None:
+        """Look at the head."""
+        self._response = response
+        self._call = call
+        self._flight = flight
+        self.status = response.status
+        self.headers = tuple(_text(name, value) for name, value in response.raw_headers)
+        self.coding = ", ".join(response.headers.getall("Content-Encoding", ()))
+        bodiless = call.method == "HEAD" or self.status in _BODILESS
+        self.length = 0 if bodiless else _length(response)
+
+    def elapsed_ms(self) -> int:
+        """Return the milliseconds since the call left."""
+        return self._flight.elapsed_ms()
+
+    async def read(self) -> bytes:
+        """Return what came since, at least a byte; nothing is the end of the body."""
+        return await self._response.content.readany()
+
+    def due(self, at: float | None, why: str) -> None:
+        """Set the time of the loop at which the exchange is over, and why it is then."""
+        if self._flight.deadline is None or self._flight.over == CALLER_LEFT:
+            return
+        self._flight.deadline.reschedule(at)
+        self._flight.limit = why
+
+    def close(self) -> None:
+        """Want no more of it; the connection is not used again."""
+        self._response.close()
+
+    async def collect(self, begun: bytes = b"") -> Answer:
+        """Read the body to its end, or to the cap.
+
+        :param begun: what was read of it before.
+        """
+        head = self._call.method == "HEAD"
+        body = CappedBody("" if head else self.coding, 0 if head else self._call.read_bytes)
+        piece = begun or await self.read()
+        while piece:
+            if not body.feed(piece):
+                self.close()
+                break
+            piece = await self.read()
+        return Answer(
+            status=self.status,
+            headers=self.headers,
+            body=body.finish(),
+            truncated=body.truncated,
+            decoded=body.decoded,
+            duration_ms=self.elapsed_ms(),
+        )
+
+
+def _length(response: aiohttp.ClientResponse) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
 
 
 def _text(name: bytes, value: bytes) -> tuple[str, str]:

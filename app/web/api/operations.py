@@ -22,6 +22,7 @@ from app.web.contract import Operation, Query
 from app.web.filters import MAX_LIMIT, MAX_WAIT
 from app.web.models import (
     AuditPage,
+    CardOut,
     DecisionIn,
     DryRunIn,
     HealthOut,
@@ -134,6 +135,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _R, requests.create, "Ask for an action", RequestOut, RequestIn, _ASK, (201, 202), (404, 422)),
     Operation("GET", _R, requests.page, "List requests, newest first", RequestPage, query=_FILTERS),
     Operation("GET", _R1, requests.get, "Read a request, or wait for it", RequestOut, query=_WAIT),
+    Operation("GET", f"{_R1}/card", requests.card, "Read the card that people decide on", CardOut),
     Operation("POST", f"{_R1}/decide", requests.decide, "Approve or deny", RequestOut, DecisionIn),
     Operation("POST", "/api/decisions", selections.decide, "Approve or deny a frozen selection", SelectionOut, SelectionIn),
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.action import Urgency
+from app.core.ballots import check_shown
 from app.core.errors import InvalidFilter, NotFound, UnsupportedMediaType
 from app.core.principals import Scope
 from app.core.request import Ballot, Choice, Status
@@ -20,7 +21,7 @@ from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, bare, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
-from app.web.views import audit_document, dump, not_rendered, render, render_page
+from app.web.views import audit_document, card_document, dump, not_rendered, render, render_page
 from app.web.waiters import may_wait, waiter
 
 JSON: Final = "application/json"
@@ -131,10 +132,22 @@ async def decide(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     body = await read(request, DecisionIn)
-    ballot = Ballot(Choice(body.decision), body.digest, body.comment, "api")
-    request_id = request.path_params["request_id"]
-    after = await services_of(request).decisions.cast(caller, request_id, ballot)
+    ballot = Ballot(
+        Choice(body.decision), body.digest, body.comment, body.channel, display=body.display
+    )
+    request_id, services = request.path_params["request_id"], services_of(request)
+    if body.display:
+        check_shown(body.display, (await services.desk.read(caller, request_id)).display)
+    after = await services.decisions.cast(caller, request_id, ballot)
     return _json(render(after))
+
+
+async def card(request: Request) -> Response:
+    """Read the card that people decide on."""
+    bare(request)
+    caller = await caller_of(request)
+    shown = await services_of(request).desk.read(caller, request.path_params["request_id"])
+    return _json(dump(card_document(shown)))
 
 
 async def cancel(request: Request) -> Response:
@@ -171,8 +184,10 @@ async def result(request: Request) -> Response:
     """Read the upstream's answer."""
     bare(request)
     caller = await caller_of(request)
-    found = await services_of(request).requests.result(caller, request.path_params["request_id"])
+    requests = services_of(request).requests
+    found = await requests.result(caller, request.path_params["request_id"])
     if found is None:
+        await requests.check_kept(caller, request.path_params["request_id"])
         message = "this request has no result, not yet or no longer"
         raise NotFound(message)
     return _json(dump(result_document(found)))

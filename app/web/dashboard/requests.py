@@ -3,8 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.ballots import check_shown
 from app.core.card import card_of
-from app.core.errors import AssentryError, DigestMismatch, InvalidCursor, InvalidFilter
+from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
 from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
@@ -132,16 +133,6 @@ async def _ballot(request: Request, caller: Caller, choice: Choice) -> Ballot:
     check_shown(form["display"], shown)
     level = assurance_of(caller, now)
     return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown)
-
-
-def check_shown(before: str, now: str) -> None:
-    """Refuse a decision on a page that would show something else by now.
-
-    :raises DigestMismatch: it would; what a credential adds was changed, for instance.
-    """
-    if before != now:
-        message = "What this would run is shown differently by now; look at it again."
-        raise DigestMismatch(message, pointer="/display")
 
 
 def assurance_of(caller: Caller, now: Instant) -> Assurance:

@@ -47,6 +47,11 @@ def _settings(form: Form) -> TargetSettings:
         total_seconds=float(form.number("total_seconds", 30)),
         response_bytes=form.number("response_bytes", 1_048_576),
         retry_safe_methods=form.ticked("retry_safe_methods"),
+        stream_seconds=float(form.number("stream_seconds", 300)),
+        idle_seconds=float(form.number("idle_seconds", 60)),
+        stream_bytes=form.number("stream_bytes", 1 << 30),
+        request_bytes=form.number("request_bytes", 10_485_760),
+        pass_cookies=form.ticked("pass_cookies"),
     )
 
 

@@ -1,0 +1,252 @@
+"""Answers that are passed on while they come, on the running server over real sockets."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from app.cli.listening import Server, address, bound, config
+from app.core.request import Request, Status
+from app.services.vault import Vault
+from tests.support.canary import CANARY
+from tests.support.upstream import Upstream
+from tests.web.conftest import Door
+
+pytestmark = [pytest.mark.requirement("GW-1"), pytest.mark.timeout(60)]
+
+WAIT = 10.0
+
+
+@dataclass
+class Served:
+    """The server on a socket, an agent's client and an upstream that may be read."""
+
+    door: Door
+    agent: httpx.AsyncClient
+    upstream: Upstream
+    url: str
+
+    async def settled(self, request_id: str) -> Request:
+        """Return the request once it is final."""
+        services = self.door.world.services
+        async with asyncio.timeout(WAIT):
+            return await services.feed.wait(self.door.world.anne, request_id, int(WAIT))
+
+    def outcome(self, request: Request) -> dict[str, Any]:
+        return json.loads(request.outcome or "{}")
+
+
+@pytest.fixture
+async def served(door: Door) -> AsyncIterator[Served]:
+    """The application on a socket of its own."""
+    sock = bound("127.0.0.1", 0)
+    stop = asyncio.Event()
+    async with Upstream() as upstream, asyncio.TaskGroup() as group:
+        await door.world.target(upstream.url)
+        await door.world.policy("reads", "allow", {"http.method": {"in": ["GET", "HEAD", "PUT"]}})
+        group.create_task(Server(config(door.app, lifespan="off")).until(stop, sock))
+        headers = {"Authorization": f"Bearer {door.keys['agent']}"}
+        async with httpx.AsyncClient(
+            base_url=address(sock), headers=headers, timeout=WAIT
+        ) as agent:
+            yield Served(door, agent, upstream, address(sock))
+        stop.set()
+
+
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    async for piece in answer.aiter_raw():
+        yield piece
+
+
+async def _broken(served: Served, path: str) -> str:
+    """Read an answer that breaks off and return the request's id."""
+    async with served.agent.stream("GET", path) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
+    return str(answer.headers["x-assentry-request"])
+
+
+async def test_each_event_comes_when_it_is_sent(served: Served) -> None:
+    async with served.agent.stream("GET", "/gateway/upstream/sse/3") as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        events = _pieces(answer)
+        for number in range(3):
+            assert await anext(events) == f"data: {number}\n\n".encode()
+            served.upstream.release.set()
+        assert not [piece async for piece in events]
+    request = await served.settled(answer.headers["x-assentry-request"])
+    said = served.outcome(request)
+    whole = b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+    assert request.status is Status.SUCCEEDED
+    assert (said["bytes"], said["sha256"]) == (len(whole), hashlib.sha256(whole).hexdigest())
+    kept = await served.agent.get(f"/api/requests/{request.id}/result")
+    assert kept.json()["body"] == {"text": whole.decode()}
+
+
+async def test_a_caller_that_leaves_ends_the_call_at_once(served: Served) -> None:
+    async with served.agent.stream("GET", "/gateway/upstream/sse/3") as answer:
+        pieces = _pieces(answer)
+        assert await anext(pieces) == b"data: 0\n\n"
+    async with asyncio.timeout(WAIT):
+        await served.upstream.gone.wait()
+    request = await served.settled(answer.headers["x-assentry-request"])
+    said = served.outcome(request)
+    assert (request.status, said["status"], said["cut"]) == (
+        Status.SUCCEEDED, 200, "caller_left",
+    )  # fmt: skip
+
+
+async def test_a_caller_that_leaves_before_an_answer_leaves_it_unknown(served: Served) -> None:
+    async with asyncio.TaskGroup() as group:
+        call = group.create_task(served.agent.get("/gateway/upstream/slow"))
+        await served.upstream.wait_for(1)
+        call.cancel()
+    services = served.door.world.services
+    async with asyncio.timeout(WAIT):
+        with services.store.signals.following() as news:
+            while True:
+                waiting = await services.requests.waiting(served.door.world.anne)
+                if waiting.get(Status.UNKNOWN):
+                    break
+                await news.get()
+
+
+@pytest.mark.requirement("EXE-2")
+async def test_an_answer_that_breaks_off_is_visibly_broken(served: Served) -> None:
+    name = await _broken(served, "/gateway/upstream/cut-later")
+    request = await served.settled(name)
+    said = served.outcome(request)
+    assert (request.status, said["code"], said["cut"], said["status"]) == (
+        Status.UNKNOWN, "answer_cut", "answer_cut", 200,
+    )  # fmt: skip
+    broken = await served.agent.get("/gateway/upstream/truncated")
+    assert (broken.status_code, broken.json()["code"]) == (502, "outcome_unknown")
+
+
+async def test_a_long_answer_keeps_its_length_and_only_its_digest_is_kept(served: Served) -> None:
+    answer = await served.agent.get("/gateway/upstream/huge/3000000")
+    assert answer.headers["content-length"] == "3000000" and answer.content == bytes(3_000_000)
+    request = await served.settled(answer.headers["x-assentry-request"])
+    said = served.outcome(request)
+    assert (said["bytes"], said["kept"]) == (3_000_000, False)
+    assert said["sha256"] == hashlib.sha256(answer.content).hexdigest()
+    gone = await served.agent.get(f"/api/requests/{request.id}/result")
+    assert (gone.status_code, gone.json()["code"]) == (404, "result_not_kept")
+    assert gone.json()["outcome"]["sha256"] == said["sha256"]
+
+
+@pytest.mark.requirement("T48")
+async def test_limits_end_a_stream(served: Served) -> None:
+    world = served.door.world
+    await world.target(served.upstream.url, "brief", stream_seconds=0.3)
+    await world.target(served.upstream.url, "idle", idle_seconds=0.3)
+    await world.target(served.upstream.url, "narrow", stream_bytes=10)
+    for name, status, cut in (
+        ("brief", Status.SUCCEEDED, "stream_seconds"),
+        ("idle", Status.UNKNOWN, "answer_cut"),
+        ("narrow", Status.SUCCEEDED, "stream_bytes"),
+    ):
+        if name == "narrow":
+            served.upstream.release.set()
+        request = await served.settled(await _broken(served, f"/gateway/{name}/sse/9"))
+        assert (request.status, served.outcome(request)["cut"]) == (status, cut)
+
+
+@pytest.mark.requirement("T48")
+async def test_a_bomb_is_cut_off(served: Served) -> None:
+    request = await served.settled(await _broken(served, "/gateway/upstream/bomb/400"))
+    assert served.outcome(request)["cut"] == "unreadable"
+    assert served.outcome(request)["bytes"] <= 2 << 20
+
+
+@pytest.mark.requirement("T47")
+async def test_a_stream_is_redacted(served: Served) -> None:
+    services = served.door.world.services
+    vault: Vault = services.vault
+    made = await vault.create(
+        served.door.world.anne, name="k", kind="headers", fields={"X-Api-Key": CANARY}
+    )
+    target = next(iter(await services.targets.list(served.door.world.anne)))
+    await services.targets.update(served.door.world.anne, target.id, credential_id=made.id)
+    for form in ("raw", "raw-gzip", "base64-gzip"):
+        answer = await served.agent.get(f"/gateway/upstream/leak/{form}")
+        assert CANARY not in answer.text and "[redacted]" in answer.text
+        assert CANARY not in str(answer.headers)
+    long = bytes(100_000) + CANARY.encode() + bytes(100_000)
+    answer = await served.agent.put("/gateway/upstream/coded/identity", content=long)
+    assert answer.status_code == 200, answer.text
+    assert answer.content == bytes(100_000) + b"[redacted]" + bytes(100_000)
+    assert "content-length" not in answer.headers
+
+
+async def test_codings_are_taken_off(served: Served) -> None:
+    text = b"some text " * 20_000
+    answer = await served.agent.put("/gateway/upstream/coded/gzip", content=gzip.compress(text))
+    assert answer.content == text and "content-encoding" not in answer.headers
+    answer = await served.agent.put("/gateway/upstream/coded/br", content=text)
+    assert (answer.status_code, answer.json()["code"]) == (502, "answer_too_large")
+
+
+@pytest.mark.requirement("T47")
+async def test_cookies_pass_only_where_the_target_says_so(served: Served) -> None:
+    answer = await served.agent.get("/gateway/upstream/cookies")
+    assert "set-cookie" not in answer.headers
+    await served.door.world.target(served.upstream.url, "sweet", pass_cookies=True)
+    answer = await served.agent.get("/gateway/sweet/cookies")
+    assert answer.headers.get_list("set-cookie") == ["a=1; Path=/", "b=2"]
+
+
+async def test_hints_and_trailers_stay_behind(served: Served) -> None:
+    answer = await served.agent.get("/gateway/upstream/early")
+    assert (answer.status_code, answer.text, answer.headers["x-kept"]) == (200, "the answer", "1")
+    answer = await served.agent.get("/gateway/upstream/trailers")
+    assert answer.text == "first" and "trailer" not in answer.headers
+
+
+@pytest.mark.requirement("T60")
+async def test_upgrades_are_refused(served: Served) -> None:
+    headers = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }  # fmt: skip
+    answer = await served.agent.get("/gateway/upstream/echo", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "upgrade_refused")
+    assert not served.upstream.log
+
+
+@pytest.mark.requirement("EXE-2")
+async def test_a_lease_is_kept_while_a_stream_runs(served: Served) -> None:
+    services = served.door.world.services
+    async with served.agent.stream("GET", "/gateway/upstream/sse/2") as answer:
+        pieces = _pieces(answer)
+        await anext(pieces)
+        name = answer.headers["x-assentry-request"]
+        before = await services.requests.get(served.door.world.anne, name)
+        await services.execution.leases.renew()
+        await services.execution.leases.renew()
+        after = await services.requests.get(served.door.world.anne, name)
+        assert before.lease_until is not None and after.lease_until is not None
+        assert after.lease_until > before.lease_until
+
+
+@pytest.mark.requirement("EXE-2")
+async def test_a_stream_whose_lease_is_lost_ends(served: Served) -> None:
+    services = served.door.world.services
+    async with served.agent.stream("GET", "/gateway/upstream/sse/2") as answer:
+        pieces = _pieces(answer)
+        await anext(pieces)
+        name = answer.headers["x-assentry-request"]
+        await services.store.write(lambda tx: tx.requests.renew(name, 1, tx.now, tx.now))
+        await services.sweeps.tick()
+        await services.execution.leases.renew()
+        await services.execution.leases.renew()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await anext(pieces)
+    assert (await served.settled(name)).status is Status.UNKNOWN
