@@ -73,12 +73,15 @@ def handles_in(action: HttpAction) -> tuple[Handle, ...]:
 def _may_have(action: HttpAction) -> bool:
     """Whether a brace is anywhere at all: most calls have none and are looked at no closer."""
     return (
-        b"{{" in action.body
-        or b"%7" in action.body
+        _has_braces(action.body)
         or "%7" in action.path
         or "%7" in action.query
         or any("{{" in value for _, value in action.headers)
     )
+
+
+def _has_braces(body: bytes) -> bool:
+    return b"{{" in body or b"%7" in body
 
 
 def _in_body(action: HttpAction) -> Iterator[Handle]:
@@ -114,6 +117,8 @@ def fill_query(query: str, values: Mapping[str, str]) -> str:
 
 def fill_body(body: bytes, headers: Lines, values: Mapping[str, str]) -> bytes:
     """Return a body with values in the place of handles, encoded as its content type wants."""
+    if not _has_braces(body):
+        return body
     kind, text = _kind_of(headers), _decoded(body)
     if kind is None or text is None:
         return body

@@ -1,6 +1,5 @@
 """Credentials: sealed when they come in, opened only for an execution, never given back."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -8,7 +7,8 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.action import HttpAction
 from app.core.audit import SYSTEM, Actor
-from app.core.credentials import ITEM, build_injection, check_fields, kind_named
+from app.core.credentials import ITEM, build_injection
+from app.core.credentials.checking import checked
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
 from app.core.handles import handles_in
 from app.core.json_types import JsonValue
@@ -28,16 +28,9 @@ from app.store.engine import Store
 from app.store.tx import Tx
 from app.store.vault import Granted, SealedField
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-"""Grammar of a credential's and a vault's name."""
-
-DOMAIN: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
-"""Grammar of an item's domain."""
-
 PURPOSE: Final = "credential"
 """Purpose under which fields are sealed."""
 
-MAX_DESCRIPTION: Final = 2000
 _BATCH: Final = 200
 
 
@@ -90,7 +83,7 @@ class Vault:
         self, actor: Actor, credential: Credential, fields: Mapping[str, str]
     ) -> Credential:
         """Add a credential on behalf of an actor whose right was checked before."""
-        credential = _checked(credential, fields)
+        credential = checked(credential, fields)
         sealed = self._seal(credential, fields)
         await self.store.write(lambda tx: _add(tx, actor, credential, sealed))
         return replace(credential, fields=tuple(sorted(fields)))
@@ -263,7 +256,7 @@ class Vault:
         if fields is not None:
             names = tuple(sorted(fields))
             after = replace(after, version=before.version + 1, fields=names)
-        after = _checked(after, fields)
+        after = checked(after, fields)
         _check_name(tx, after)
         tx.vault.put(after)
         if fields is not None:
@@ -307,33 +300,6 @@ def _place(credential_id: str, version: int, name: str) -> str:
 
 def _place_of(field: SealedField) -> str:
     return _place(field.credential_id, field.version, field.name)
-
-
-def _checked(credential: Credential, fields: Mapping[str, str] | None) -> Credential:
-    """Return the credential with what it adds, once all about it was checked."""
-    if len(credential.description) > MAX_DESCRIPTION or "\x00" in credential.description:
-        message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
-        raise InvalidField(message, pointer="/description")
-    for pointer, name in (("/name", credential.name), ("/vault", credential.vault)):
-        if not NAME.fullmatch(name):
-            message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
-            raise InvalidField(message, pointer=pointer)
-    kind_named(credential.kind)
-    _check_domains(credential)
-    if fields is None:
-        return credential
-    adds = check_fields(credential.kind, fields, credential.public_fields)
-    return replace(credential, adds=adds)
-
-
-def _check_domains(credential: Credential) -> None:
-    if credential.domains and credential.kind != ITEM:
-        message = "only an item has domains"
-        raise InvalidField(message, pointer="/domains")
-    for place, domain in enumerate(credential.domains):
-        if not DOMAIN.fullmatch(domain):
-            message = "a domain is a host name in lower case, such as example.com"
-            raise InvalidField(message, pointer=f"/domains/{place}")
 
 
 def _existing(tx: Tx, credential_id: str) -> Credential:
