@@ -18,11 +18,13 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.breakers import Breakers
 from app.services.bundle import Services
 from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
 from app.services.inline import Inline
@@ -33,6 +35,7 @@ from app.services.links import Links
 from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
+from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.sweeps import Sweeps
@@ -67,6 +70,7 @@ async def services(
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
+        await wired.breakers.refresh()
         await wired.announcements.look()
         async with asyncio.TaskGroup() as group:
             background = [
@@ -94,6 +98,7 @@ async def _watch(wired: Services) -> None:
             wired.access.forget([change])
             try:
                 await wired.policies.forget(change)
+                await wired.breakers.forget(change)
                 await wired.announcements.forget(change)
             except (AssentryError, OSError) as error:
                 log.warning("caches_not_refreshed", error=type(error).__name__)
@@ -182,10 +187,12 @@ def wire(
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer)
     requests = Requests(store, sealer)
-    intake = Intake(store, ids, clock, policies, settings)
+    breakers = Breakers(store)
+    rates = Rates(store, settings, breakers)
+    intake = Intake(store, ids, clock, policies, settings, rates)
     execution = Execution(
         store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin),
+        Leases(store, settings.lease_margin), breakers,
     )  # fmt: skip
     return Services(
         settings=settings,
@@ -199,6 +206,8 @@ def wire(
         vault=vault,
         policies=policies,
         limits=Limits(store, clock),
+        breakers=breakers,
+        discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
         requests=requests,
         decisions=Decisions(store),

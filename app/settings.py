@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     idempotency_retention: int = Field(
         default=2 * 86400, ge=86400, description="Seconds that Idempotency-Keys are remembered."
     )
+    request_rate: str = Field(
+        default="", pattern=r"^(|[1-9][0-9]{0,5}/(second|minute|hour|day|[1-9][0-9]{0,3}))$",
+        description="Requests that all agents together may make, such as `600/minute`; empty "
+        "means no limit.",
+    )  # fmt: skip
     lease_margin: float = Field(
         default=15.0, ge=0.5, le=600,
         description="Seconds that a worker's lease outlasts the time limit of its call.",

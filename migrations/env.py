@@ -3,11 +3,12 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from app.store import tables, tables_directory, tables_notices
+from app.store import tables, tables_directory, tables_limits, tables_notices
 
 # Importing them registers the tables.
 assert tables.RequestRow
 assert tables_directory.AgentRow
+assert tables_limits.LevelRow
 assert tables_notices.DeliveryRow
 
 connection = context.config.attributes["connection"]

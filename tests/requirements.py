@@ -64,6 +64,15 @@ PROMISES: dict[str, Promise] = {
     "POL-8": Promise(
         "A dry run tells of every rule why it did or did not match, and changes nothing.", "S2 new"
     ),
+    "LIM-1": Promise(
+        "Token buckets limit requests of all, an agent, a target and a rule, exactly over all "
+        "servers; a circuit breaker stops calls at a target that fails.",
+        "S5",
+    ),
+    "SVC-3": Promise(
+        "Discovery, a skill and an overview tell an agent what its key may use, nothing more.",
+        "S3 S1",
+    ),
     # --- decisions and execution ---
     "DEC-1": Promise(
         "One conditional write decides; the loser is told the outcome that stands.", "S2"
@@ -154,6 +163,8 @@ PROMISES: dict[str, Promise] = {
     "T15": Promise("A sign-in makes a new session; it can be ended from the server.", "threats"),
     "T32": Promise("There are no default secrets, and set-up can't be taken over.", "threats"),
     "T61": Promise("Sealed values are bound to their row and purpose.", "threats"),
+    "T42": Promise("Splitting requests gets no further than a limit.", "threats"),
+    "T59": Promise("An upstream's text is data, masked where policy says so.", "threats"),
     "T66": Promise("Rate limits hold for parallel calls.", "threats"),
     "T68": Promise("Key and database files can be read by their owner alone.", "threats"),
     "T69": Promise("A committed change survives a crash on SQLite too.", "threats"),
@@ -163,7 +174,9 @@ PROMISES: dict[str, Promise] = {
     "T65": Promise("What can't be recorded does not happen.", "threats"),
     # --- people and notices ---
     "POL-4": Promise(
-        "A rule can demand a reason, a tag, or a stronger proof of who decides.", "S5"
+        "A rule can demand a reason, a tag, or a stronger proof of who decides; it can limit what "
+        "it lets through and mask parts of answers.",
+        "S5",
     ),
     "REQ-7": Promise("An identical request that still waits is not asked for twice.", "new"),
     "DEC-3": Promise(

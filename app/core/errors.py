@@ -375,7 +375,7 @@ class LastAdministrator(Conflict):
 
 
 class RateLimited(Limited):
-    """The key's rate limit is used up."""
+    """A rate limit is used up; `scope` says whose."""
 
     code = "rate_limited"
 
@@ -402,6 +402,12 @@ class TooManySignIns(Limited):
     """Too many failed sign-ins; wait before the next one."""
 
     code = "too_many_sign_ins"
+
+
+class TargetUnavailable(Unavailable):
+    """The target failed too often, so that calls there are stopped for a while."""
+
+    code = "target_unavailable"
 
 
 class StoreBusy(Unavailable):

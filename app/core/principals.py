@@ -62,6 +62,7 @@ class Agent:
 
     :ivar owner_id: the person who answers for it, and by default never decides for it.
     :ivar open_limit: most pending requests at a time; 0 means no limit.
+    :ivar rate: requests that it may make, such as ``60/minute``; empty means no limit.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Agent:
     frozen: bool
     created_at: Instant
     last_seen_at: Instant | None = None
+    rate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

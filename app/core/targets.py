@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.core.breaker import Fuse
 from app.core.conditions.glob import path_glob
 from app.core.instant import Instant
 
@@ -27,6 +28,10 @@ class TargetSettings:
     :ivar stream_bytes: most bytes of an answer that is passed on.
     :ivar request_bytes: largest body that is sent there.
     :ivar pass_cookies: Set-Cookie is passed on to agents.
+    :ivar rate: requests that all agents together may make, such as ``60/minute``; empty means no
+        limit.
+    :ivar breaker_failures: see :class:`app.core.breaker.Fuse`; 0 switches the breaker off.
+    :ivar breaker_on_errors: answers of 500 and above count as failures.
     """
 
     networks: tuple[str, ...] = ()
@@ -40,6 +45,19 @@ class TargetSettings:
     stream_bytes: int = 1 << 30
     request_bytes: int = 10_485_760
     pass_cookies: bool = False
+    rate: str = ""
+    breaker_failures: int = 20
+    breaker_window: int = 60
+    breaker_cool_down: int = 30
+    breaker_probes: int = 1
+    breaker_on_errors: bool = True
+
+    @property
+    def fuse(self) -> Fuse:
+        """When the target's breaker opens and closes."""
+        return Fuse(
+            self.breaker_failures, self.breaker_window, self.breaker_cool_down, self.breaker_probes
+        )
 
 
 @dataclass(frozen=True, slots=True)

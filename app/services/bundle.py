@@ -9,10 +9,12 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.breakers import Breakers
 from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed
 from app.services.inline import Inline
@@ -46,6 +48,8 @@ class Services:
     vault: Vault
     policies: Policies
     limits: Limits
+    breakers: Breakers
+    discovery: Discovery
     intake: Intake
     requests: Requests
     decisions: Decisions

@@ -33,9 +33,11 @@ from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
 from app.services.handles import check_handles
 from app.services.leases import Leases
+from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -76,6 +78,7 @@ class Execution:
     executors: Mapping[str, Executor]
     worker: str
     leases: Leases
+    breakers: Breakers
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -103,6 +106,8 @@ class Execution:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
+        if wait := self.breakers.admit(tx, target):
+            return Stopped(wait)
         lease = self._lease(target)
         claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
         try:
@@ -138,6 +143,7 @@ class Execution:
             return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
+        check_masks(request.verdict, verdict)
         if verdict.effect is not Effect.REVIEW:
             return
         if request.effect is Effect.ALLOW:
@@ -168,10 +174,13 @@ class Execution:
         try:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
+            await self.breakers.failed(claimed.target, problem)
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
+            await self.breakers.failed(claimed.target, problem)
             harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
+        await self.breakers.answered(claimed.target, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
@@ -183,7 +192,10 @@ class Execution:
             relay = None
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
-            return await executor.execute(plan, injection, lambda: self._mark_sent(request), relay)
+            outcome = await executor.execute(
+                plan, injection, lambda: self._mark_sent(request), relay
+            )
+        return await kept_back(outcome, request.verdict)
 
     async def _inject(self, claimed: Claimed) -> Injection:
         action = claimed.submission.action

@@ -32,6 +32,7 @@ from app.services.access import require
 from app.services.decisions import shortage_of
 from app.services.handles import check_handles
 from app.services.policies import Policies
+from app.services.rates import Rates
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -79,6 +80,7 @@ class Intake:
     clock: SystemClock
     policies: Policies
     settings: Settings
+    rates: Rates
 
     async def submit(
         self,
@@ -97,20 +99,24 @@ class Intake:
         :raises InvalidAction: the action cannot be carried out as described.
         :raises TargetNotPermitted: the key does not include this call.
         :raises TooManyOpenRequests: the agent's cap is reached.
+        :raises RateLimited: a limit of requests is used up; nothing was recorded.
+        :raises TargetUnavailable: a door would call a target now whose breaker is open.
         :raises IdempotencyMismatch: the token was used for another body.
         """
         require(caller, Scope.REQUEST_CREATE)
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
-        if self.policies.snapshot.uses_counters:
+        async with self.rates.noting(caller.actor):
+            if self.policies.snapshot.uses_counters:
+                limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
+                return await self.store.write(
+                    lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
+                    order="" if limited else agent.id,
+                )
+            made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
             return await self.store.write(
-                lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
-                order=agent.id,
+                lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
             )
-        made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
-        return await self.store.write(
-            lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
-        )
 
     def _counting(
         self,
@@ -122,6 +128,7 @@ class Intake:
         then: Then | None,
     ) -> Request:
         """Judge within the transaction: what counts must not be counted twice (LIM-2)."""
+        self.rates.hold(tx, _asker(caller)[0], submission.target, self.policies.snapshot)
         tx.agents.lock(submission.agent_id)
         counters = tx.requests.counters(submission.agent_id)
         made = self._judge(caller, submission, asked, remote_ip, counters)
@@ -155,6 +162,8 @@ class Intake:
         review = request.effect is Effect.REVIEW
         same = _identical(tx, request) if review and asked.supersedes is None else None
         made, token = same or request, asked.idempotency_key
+        if same is None:
+            self.rates.enter(tx, request, agent, token, now=then is not None)
         if token is not None and not tx.requests.remember(
             agent.id, token, asked.fingerprint, made.id
         ):
@@ -201,6 +210,7 @@ class Intake:
         if target is None or not target.enabled:
             message = f"there is no target {name!r} that can be called"
             raise NotFound(message, pointer="/target")
+        self.rates.learn(target)
         methods = target.settings.methods
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"

@@ -12,6 +12,7 @@ from app.core.errors import IllegalTransition
 from app.core.instant import SECOND, Instant, plus
 from app.core.lifecycle import step
 from app.core.request import Status
+from app.services import rates
 from app.services.execution import lose
 from app.services.notices import Notices
 from app.settings import Settings
@@ -79,6 +80,7 @@ class Sweeps:
         tx.people.drop_old_sessions(now, plus(now, -idle))
         tx.people.drop_old_failures(plus(now, -_FAILURE_SECONDS))
         tx.agents.drop_calls(now // (60 * SECOND) - _RATE_MINUTES)
+        rates.forget(tx)
 
 
 def _expire_pending(tx: Tx, request_id: str, now: Instant) -> bool:

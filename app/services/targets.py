@@ -9,6 +9,8 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.addresses import parse_networks
 from app.core.audit import Actor
+from app.core.breaker import Breaker, State
+from app.core.bucket import check_rate
 from app.core.conditions.glob import path_glob
 from app.core.credentials import ITEM
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
@@ -168,6 +170,7 @@ def _check(target: Target) -> None:
         message = f"{min(unknown)} is no method that can be used"
         raise InvalidField(message, pointer="/settings/methods")
     _check_networks(settings.networks)
+    _check_limits(settings)
     for name, value, most in (
         ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
         ("total_seconds", settings.total_seconds, MAX_SECONDS),
@@ -196,6 +199,19 @@ def _check_rules(rules: Sequence[CredentialRule]) -> None:
             except ValueError as error:
                 pointer = f"/credentials/{place}/paths/{at}"
                 raise InvalidField(str(error), pointer=pointer) from error
+
+
+def _check_limits(settings: TargetSettings) -> None:
+    for name, value, least, most in (
+        ("breaker_failures", settings.breaker_failures, 0, 10_000),
+        ("breaker_window", settings.breaker_window, 1, 3600),
+        ("breaker_cool_down", settings.breaker_cool_down, 1, 3600),
+        ("breaker_probes", settings.breaker_probes, 1, 100),
+    ):
+        if not least <= value <= most:
+            message = f"{name} is {least} to {most}"
+            raise InvalidField(message, pointer=f"/settings/{name}")
+    check_rate(settings.rate, "/settings/rate")
 
 
 def _check_networks(networks: tuple[str, ...]) -> None:
@@ -311,6 +327,7 @@ def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
         message = "an open request names this target; decide or withdraw it first"
         raise InUse(message)
     tx.vault.drop_grants_at(target_id)
+    tx.limits.put_breaker(target_id, Breaker(State.CLOSED, tx.now))
     tx.targets.remove(target_id)
     tx.note("target.deleted", actor, f"target:{target_id}", {"name": target.name})
 

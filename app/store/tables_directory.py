@@ -20,6 +20,7 @@ class AgentRow(SQLModel, table=True):
     frozen: bool
     created_at: int = Field(sa_type=BigInteger)
     last_seen_at: int | None = Field(sa_type=BigInteger)
+    rate: str
 
 
 class KeyRow(SQLModel, table=True):

@@ -18,6 +18,7 @@ from app.store.audit import Audit
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
 from app.store.jobs import Jobs
+from app.store.limits import Limits
 from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
@@ -75,6 +76,7 @@ class Tx:
         self.people = People(self)
         self.groups = Groups(self)
         self.deliveries = Deliveries(self)
+        self.limits = Limits(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
 

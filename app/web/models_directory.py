@@ -1,4 +1,4 @@
-"""The shapes of targets, credentials, agents, keys and people at the wire."""
+"""The shapes of targets, agents, keys and people at the wire."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.core.credentials import KINDS
+from app.core.breaker import Breaker
 from app.core.principals import Agent, ApiKey, Person
-from app.core.targets import Credential, CredentialRule, Target, TargetSettings
-from app.services.handles import Found
+from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
 
-# --- targets and credentials ---
+# --- targets ---
 
 
 class TargetSettingsIn(Strict):
@@ -31,6 +30,12 @@ class TargetSettingsIn(Strict):
     stream_bytes: Annotated[int, Meta(ge=1, le=1 << 40)] = 1 << 30
     request_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] = 10_485_760
     pass_cookies: bool = False
+    rate: Annotated[str, Meta(max_length=20)] = ""
+    breaker_failures: Annotated[int, Meta(ge=0, le=10_000)] = 20
+    breaker_window: Annotated[int, Meta(ge=1, le=3600)] = 60
+    breaker_cool_down: Annotated[int, Meta(ge=1, le=3600)] = 30
+    breaker_probes: Annotated[int, Meta(ge=1, le=100)] = 1
+    breaker_on_errors: bool = True
 
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""
@@ -112,115 +117,18 @@ class TargetList(Out):
     items: list[TargetOut]
 
 
-Domains = Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=32)]
-Names = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)]
+class BreakerOut(Out):
+    """The circuit breaker of a target."""
 
-
-class CredentialIn(Strict):
-    """A new credential; its values are never given back."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    kind: Annotated[str, Meta(max_length=64, extra_json_schema={"enum": list(KINDS)})]
-    fields: dict[str, Annotated[str, Meta(max_length=16_384)]]
-    description: Text = ""
-    vault: Annotated[str, Meta(min_length=1, max_length=64)] = "default"
-    domains: Domains = []
-    public_fields: Names = []
-
-
-class CredentialUpdateIn(Strict):
-    """What changes of a credential; ``fields`` replaces all of them."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    description: Text | None = None
-    fields: dict[str, Annotated[str, Meta(max_length=16_384)]] | None = None
-    domains: Domains | None = None
-    public_fields: Names | None = None
-
-
-class CredentialOut(Out):
-    """A credential, with the names of its fields only."""
-
-    id: str
-    vault: str
-    name: str
-    description: str
-    kind: str
-    version: int
-    fields: list[str]
-    domains: list[str]
-    public_fields: list[str]
-    adds: list[str]
-    created_at: datetime
-    updated_at: datetime
+    state: str
+    since: datetime | None
+    failures: int
 
     @classmethod
-    def of(cls, credential: Credential) -> "CredentialOut":
-        """Return the answer for a credential."""
-        fields: JsonDict = {name: getattr(credential, name) for name in cls.__struct_fields__}
-        fields |= {
-            "fields": list(credential.fields),
-            "domains": list(credential.domains),
-            "public_fields": list(credential.public_fields),
-            "adds": list(credential.shown),
-            "created_at": moment(credential.created_at),
-            "updated_at": moment(credential.updated_at),
-        }
-        return cls(**fields)
-
-
-class CredentialList(Out):
-    """All credentials by name."""
-
-    items: list[CredentialOut]
-
-
-class HandlesOut(Out):
-    """An item that this agent may use: its handles, and the targets where."""
-
-    vault: str
-    item: str
-    description: str
-    handles: list[str]
-    domains: list[str]
-    targets: list[str]
-
-    @classmethod
-    def of(cls, found: Found) -> "HandlesOut":
-        """Return the answer for an item."""
-        item = found.item
-        return cls(
-            vault=item.vault, item=item.name, description=item.description,
-            handles=[f"{{{{{item.vault}/{item.name}.{field}}}}}" for field in item.fields],
-            domains=list(item.domains), targets=list(found.targets),
-        )  # fmt: skip
-
-
-class HandlesList(Out):
-    """Items by name."""
-
-    items: list[HandlesOut]
-
-
-class GrantIn(Strict):
-    """Leave to use a credential at a target, for one agent or (``*``) for all."""
-
-    target_id: Id
-    agent_id: Id = "*"
-
-
-class GrantOut(Out):
-    """Leave that was given."""
-
-    credential_id: str
-    target_id: str
-    agent_id: str
-
-
-class GrantList(Out):
-    """All leave given for a credential."""
-
-    items: list[GrantOut]
+    def of(cls, breaker: Breaker) -> "BreakerOut":
+        """Return the answer for a breaker."""
+        since = None if breaker.resting else moment(breaker.since)
+        return cls(breaker.state.value, since, breaker.failures)
 
 
 # --- agents, keys, people ---
@@ -233,6 +141,7 @@ class AgentIn(Strict):
     description: Text = ""
     owner_id: Id | None = None
     open_limit: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    rate: Annotated[str, Meta(max_length=20)] = ""
 
 
 class AgentUpdateIn(Strict):
@@ -242,6 +151,7 @@ class AgentUpdateIn(Strict):
     description: Text | UnsetType = UNSET
     owner_id: Id | UnsetType = UNSET
     open_limit: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    rate: Annotated[str, Meta(max_length=20)] | UnsetType = UNSET
     frozen: bool | UnsetType = UNSET
 
 
@@ -253,6 +163,7 @@ class AgentOut(Out):
     description: str
     owner_id: str | None
     open_limit: int
+    rate: str
     frozen: bool
     created_at: datetime
     last_seen_at: datetime | None

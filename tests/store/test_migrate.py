@@ -111,6 +111,7 @@ def test_up_from_empty(database_url: str) -> None:
 @pytest.mark.requirement("OPS-1")
 def test_models_and_migrations_agree(database: Database) -> None:
     import_module("app.store.tables_directory")
+    import_module("app.store.tables_limits")
     import_module("app.store.tables_notices")
     with database.engine(writer=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

@@ -11,7 +11,7 @@ from app.web.api.replies import nothing, reply
 from app.web.bodies import read
 from app.web.deps import caller_of, services_of
 from app.web.filters import bare, once
-from app.web.models_directory import (
+from app.web.models_vault import (
     CredentialIn,
     CredentialList,
     CredentialOut,

@@ -9,6 +9,7 @@ from app.web.api import (
     agents,
     audit,
     credentials,
+    discovery,
     health,
     people,
     policies,
@@ -44,13 +45,7 @@ from app.web.models_directory import (  # fmt: skip
     AgentList,
     AgentOut,
     AgentUpdateIn,
-    CredentialIn,
-    CredentialList,
-    CredentialOut,
-    CredentialUpdateIn,
-    GrantIn,
-    GrantList,
-    HandlesList,
+    BreakerOut,
     InstallationIn,
     InstallationOut,
     KeyIn,
@@ -71,6 +66,7 @@ from app.web.models_directory import (  # fmt: skip
     TargetOut,
     TargetUpdateIn,
 )
+from app.web.models_discovery import DiscoveryOut
 from app.web.models_notices import (  # fmt: skip
     AttemptList,
     ChannelList,
@@ -95,6 +91,15 @@ from app.web.models_notices import (  # fmt: skip
     WebhookOut,
     WebhookUpdateIn,
 )
+from app.web.models_vault import (  # fmt: skip
+    CredentialIn,
+    CredentialList,
+    CredentialOut,
+    CredentialUpdateIn,
+    GrantIn,
+    GrantList,
+    HandlesList,
+)
 
 _TEXT: Final = {"type": "string"}
 _LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
@@ -114,6 +119,7 @@ _ASK: Final = (
     Query("Prefer", _TEXT, "header"),
 )
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
@@ -157,6 +163,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _T1, targets.get, "Read a target", TargetOut),
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
+    Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),
+    Operation("POST", f"{_T1}/breaker/close", targets.close_breaker, "Let calls at a target pass now", statuses=(204,)),
     Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
     Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
     Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),
@@ -206,6 +214,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
+    Operation("GET", "/discovery", discovery.index, "Read what the key may use", DiscoveryOut),
+    Operation("GET", "/api/skill", discovery.skill, "Read it as a skill for an agent", str, media_type=_MARKDOWN),
+    Operation("GET", "/api/readme", discovery.readme, "Read it as an overview", str, media_type=_MARKDOWN),
     Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
     Operation("POST", "/api/session", session.sign_in, "Sign in; the answer sets the session's cookie", SessionOut, SignInIn, statuses=(201,), refusals=(400, 401, 403, 429, 503), public=True),
     Operation("DELETE", "/api/session", session.sign_out, "Sign out", statuses=(204,)),

@@ -10,6 +10,7 @@ from app.web.bodies import optional, read
 from app.web.deps import caller_of, services_of
 from app.web.filters import bare
 from app.web.models_directory import (
+    BreakerOut,
     TargetIn,
     TargetList,
     TargetOut,
@@ -62,6 +63,21 @@ async def update(request: Request) -> Response:
         caller, request.path_params["target_id"], **changes
     )
     return reply(TargetOut.of(target))
+
+
+async def breaker(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    services = services_of(request)
+    target = await services.targets.get(caller, request.path_params["target_id"])
+    return reply(BreakerOut.of(services.breakers.of(target.id)))
+
+
+async def close_breaker(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    await services_of(request).breakers.close(caller, request.path_params["target_id"])
+    return nothing()
 
 
 async def delete(request: Request) -> Response:

@@ -65,6 +65,7 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/targets", targets.create),
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),
+    ("/targets/{target_id}/breaker", targets.close_breaker),
     ("/credentials", credentials.create),
     ("/credentials/{credential_id}", credentials.replace),
     ("/credentials/{credential_id}/delete", credentials.delete),

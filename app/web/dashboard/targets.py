@@ -52,6 +52,12 @@ def _settings(form: Form) -> TargetSettings:
         stream_bytes=form.number("stream_bytes", 1 << 30),
         request_bytes=form.number("request_bytes", 10_485_760),
         pass_cookies=form.ticked("pass_cookies"),
+        rate=form["rate"].strip(),
+        breaker_failures=form.number("breaker_failures", 20),
+        breaker_window=form.number("breaker_window", 60),
+        breaker_cool_down=form.number("breaker_cool_down", 30),
+        breaker_probes=form.number("breaker_probes", 1),
+        breaker_on_errors=form.ticked("breaker_on_errors"),
     )
 
 
@@ -102,6 +108,7 @@ async def _one(request: Request, caller: Caller, error: AssentryError | None = N
         request, "target.html", caller=caller, target=target, admin=admin, methods=METHODS,
         credentials=credentials,
         rules=request.state.form["rules"] if error else _written(target, names),
+        breaker=services.breakers.of(target.id), may_close=caller.may(Scope.POLICY_WRITE),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -126,6 +133,17 @@ async def update(request: Request, caller: Caller) -> Response:
             credentials=await _rules(request, caller, form), settings=_settings(form),
             enabled=form.ticked("enabled"),
         )  # fmt: skip
+    except AssentryError as error:
+        return await _one(request, caller, error)
+    return to(f"/targets/{target_id}")
+
+
+@signed_in
+async def close_breaker(request: Request, caller: Caller) -> Response:
+    """Let calls pass at a target whose breaker is open."""
+    target_id = request.path_params["target_id"]
+    try:
+        await services_of(request).breakers.close(caller, target_id)
     except AssentryError as error:
         return await _one(request, caller, error)
     return to(f"/targets/{target_id}")
