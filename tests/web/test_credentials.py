@@ -98,8 +98,8 @@ async def test_rules_and_handles_over_rest(any_door: Door) -> None:
     changed = (await admin.patch(home, json={"credentials": []})).json()
     assert (changed["credentials"], changed["revision"]) == ([], 2)
 
-    ask = {"action": "http.request", "target": "up",
-           "params": {"method": "POST", "path": "/x", "json": {"k": "{{default/shop.token}}"}}}  # fmt: skip
+    params = {"method": "POST", "path": "/x", "json": {"k": "{{default/shop.token}}"}}
+    ask = {"action": "http.request", "target": "up", "params": params}
     refused = await agent.post("/api/requests", json=ask)
     assert (refused.status_code, refused.json()["code"]) == (403, "credential_not_granted")
     grants = f"/api/credentials/{item['id']}/grants"
