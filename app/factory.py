@@ -12,7 +12,8 @@ import structlog
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
 from app.core.jobs import JobKind
-from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel
+from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel, TokenEndpoint
+from app.core.tokens import TokenCall, TokenSet
 from app.services.access import CACHE_SECONDS, Access
 from app.services.accounts import Accounts
 from app.services.agents import Agents
@@ -21,12 +22,14 @@ from app.services.audit import Audit
 from app.services.breakers import Breakers
 from app.services.bundle import Services
 from app.services.cards import Cards
+from app.services.connections import Connections
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
 from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
+from app.services.flights import Flights
 from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.leases import Leases
@@ -40,6 +43,7 @@ from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
+from app.services.tokens import Tokens
 from app.services.vault import Vault
 from app.services.webhooks import Webhooks
 from app.settings import Settings
@@ -72,7 +76,7 @@ async def services(
         await wired.policies.refresh()
         await wired.breakers.refresh()
         await wired.announcements.look()
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, wired.vault.tokens.flights.opened():
             background = [
                 group.create_task(_watch(wired)),
                 group.create_task(wired.execution.leases.run()),
@@ -163,6 +167,37 @@ class _Announcer:
             await self._made.close()
 
 
+class _TokenEndpoint:
+    """The token endpoints; their HTTP library is loaded when a token is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: TokenEndpoint | None = None
+
+    async def ask(self, call: TokenCall) -> TokenSet:
+        """Return the tokens that a service gave."""
+        return await self._loaded().ask(call)
+
+    async def revoke(self, call: TokenCall) -> None:
+        """Give a token back."""
+        await self._loaded().revoke(call)
+
+    def _loaded(self) -> TokenEndpoint:
+        if self._made is None:
+            from integrations.services.oauth import HttpTokens  # noqa: PLC0415 - httpx when needed
+
+            self._made = HttpTokens()
+        return self._made
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._made is not None:
+            await self._made.close()
+
+
+def _tokens(store: Store, sealer: Sealer) -> Tokens:
+    return Tokens(store, store.clock, sealer, _TokenEndpoint(), Flights())
+
+
 def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -185,7 +220,7 @@ def wire(
         for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
             store.want(kind)
     policies = Policies(store, ids, clock)
-    vault = Vault(store, ids, clock, sealer)
+    vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     requests = Requests(store, sealer)
     breakers = Breakers(store)
     rates = Rates(store, settings, breakers)
@@ -204,6 +239,7 @@ def wire(
         agents=Agents(store, ids, clock),
         targets=Targets(store, ids, clock),
         vault=vault,
+        connections=Connections(store, ids, clock, sealer, vault.tokens, settings),
         policies=policies,
         limits=Limits(store, clock),
         breakers=breakers,

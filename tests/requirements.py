@@ -100,6 +100,11 @@ PROMISES: dict[str, Promise] = {
     "GW-4": Promise(
         "Targets can't be left: address, redirect, path and header rules.", "S2 threats"
     ),
+    "SVC-2": Promise(
+        "Accounts at services are connected by OAuth 2 with PKCE and state; tokens are renewed "
+        "once for all who wait, rotated ones are kept, and how each account stands is shown.",
+        "S3 S1",
+    ),
     "VLT-1": Promise("Secrets are sealed with rotating keys and never leave to agents.", "S1"),
     "VLT-2": Promise(
         "Credentials and handles are opened inside the executor, at granted targets only, and "

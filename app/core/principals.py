@@ -19,6 +19,7 @@ class Scope(StrEnum):
     POLICY_READ = "policy:read"
     POLICY_WRITE = "policy:write"
     WEBHOOK_MANAGE = "webhook:manage"
+    CONNECTION_MANAGE = "connection:manage"
     ADMIN = "admin"
 
 

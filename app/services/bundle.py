@@ -11,6 +11,7 @@ from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.breakers import Breakers
 from app.services.cards import Cards
+from app.services.connections import Connections
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
@@ -46,6 +47,7 @@ class Services:
     agents: Agents
     targets: Targets
     vault: Vault
+    connections: Connections
     policies: Policies
     limits: Limits
     breakers: Breakers

@@ -52,6 +52,7 @@ WHOLE: Final = frozenset({"redact"})
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
+UNAUTHORIZED: Final = 401
 _BUSY: Final = Postponed(0.5)
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class Claimed:
     request: Request
     submission: Submission
     target: Target
+    began: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Execution:
         except IllegalTransition:
             tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
             return None
-        return Claimed(tx.record(transition), submission, target)
+        return Claimed(tx.record(transition), submission, target, tx.now)
 
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
@@ -162,6 +164,8 @@ class Execution:
         :param relay: takes the answer while it comes.
         """
         event, result = await self._attempt(claimed, once=once, relay=relay)
+        if result is not None and result.status == UNAUTHORIZED:
+            await self.vault.rejected(claimed.target, claimed.began, _call(claimed))
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
@@ -198,10 +202,9 @@ class Execution:
         return await kept_back(outcome, request.verdict)
 
     async def _inject(self, claimed: Claimed) -> Injection:
-        action = claimed.submission.action
-        call = action if isinstance(action, HttpAction) else None
+        agent_id = claimed.request.agent_id
         try:
-            return await self.vault.for_execution(claimed.target, claimed.request.agent_id, call)
+            return await self.vault.for_execution(claimed.target, agent_id, _call(claimed))
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
@@ -250,6 +253,11 @@ def needs_whole(request: Request) -> bool:
 
 def _nothing() -> None:
     """There is nobody to tell."""
+
+
+def _call(claimed: Claimed) -> HttpAction | None:
+    action = claimed.submission.action
+    return action if isinstance(action, HttpAction) else None
 
 
 def lose(tx: Tx, request_id: str, now: Instant) -> bool:

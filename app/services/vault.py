@@ -11,7 +11,9 @@ from app.core.credentials import ITEM, build_injection
 from app.core.credentials.checking import checked
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
 from app.core.handles import handles_in
+from app.core.instant import Instant
 from app.core.json_types import JsonValue
+from app.core.oauth import is_oauth
 from app.core.outcome import Injection
 from app.core.principals import Caller, Scope
 from app.core.targets import Credential, CredentialGrant, Target
@@ -24,12 +26,10 @@ from app.services.handles import (
     search,
 )
 from app.services.sealing import Sealer
+from app.services.tokens import PURPOSE, Tokens, place_of
 from app.store.engine import Store
 from app.store.tx import Tx
 from app.store.vault import Granted, SealedField
-
-PURPOSE: Final = "credential"
-"""Purpose under which fields are sealed."""
 
 _BATCH: Final = 200
 
@@ -42,6 +42,7 @@ class Vault:
     ids: Ids
     clock: SystemClock
     sealer: Sealer
+    tokens: Tokens
 
     async def create(
         self,
@@ -195,6 +196,8 @@ class Vault:
         if credential_id is None or granted is None:
             return Injection()
         kind, version, sealed = granted
+        if is_oauth(kind):
+            return await self.tokens.injection(credential_id)
         fields = {
             name: self._value(SealedField(credential_id, version, name, value))
             for name, value in sealed.items()
@@ -215,6 +218,17 @@ class Vault:
             message = "handles are looked up with an agent's key"
             raise Forbidden(message)
         return await self.store.read(lambda tx: search(tx, agent.id, domain))
+
+    async def rejected(
+        self, target: Target, since: Instant, action: HttpAction | None = None
+    ) -> None:
+        """Take an upstream's 401 into account, where its credential can be renewed.
+
+        :param since: when the refused call began.
+        """
+        credential_id = target.credential_for(*_call(action))
+        if credential_id is not None:
+            await self.tokens.rejected(credential_id, since)
 
     async def rotate(self) -> int:
         """Wrap every field by the current master key and return how many were not yet.
@@ -270,7 +284,7 @@ class Vault:
         self, credential: Credential, fields: Mapping[str, str]
     ) -> dict[str, tuple[bytes, str]]:
         def sealed(name: str, value: str) -> bytes:
-            place = _place(credential.id, credential.version, name)
+            place = place_of(credential.id, credential.version, name)
             return self.sealer.seal(PURPOSE, place, value.encode())
 
         return {name: (sealed(name, value), self.sealer.current) for name, value in fields.items()}
@@ -293,13 +307,8 @@ def _granted(tx: Tx, credential_id: str | None, target_id: str, agent_id: str) -
     return granted
 
 
-def _place(credential_id: str, version: int, name: str) -> str:
-    """Return what a sealed field is bound to besides its purpose."""
-    return f"{credential_id}/{version}/{name}"
-
-
 def _place_of(field: SealedField) -> str:
-    return _place(field.credential_id, field.version, field.name)
+    return place_of(field.credential_id, field.version, field.name)
 
 
 def _existing(tx: Tx, credential_id: str) -> Credential:
@@ -348,6 +357,7 @@ def _remove(tx: Tx, actor: Actor, credential_id: str) -> None:
     if using:
         message = f"the target {using[0]} uses it"
         raise InUse(message)
+    tx.connections.drop(credential_id)
     tx.vault.remove(credential_id)
     tx.note("credential.deleted", actor, f"credential:{credential_id}", {"name": credential.name})
 

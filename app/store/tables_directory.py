@@ -154,6 +154,39 @@ class VaultFieldRow(SQLModel, table=True):
     master_key: str
 
 
+class ConnectionRow(SQLModel, table=True):
+    """How the tokens of an OAuth credential stand; the tokens are in ``vault_fields``."""
+
+    __tablename__ = "connections"
+
+    credential_id: str = Field(primary_key=True, foreign_key="credentials.id")
+    client: str
+    state: str
+    granted: str | None
+    expires_at: int | None = Field(sa_type=BigInteger)
+    refreshed_at: int | None = Field(sa_type=BigInteger)
+    stale: bool
+    failing_since: int | None = Field(sa_type=BigInteger)
+    error_at: int | None = Field(sa_type=BigInteger)
+    last_error: str
+    lease_until: int | None = Field(sa_type=BigInteger)
+    fence: int
+
+
+class ConsentRow(SQLModel, table=True):
+    """Somebody who went to a service to consent; only the SHA-256 of the state is kept."""
+
+    __tablename__ = "consents"
+
+    sha256: str = Field(primary_key=True)
+    credential_id: str = Field(foreign_key="credentials.id", index=True)
+    person_id: str
+    session: str
+    verifier: bytes = Field(sa_type=LargeBinary)
+    created_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+
+
 class GrantRow(SQLModel, table=True):
     """A credential may be used at a target by an agent; ``*`` stands for every agent."""
 

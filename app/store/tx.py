@@ -15,6 +15,7 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.connections import Connections
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
 from app.store.jobs import Jobs
@@ -72,6 +73,7 @@ class Tx:
         self.policies = Policies(self)
         self.targets = Targets(self)
         self.vault = Vault(self)
+        self.connections = Connections(self)
         self.agents = Agents(self)
         self.people = People(self)
         self.groups = Groups(self)

@@ -1,7 +1,7 @@
 """Several credentials of a target by rules; items with domains; what a credential adds.
 
 Revision: 20261126_2010
-Follows: 20261126_1200
+Follows: 20261126_2000
 """
 
 import json
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_2010"
-down_revision = "20261126_1200"
+down_revision = "20261126_2000"
 branch_labels = None
 depends_on = None
 

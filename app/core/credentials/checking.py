@@ -7,6 +7,7 @@ from typing import Final
 
 from app.core.credentials import ITEM, check_fields, kind_named
 from app.core.errors import InvalidField
+from app.core.oauth import is_oauth
 from app.core.targets import Credential
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -31,6 +32,11 @@ def checked(credential: Credential, fields: Mapping[str, str] | None) -> Credent
         if not NAME.fullmatch(name):
             message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
             raise InvalidField(message, pointer=pointer)
+    if is_oauth(credential.kind):
+        if fields is not None:
+            message = "its values come from the service: change it with the connections"
+            raise InvalidField(message, pointer="/fields")
+        return credential
     kind_named(credential.kind)
     _check_domains(credential)
     if fields is None:

@@ -8,6 +8,7 @@ from app.web.api import (
     accounts,
     agents,
     audit,
+    connections,
     credentials,
     discovery,
     health,
@@ -39,6 +40,14 @@ from app.web.models import (
     SelectionOut,
     SettleIn,
     VersionList,
+)
+from app.web.models_connections import (
+    ClientIn,
+    ConnectionIn,
+    ConnectionList,
+    ConnectionOut,
+    ConsentOut,
+    DisconnectedOut,
 )
 from app.web.models_directory import (  # fmt: skip
     AgentIn,
@@ -125,6 +134,7 @@ _R, _R1 = "/api/requests", "/api/requests/{request_id}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
 _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
+_N, _N1 = "/api/connections", "/api/connections/{credential_id}"
 _A, _A1 = "/api/agents", "/api/agents/{agent_id}"
 _K, _K1 = "/api/keys", "/api/keys/{key_id}"
 _W, _W1 = "/api/webhooks", "/api/webhooks/{webhook_id}"
@@ -175,6 +185,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", f"{_C1}/grants", credentials.grant, "Let it be used", body=GrantIn, statuses=(204,)),
     Operation("POST", f"{_C1}/grants/revoke", credentials.revoke, "Let it be used no more", body=GrantIn, statuses=(204,)),
     Operation("GET", "/api/vault/search", credentials.search, "Find the handles that this agent may use", HandlesList, query=(Query("domain", _TEXT),)),
+    Operation("GET", _N, connections.index, "List connections of accounts at services, and how they stand", ConnectionList),
+    Operation("POST", _N, connections.create, "Create a connection; nobody has consented yet", ConnectionOut, ConnectionIn, statuses=(201,)),
+    Operation("PUT", _N1, connections.replace, "Replace client and addresses; it must be connected again", ConnectionOut, ClientIn),
+    Operation("POST", f"{_N1}/connect", connections.connect, "Begin a consent; the answer says where a person gives it", ConsentOut),
+    Operation("POST", f"{_N1}/disconnect", connections.disconnect, "Forget the tokens, and give them back", DisconnectedOut),
     Operation("GET", _A, agents.index, "List agents", AgentList),
     Operation("POST", _A, agents.create, "Create an agent", AgentOut, AgentIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _A1, agents.get, "Read an agent", AgentOut),

@@ -9,6 +9,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.web.dashboard import (
+    connections,
     credentials,
     directory,
     notices,
@@ -35,6 +36,8 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/account", sessions.account),
     ("/targets", targets.index),
     ("/targets/{target_id}", targets.one),
+    ("/connections", connections.index),
+    ("/connect/callback", connections.came_back),
     ("/policies", policies.index),
     ("/policies/new", policies.new),
     ("/policies/dry-run", policies.dry_run_form),
@@ -69,6 +72,11 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/credentials", credentials.create),
     ("/credentials/{credential_id}", credentials.replace),
     ("/credentials/{credential_id}/delete", credentials.delete),
+    ("/connections", connections.create),
+    ("/connections/{credential_id}", connections.replace),
+    ("/connections/{credential_id}/connect", connections.connect),
+    ("/connections/{credential_id}/disconnect", connections.disconnect),
+    ("/connect/callback", connections.finish),
     ("/policies", policies.create),
     ("/policies/dry-run", policies.dry_run),
     ("/policies/{policy_id}", policies.update),

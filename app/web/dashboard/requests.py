@@ -46,6 +46,7 @@ async def _inbox(request: Request, caller: Caller, template: str) -> Response:
         request, template, caller=caller, items=found.items, more=found.older is not None,
         counts=counts, waiting=sum(counts.get(status, 0) for status in WAITING),
         agents=await _agent_names(request, caller),
+        broken=await services.connections.broken(caller),
     )  # fmt: skip
 
 
