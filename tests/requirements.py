@@ -98,7 +98,9 @@ PROMISES: dict[str, Promise] = {
         "Calls through the gateway run inline, wait for a person, or are denied.", "S1 S3"
     ),
     "GW-3": Promise(
-        "Credentials are put into the outgoing call: bearer, basic, headers, query.", "S1 new"
+        "Credentials are put into the outgoing call: bearer, basic, headers, query, body fields, "
+        "JWT, HMAC, AWS signatures, client certificates; several for a target by method and path.",
+        "S1 new",
     ),
     "GW-4": Promise(
         "Targets can't be left: address, redirect, path and header rules.", "S2 threats"
@@ -110,8 +112,8 @@ PROMISES: dict[str, Promise] = {
     ),
     "VLT-1": Promise("Secrets are sealed with rotating keys and never leave to agents.", "S1"),
     "VLT-2": Promise(
-        "Credentials are opened inside the executor, at granted targets only, and redacted from "
-        "what comes back.",
+        "Credentials and handles are opened inside the executor, at granted targets only, and "
+        "redacted from what comes back; agents find handles by domain.",
         "S1",
     ),
     # --- record, dashboard, operations ---

@@ -133,8 +133,9 @@ class Connections:
         made = Connection(self.ids.new("crd"), name, 1, client)
         now = self.clock.now()
         credential = Credential(
-            made.credential_id, "default", name, description, client.kind, 1, now, now
-        )
+            made.credential_id, "default", name, description, client.kind, 1, now, now,
+            adds=("Authorization: ",),
+        )  # fmt: skip
         await self.store.write(lambda tx: self._add(tx, caller, credential, made, secret))
         return made
 

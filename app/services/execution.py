@@ -9,7 +9,7 @@ import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
-from app.core.action import Kind, Submission
+from app.core.action import HttpAction, Kind, Submission
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.errors import AssentryError, IllegalTransition
@@ -35,6 +35,7 @@ from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
+from app.services.handles import check_handles
 from app.services.leases import Leases
 from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
@@ -129,6 +130,10 @@ class Execution:
         verify_parties(agent, tx.agents.key(request.key_id))
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
+        try:
+            check_handles(tx, submission.action, target.id, request.agent_id)
+        except AssentryError as error:
+            raise Refusal(error.code, error.detail) from error
         if agent is not None:
             facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
             self.verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
@@ -163,7 +168,7 @@ class Execution:
         """
         event, result = await self._attempt(claimed, once=once, relay=relay)
         if result is not None and result.status == UNAUTHORIZED:
-            await self.vault.rejected(claimed.target, claimed.began)
+            await self.vault.rejected(claimed.target, claimed.began, _call(claimed))
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
@@ -204,8 +209,9 @@ class Execution:
 
         :raises NotStarted: it cannot be had.
         """
+        agent_id = claimed.request.agent_id
         try:
-            return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
+            return await self.vault.for_execution(claimed.target, agent_id, _call(claimed))
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
@@ -254,6 +260,11 @@ def needs_whole(request: Request) -> bool:
 
 def _nothing() -> None:
     """There is nobody to tell."""
+
+
+def _call(claimed: Claimed) -> HttpAction | None:
+    action = claimed.submission.action
+    return action if isinstance(action, HttpAction) else None
 
 
 def lose(tx: Tx, request_id: str, now: Instant) -> bool:

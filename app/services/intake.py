@@ -33,6 +33,7 @@ from app.core.errors import (
     NotFound,
     TooManyOpenRequests,
 )
+from app.core.handles import handles_in
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
@@ -43,6 +44,7 @@ from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.services.access import require
 from app.services.decisions import shortage_of
+from app.services.handles import check_handles
 from app.services.policies import Policies
 from app.services.rates import Rates
 from app.settings import Settings
@@ -202,11 +204,11 @@ class Intake:
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         _check_words(asked)
         if asked.action == HTTP_BUNDLE:
-            action: Action = await self._bundle(key, asked)
+            action: Action = await self._bundle(agent, key, asked)
             target = common_target(action)
         else:
             action = asked.call or build_action(asked.action, asked.params)
-            target = await self._bind(action, key, asked.target)
+            target = await self._bind(action, agent, key, asked.target)
         return Submission(
             agent_id=agent.id,
             action=action,
@@ -216,18 +218,20 @@ class Intake:
             context=asked.context,
         )
 
-    async def _bundle(self, key: ApiKey, asked: Asked) -> BundleAction:
+    async def _bundle(self, agent: Agent, key: ApiKey, asked: Asked) -> BundleAction:
         """Return a bundle, each of whose calls passed what a call alone has to pass."""
         drafts, on_failure = read_bundle(asked.params, asked.target)
         items: list[BundleItem] = []
         for number, draft in enumerate(drafts, 1):
             with in_call(number):
-                target = await self._bind(draft.call, key, draft.target)
+                target = await self._bind(draft.call, agent, key, draft.target)
             assert target is not None
             items.append(BundleItem(draft.call, target, draft.note))
         return BundleAction(tuple(items), on_failure)
 
-    async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
+    async def _bind(
+        self, action: Action, agent: Agent, key: ApiKey, name: str | None
+    ) -> BoundTarget | None:
         if not isinstance(action, HttpAction):
             if name is not None:
                 message = "an action of this kind has no target"
@@ -246,6 +250,9 @@ class Intake:
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
+        if handles_in(action):
+            target_id = target.id
+            await self.store.read(lambda tx: check_handles(tx, action, target_id, agent.id))
         return BoundTarget(target.id, target.name, target.base_url, target.revision)
 
     def _request(

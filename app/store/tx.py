@@ -26,6 +26,7 @@ from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
 from app.store.requests import Requests
+from app.store.results import Results
 from app.store.sql import Sql
 from app.store.targets import Targets
 from app.store.vault import Vault
@@ -69,6 +70,7 @@ class Tx:
         self.changes: list[Change] = []
         self.requests = Requests(self)
         self.bundles = Bundles(self)
+        self.results = Results(self)
         self.audit = Audit(self)
         self.jobs = Jobs(self)
         self.policies = Policies(self)

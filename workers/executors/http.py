@@ -1,6 +1,7 @@
 """Carries out a granted HTTP action and reports what came of it (GW-3, GW-4, EXE-2)."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from app.core.outcome import HttpPlan, HttpResult, Injection, Outcome
@@ -38,8 +39,9 @@ class HttpExecutor:
         :raises NotStarted: when no byte of the action left this machine, proven.
         :raises Ambiguous: when bytes left and no complete answer came back.
         """
-        redactor = Redactor(injection.secrets)
-        call = compose(plan, injection, plan.response_bytes + redactor.longest)
+        call = compose(plan, injection, plan.response_bytes)
+        redactor = Redactor(call.secrets)
+        call = replace(call, read_bytes=plan.response_bytes + redactor.longest)
         if relay is None:
             answer = await self._client.exchange(call, mark_sent)
             return _outcome(whole(answer, redactor, plan), answer.duration_ms)

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from app.core.outcome import ClientCertificate
+
 Mark = Callable[[], Awaitable[None]]
 """Awaited just before the first byte leaves; when it raises, nothing is sent."""
 
@@ -17,6 +19,8 @@ class Call:
     :ivar headers: every header but Host and Content-Length.
     :ivar read_bytes: how much of the decoded body is kept.
     :ivar networks: CIDRs that this call may reach besides public addresses.
+    :ivar certificate: shown in the TLS handshake; such calls have connections of their own.
+    :ivar secrets: everything that is to be redacted in the answer, signatures too.
     """
 
     method: str
@@ -30,6 +34,8 @@ class Call:
     connect_seconds: float
     total_seconds: float
     networks: tuple[str, ...] = ()
+    certificate: ClientCertificate | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
