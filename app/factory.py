@@ -207,28 +207,23 @@ def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock = store.clock
-    ids = Ids(clock)
+    clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
     cards = Cards(settings)
-    links = Links(store, cards, settings, Signer(derived(keys, "links")),
-                  derived(keys, "link forms")[0][1])  # fmt: skip
-    desk = Desk(store, cards, settings)
+    signer = Signer(derived(keys, "links"))
+    links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks = Webhooks(store, ids, clock, sealer)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    if channels.made:
-        for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
-            store.want(kind)
+    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
+        store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     breakers = Breakers(store)
-    rates = Rates(store, settings, breakers)
-    intake = Intake(store, ids, clock, policies, settings, rates)
-    execution = Execution(
-        store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin), breakers,
-    )  # fmt: skip
+    intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
+    leases = Leases(store, settings.lease_margin)
+    execution = Execution(store, clock, policies, vault, sealer, settings, executors,
+                          _worker_name(), leases, breakers)  # fmt: skip
     return Services(
         settings=settings,
         store=store,
@@ -260,6 +255,6 @@ def wire(
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
         links=links,
-        desk=desk,
+        desk=(desk := Desk(store, cards, settings)),
         inbounds=channels.inbound(desk),
     )

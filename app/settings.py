@@ -217,6 +217,10 @@ def _load(
     return _build(kind, prefix, fields)
 
 
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
 def _read_file(name: str, path: str, values: dict[str, str]) -> None:
     plain = name.removesuffix(_FILE)
     if plain in values:
@@ -232,7 +236,7 @@ def _build(kind: type[Known], prefix: str, fields: Mapping[str, str]) -> Known:
         return kind.model_validate(fields)
     except ValidationError as error:
         parts = [
-            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {_said(item['msg'])}"
             for item in error.errors()
         ]
         message = "; ".join(parts)

@@ -69,6 +69,11 @@ PROMISES: dict[str, Promise] = {
         "servers; a circuit breaker stops calls at a target that fails.",
         "S5",
     ),
+    "SVC-1": Promise(
+        "A preset of each service says which calls pass, ask, are marked or are refused; its "
+        "examples are tests.",
+        "S3 S1",
+    ),
     "SVC-3": Promise(
         "Discovery, a skill and an overview tell an agent what its key may use, nothing more.",
         "S3 S1",

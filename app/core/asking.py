@@ -34,6 +34,8 @@ RESERVED: Final = ("http.", "ssh.", "mcp.")
 
 _HTTP_FIELDS: Final = frozenset({"method", "path", "headers", "json", "text", "base64"})
 _BODIES: Final = ("json", "text", "base64")
+_NAMED: Final = "method, path, headers (an object), and one of json, text and base64 as the body"
+_METHODS: Final = f"method must be one of {', '.join(sorted(METHODS))}, in capitals"
 _JSON_TYPE: Final = ("content-type", "application/json")
 
 
@@ -66,11 +68,12 @@ def build_action(name: str, params: JsonObject) -> Action:
 def _http_action(params: JsonObject) -> HttpAction:
     if unknown := sorted(set(params) - _HTTP_FIELDS):
         raise InvalidAction(
-            f"{HTTP_REQUEST} has no parameter {unknown[0]!r}", pointer=f"/params/{unknown[0]}"
+            f"{HTTP_REQUEST} has no parameter {unknown[0]!r}; it takes {_NAMED}",
+            pointer=f"/params/{unknown[0]}",
         )
     method = _text(params, "method")
     if method not in METHODS:
-        raise InvalidAction(f"method must be one of {', '.join(METHODS)}", pointer="/params/method")
+        raise InvalidAction(_METHODS, pointer="/params/method")
     path, query = parse_target_path(_text(params, "path"), "/params/path")
     headers = request_headers(_header_lines(params.get("headers", {})), "/params/headers")
     body = _body(params)
@@ -88,7 +91,7 @@ def read_call(
     :raises InvalidAction: with a pointer to what must change.
     """
     if method not in METHODS:
-        raise InvalidAction(f"method must be one of {', '.join(METHODS)}", pointer="/method")
+        raise InvalidAction(_METHODS, pointer="/method")
     path, query = parse_target_path(target, "/path")
     return HttpAction(method, path, query, request_headers(headers, "/headers"), body)
 

@@ -284,12 +284,6 @@ class LinkUsed(Conflict):
     code = "link_used"
 
 
-class ConnectFailed(Conflict):
-    """The service did not connect the account; start again from the page of connections."""
-
-    code = "connect_failed"
-
-
 class CrossOrigin(Forbidden):
     """The form did not come from this site, or its token is too old; reload the page."""
 

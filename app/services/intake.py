@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from app.clock import Ids, SystemClock
@@ -53,6 +54,9 @@ MAX_CONTEXT_BYTES: Final = 65_536
 MAX_EXPIRES_IN: Final = 30 * 86_400
 Then = Callable[[Tx, Request], Request]
 """What a door does with a request in the transaction that records it."""
+
+_TEXTS: Final = 256
+"""Verdicts whose text is kept."""
 
 _NO_COUNTERS: Final[dict[str, int]] = {}
 
@@ -320,6 +324,24 @@ def _check_context(context: JsonObject) -> None:
 
 def _verdict_text(verdict: Verdict, revision: int) -> str:
     """Return the verdict as it is kept with the request: canonical JSON."""
+    if verdict.obligations or verdict.risk is not None:
+        return _written(verdict, revision)
+    place = (verdict.policy_id, verdict.policy_name, verdict.policy_version, verdict.rule)
+    return _written_once(verdict.effect, place, verdict.reasons, verdict.tags, revision)
+
+
+@lru_cache(_TEXTS)
+def _written_once(
+    effect: Effect,
+    place: tuple[str | None, str | None, int | None, str | None],
+    reasons: tuple[str, ...],
+    tags: tuple[str, ...],
+    revision: int,
+) -> str:
+    return _written(Verdict(effect, *place, reasons=reasons, tags=tags), revision)
+
+
+def _written(verdict: Verdict, revision: int) -> str:
     policy = None
     if verdict.policy_id is not None:
         policy = {

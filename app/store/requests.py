@@ -1,9 +1,10 @@
 """Requests, their votes, attempts, results and idempotency keys."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import Column, bindparam, func, insert, literal_column, or_, select, update
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
@@ -12,7 +13,7 @@ from app.core.instant import Instant, plus
 from app.core.policy import Effect
 from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Assurance
-from app.store.request_filter import RequestFilter, conditions
+from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.sql import Sql, table_of
 from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
 from app.store.tables_bundles import RequestItemRow
@@ -27,8 +28,12 @@ R = table_of(ResultRow)
 B = table_of(RequestItemRow)
 I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
 COLUMNS: Final = [column.name for column in T.columns]
+_VALUES: Final = attrgetter(*COLUMNS)
 _MUTABLE: Final = COLUMNS[COLUMNS.index("status") :]
+_CHANGED: Final = attrgetter(*_MUTABLE)
 
+_ALL: Final = tuple(T.columns)
+_VERSIONS: Final = (T.c.id, T.c.version)
 _INSERT: Final = Sql(insert(T))
 _GET: Final = Sql(select(T).where(T.c.id == bindparam("id")))
 _LOCK: Final = Sql(select(T).where(T.c.id == bindparam("id")), suffix={"postgresql": " FOR UPDATE"})
@@ -140,7 +145,7 @@ _DUE: Final = {
 
 def to_row(request: Request) -> dict[str, object]:
     """Return the columns of a request by name."""
-    return {name: getattr(request, name) for name in COLUMNS}
+    return dict(zip(COLUMNS, _VALUES(request), strict=True))
 
 
 def from_row(row: Sequence[Any]) -> Request:
@@ -188,7 +193,7 @@ class Requests:
 
         :raises VersionMismatch: when the stored version is not the one stepped from.
         """
-        params: dict[str, object] = {name: getattr(after, name) for name in _MUTABLE}
+        params: dict[str, object] = dict(zip(_MUTABLE, _CHANGED(after), strict=True))
         params["b_id"] = before.id
         params["b_version"] = before.version
         if self._tx.run(_UPDATE, params).rowcount != 1:
@@ -196,8 +201,16 @@ class Requests:
 
     def has_pending(self, agent_id: str, most: int) -> bool:
         """Whether an agent has at least ``most`` (1 or more) pending requests."""
-        params = {"agent_id": agent_id, "most": most - 1}
-        return self._tx.run(_PENDING, params).fetchone() is not None
+        waiting = [
+            row
+            for row in self._tx.deferred(_INSERT)
+            if row["agent_id"] == agent_id and row["status"] is Status.PENDING
+        ]
+        left = most - 1 - len(waiting)
+        if left < 0:
+            return True
+        params = {"agent_id": agent_id, "most": left}
+        return self._tx.run(_PENDING, params, blind=True).fetchone() is not None
 
     def names_target(self, target_id: str) -> bool:
         """Whether an open request names this target."""
@@ -226,19 +239,20 @@ class Requests:
 
     def find(self, wanted: RequestFilter, limit: int) -> list[Request]:
         """Return a page, newest first (or the next newer ones, when ``after`` is given)."""
-        statement = select(T).where(*conditions(wanted)).limit(limit)
-        order = T.c.id.asc() if wanted.after else T.c.id.desc()
-        rows = self._tx.query(statement.order_by(order))
-        found = [from_row(row) for row in rows]
+        found = [from_row(row) for row in self._page(_ALL, wanted, limit)]
         return found[::-1] if wanted.after else found
 
     def find_versions(self, wanted: RequestFilter, limit: int) -> list[tuple[str, int]]:
         """Return (id, version) of a page, in the order of ``find``."""
-        statement = select(T.c.id, T.c.version).where(*conditions(wanted)).limit(limit)
-        order = T.c.id.asc() if wanted.after else T.c.id.desc()
-        rows = self._tx.query(statement.order_by(order)).all()
-        found = [(str(row[0]), int(row[1])) for row in rows]
+        found: list[tuple[str, int]] = self._page(_VERSIONS, wanted, limit)
         return found[::-1] if wanted.after else found
+
+    def _page(
+        self, columns: tuple[Column[Any], ...], wanted: RequestFilter, limit: int
+    ) -> list[Any]:
+        params = parameters(wanted)
+        sql = page_of(columns, tuple(params))
+        return self._tx.run(sql, {**params, "most": limit}).fetchall()
 
     def many(self, ids: Sequence[str]) -> list[Request]:
         """Return the requests with these ids, in no particular order."""
@@ -266,7 +280,8 @@ class Requests:
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return an undecided request of the agent for exactly the same, or None."""
         params = {"agent_id": agent_id, "digest": digest, "now": now}
-        row = self._tx.run(_IDENTICAL, params).fetchone()
+        here = any(row["digest"] == digest for row in self._tx.deferred(_INSERT))
+        row = self._tx.run(_IDENTICAL, params, blind=not here).fetchone()
         return None if row is None else from_row(row)
 
     # --- votes ---

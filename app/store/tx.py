@@ -1,6 +1,6 @@
 """One transaction: the repositories, and ``record``, the only way to write a transition."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, cast
 
@@ -94,12 +94,15 @@ class Tx:
         self._brings_jobs = False
         self.now = now
 
-    def run(self, sql: Sql, params: Mapping[str, object]) -> Cursor:
-        """Run a hot statement on the driver."""
+    def run(self, sql: Sql, params: Mapping[str, object], *, blind: bool = False) -> Cursor:
+        """Run a hot statement on the driver.
+
+        :param blind: the caller has looked at ``deferred`` rows itself; they need not be seen.
+        """
         if sql.writes:
             self.touched = True
             self._wrote(sql)
-        if self._deferred and not self._unseen.isdisjoint(sql.tables):
+        if self._deferred and not blind and not self._unseen.isdisjoint(sql.tables):
             self.flush()
         return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
 
@@ -144,6 +147,10 @@ class Tx:
             rows = self._deferred[sql] = []
             self._unseen |= sql.tables
         rows.append(params)
+
+    def deferred(self, sql: Sql) -> Sequence[Mapping[str, object]]:
+        """Return the rows of a deferred insert that are not written yet."""
+        return self._deferred.get(sql, ())
 
     def flush(self) -> None:
         """Write what was deferred."""

@@ -13,13 +13,13 @@ from app.core.principals import Caller
 from app.core.request import Request as Asking
 from app.core.request import Status
 from app.services.intake import Asked
-from app.web.api.requests import JSON, idempotency_key, whole
+from app.web.api.requests import idempotency_key, whole
 from app.web.bodies import document, read, shaped
 from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import bare, request_filter
 from app.web.models import NoteIn, QueuedIn, QueueIn
-from app.web.views import render, render_page
+from app.web.views import Json, render, render_page
 
 WRITES: Final = ("POST", "PUT", "PATCH", "DELETE")
 DEFAULT: Final = "default"
@@ -46,7 +46,7 @@ async def submit(request: Request) -> Response:
         raise
     status = 202 if made.status is Status.PENDING else 201
     headers = {"Location": f"/api/requests/{made.id}"}
-    return Response(await whole(request, caller, made), status, headers, JSON)
+    return Json(await whole(request, caller, made), status, headers)
 
 
 async def submit_account(request: Request) -> Response:
@@ -93,7 +93,7 @@ async def index(request: Request) -> Response:
     older = None if found.older is None else encode(Cursor("before", found.older), of)
     newer = None if found.newer is None else encode(Cursor("after", found.newer), of)
     fresh = {item.id: render(item) for item in read}
-    return Response(render_page(found.items, fresh, older, newer), media_type=JSON)
+    return Json(render_page(found.items, fresh, older, newer), 200, {})
 
 
 async def status(request: Request) -> Response:
@@ -132,4 +132,4 @@ async def _queued(request: Request, caller: Caller) -> Asking:
 
 
 async def _answer(request: Request, caller: Caller, made: Asking) -> Response:
-    return Response(await whole(request, caller, made), media_type=JSON)
+    return Json(await whole(request, caller, made), 200, {})

@@ -22,6 +22,7 @@ from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, bare, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
 from app.web.views import (
+    Json,
     audit_document,
     card_document,
     dump,
@@ -32,7 +33,6 @@ from app.web.views import (
 )
 from app.web.waiters import may_wait, waiter
 
-JSON: Final = "application/json"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CALL: Final = re.compile(r"[1-9][0-9]?")
 _PREFER: Final = re.compile(r"\bwait=(\d{1,4})\b")
@@ -47,7 +47,7 @@ async def whole(request: Request, caller: Caller, made: Asking) -> bytes:
 
 
 def _json(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(data, status_code=status, headers=headers, media_type=JSON)
+    return Json(data, status, headers or {})
 
 
 async def create(request: Request) -> Response:
