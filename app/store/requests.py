@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import (
-    Column,
-    bindparam,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Column, bindparam, func, insert, literal_column, or_, select, update
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
