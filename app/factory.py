@@ -18,6 +18,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.bodies import Bodies
 from app.services.bundle import Services
 from app.services.cards import Cards
 from app.services.couriers import Couriers
@@ -181,11 +182,12 @@ def wire(
             store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer)
+    bodies = Bodies(store, ids)
     requests = Requests(store, sealer)
     intake = Intake(store, ids, clock, policies, settings)
     execution = Execution(
         store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin),
+        Leases(store, settings.lease_margin), bodies,
     )  # fmt: skip
     return Services(
         settings=settings,
@@ -207,6 +209,7 @@ def wire(
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),
+        bodies=bodies,
         cards=cards,
         notices=notices,
         announcements=Announcements(store, ids, settings),

@@ -3,12 +3,13 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from app.store import tables, tables_directory, tables_notices
+from app.store import tables, tables_bodies, tables_directory, tables_notices
 
 # Importing them registers the tables.
 assert tables.RequestRow
 assert tables_directory.AgentRow
 assert tables_notices.DeliveryRow
+assert tables_bodies.BodyRow
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -15,6 +15,9 @@ MOST: Final = 65_536
 ARRIVE: Final = 60.0
 """Seconds that a whole call may take to arrive; also those of a silent connection."""
 
+PACE: Final = 16_384.0
+"""Bytes of content that give a call another second to arrive."""
+
 _LOOK: Final = 15.0
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -70,8 +73,10 @@ class Patient(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take content."""
+        """Take content; a call that goes on arriving at a fair pace has longer."""
         self._fruitless = 0
+        if self._since is not None:
+            self._since = min(self._since + len(body) / PACE, self.loop.time())
         super().on_body(body)
 
     def on_message_complete(self) -> None:

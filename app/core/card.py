@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.action import BoundTarget, HttpAction, PlainAction, Submission
+from app.core.action import BoundTarget, Detached, HttpAction, PlainAction, Submission
 from app.core.canonical import canonical
 from app.core.errors import MalformedJson
 from app.core.strict_json import parse_json
@@ -30,6 +30,7 @@ class Block:
     :ivar note: how it is to be read, such as ``JSON, formatted``.
     :ivar exact: the exact form, where ``text`` is a formatted one.
     :ivar faithful: whether ``text`` says all that ``exact`` says, white space aside.
+    :ivar shown: whether the text is the part itself; otherwise a person must look elsewhere.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Block:
     note: str = ""
     exact: str = ""
     faithful: bool = True
+    shown: bool = True
 
     @property
     def whole(self) -> str:
@@ -101,9 +103,17 @@ def _http_blocks(action: HttpAction) -> tuple[Block, ...]:
     if action.headers:
         lines = "\n".join(f"{name}: {value}" for name, value in action.headers)
         blocks.append(Block("Headers", lines))
-    if action.body:
+    if action.detached is not None:
+        blocks.append(_detached(action, action.detached))
+    elif action.body:
         blocks.append(_body(action.body, formatted=action.says_json))
     return tuple(blocks)
+
+
+def _detached(action: HttpAction, body: Detached) -> Block:
+    types = [value for name, value in action.headers if name == "content-type"] or ["no type said"]
+    text = f"Type: {', '.join(types)}\nSize: {body.size:,} bytes\nSHA-256: {body.sha256}"
+    return Block("Body", text, "too large to show, known by its digest", shown=False)
 
 
 def _body(body: bytes, *, formatted: bool) -> Block:

@@ -404,6 +404,12 @@ class TooManySignIns(Limited):
     code = "too_many_sign_ins"
 
 
+class BodyNotStored(Unavailable):
+    """The call's body is not stored yet; send it again."""
+
+    code = "body_not_stored"
+
+
 class StoreBusy(Unavailable):
     """The store has more work queued than it can take."""
 

@@ -9,6 +9,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.bodies import Bodies
 from app.services.cards import Cards
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
@@ -54,6 +55,7 @@ class Services:
     sweeps: Sweeps
     feed: Feed
     audit: Audit
+    bodies: Bodies
     cards: Cards
     notices: Notices
     announcements: Announcements

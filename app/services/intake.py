@@ -27,6 +27,7 @@ from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
+from app.core.targets import Target
 from app.services.access import require
 from app.services.decisions import shortage_of
 from app.services.policies import Policies
@@ -183,12 +184,27 @@ class Intake:
             context=asked.context,
         )
 
+    async def body_limit(self, caller: Caller, asked: Asked) -> int:
+        """Return the most bytes that the body of a call may have, before it is read.
+
+        :param asked: with the call's head alone; what it is refused for is refused here.
+        """
+        require(caller, Scope.REQUEST_CREATE)
+        _, key = _asker(caller)
+        if asked.call is None:
+            return self.settings.max_body_bytes
+        return (await self._target(asked.call, key, asked.target)).settings.request_bytes
+
     async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
         if not isinstance(action, HttpAction):
             if name is not None:
                 message = "an action of this kind has no target"
                 raise InvalidField(message, pointer="/target")
             return None
+        target = await self._target(action, key, name)
+        return BoundTarget(target.id, target.name, target.base_url, target.revision)
+
+    async def _target(self, action: HttpAction, key: ApiKey, name: str | None) -> Target:
         if name is None:
             message = "http.request needs a target"
             raise InvalidField(message, pointer="/target")
@@ -201,7 +217,7 @@ class Intake:
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
-        return BoundTarget(target.id, target.name, target.base_url, target.revision)
+        return target
 
     def _request(
         self,

@@ -15,6 +15,7 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.bodies import Bodies
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
 from app.store.jobs import Jobs
@@ -71,6 +72,7 @@ class Tx:
         self.deliveries = Deliveries(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
+        self.bodies = Bodies(self)
 
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""

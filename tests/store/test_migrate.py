@@ -111,6 +111,7 @@ def test_up_from_empty(database_url: str) -> None:
 def test_models_and_migrations_agree(database: Database) -> None:
     import_module("app.store.tables_directory")
     import_module("app.store.tables_notices")
+    import_module("app.store.tables_bodies")
     with database.engine(writer=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []

@@ -3,60 +3,19 @@
 import asyncio
 import gzip
 import hashlib
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
 
-from app.cli.listening import Server, address, bound, config
-from app.core.request import Request, Status
+from app.core.request import Status
 from app.services.vault import Vault
 from tests.support.canary import CANARY
-from tests.support.upstream import Upstream
-from tests.web.conftest import Door
+from tests.web.conftest import Served
 
 pytestmark = [pytest.mark.requirement("GW-1"), pytest.mark.timeout(60)]
 
 WAIT = 10.0
-
-
-@dataclass
-class Served:
-    """The server on a socket, an agent's client and an upstream that may be read."""
-
-    door: Door
-    agent: httpx.AsyncClient
-    upstream: Upstream
-    url: str
-
-    async def settled(self, request_id: str) -> Request:
-        """Return the request once it is final."""
-        services = self.door.world.services
-        async with asyncio.timeout(WAIT):
-            return await services.feed.wait(self.door.world.anne, request_id, int(WAIT))
-
-    def outcome(self, request: Request) -> dict[str, Any]:
-        return json.loads(request.outcome or "{}")
-
-
-@pytest.fixture
-async def served(door: Door) -> AsyncIterator[Served]:
-    """The application on a socket of its own."""
-    sock = bound("127.0.0.1", 0)
-    stop = asyncio.Event()
-    async with Upstream() as upstream, asyncio.TaskGroup() as group:
-        await door.world.target(upstream.url)
-        await door.world.policy("reads", "allow", {"http.method": {"in": ["GET", "HEAD", "PUT"]}})
-        group.create_task(Server(config(door.app, lifespan="off")).until(stop, sock))
-        headers = {"Authorization": f"Bearer {door.keys['agent']}"}
-        async with httpx.AsyncClient(
-            base_url=address(sock), headers=headers, timeout=WAIT
-        ) as agent:
-            yield Served(door, agent, upstream, address(sock))
-        stop.set()
 
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:

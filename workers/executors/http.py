@@ -1,6 +1,7 @@
 """Carries out a granted HTTP action and reports what came of it (GW-3, GW-4, EXE-2)."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from app.core.outcome import HttpPlan, HttpResult, Injection, Outcome
@@ -40,6 +41,9 @@ class HttpExecutor:
         """
         redactor = Redactor(injection.secrets)
         call = compose(plan, injection, plan.response_bytes + redactor.longest)
+        if plan.content is not None:
+            seconds = max(plan.total_seconds, plan.stream_seconds)
+            call = replace(call, content=plan.content, total_seconds=seconds)
         if relay is None:
             answer = await self._client.exchange(call, mark_sent)
             return _outcome(whole(answer, redactor, plan), answer.duration_ms)

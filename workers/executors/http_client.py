@@ -13,7 +13,7 @@ idempotent methods could see it.
 import asyncio
 import io
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
 from typing import Final, TypeVar
 
@@ -27,6 +27,7 @@ from app.core.outcome import Ambiguous, NotStarted
 from workers.executors.decoding import CappedBody
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.resolving import AddressRefused, Lookup, checked_addresses, system_lookup
+from workers.executors.sending import verified
 
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
@@ -115,8 +116,8 @@ class HttpClient:
         async with self._session(call.networks).request(
             call.method,
             url,
-            headers=call.headers,
-            data=_payload(call.body),
+            headers=_headers(call),
+            data=_payload(call),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
@@ -370,8 +371,18 @@ def _url(call: Call) -> URL:
     return url
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO | None:
+def _headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """Return the headers; a body that is read while it is sent has its length among them."""
+    if call.content is None:
+        return call.headers
+    return (*call.headers, ("Content-Length", str(call.content.size)))
+
+
+def _payload(call: Call) -> bytes | io.BytesIO | AsyncIterator[bytes] | None:
     """Return the body; large ones as a file, which aiohttp writes in pieces."""
+    if call.content is not None:
+        return verified(call.content)
+    body = call.body
     if not body:
         return None
     return io.BytesIO(body) if len(body) > _IN_MEMORY else body

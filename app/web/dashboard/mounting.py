@@ -29,6 +29,7 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/requests", requests.history),
     ("/requests/{request_id}", requests.one),
     ("/requests/{request_id}/status", requests.one_status),
+    ("/requests/{request_id}/body", requests.body),
     ("/setup", sessions.setup),
     ("/sign-in", sessions.sign_in_form),
     ("/account", sessions.account),
