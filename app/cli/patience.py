@@ -68,9 +68,15 @@ class Patient(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Count anew: what comes now is content."""
+        """Count anew: what comes now is content.
+
+        A target in absolute form (``GET http://…``) keeps its whole text as the raw path, so that
+        a door that looks at that sees it (T43).
+        """
         self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
+        if not self.url.startswith(b"/"):
+            self.scope["raw_path"] = self.url
 
     def on_body(self, body: bytes) -> None:
         """Take content; a call that goes on arriving at a fair pace has longer."""

@@ -20,6 +20,7 @@ _COLUMNS = (
     T.c.credential_id, T.c.created_at, T.c.updated_at, T.c.settings,
 )  # fmt: skip
 _GET = Sql(select(*_COLUMNS).where(T.c.id == bindparam("id")))
+_NAMED = Sql(select(*_COLUMNS).where(T.c.name == bindparam("name")))
 
 
 class Targets:
@@ -44,7 +45,7 @@ class Targets:
 
     def named(self, name: str) -> Target | None:
         """Return the target of that name, or None."""
-        row = self._tx.query(select(*_COLUMNS).where(T.c.name == name)).first()
+        row = self._tx.run(_NAMED, {"name": name}).fetchone()
         return None if row is None else _target(row)
 
     def all(self) -> list[Target]:

@@ -119,8 +119,8 @@ def test_models_and_migrations_agree(database: Database) -> None:
 
 def test_down_one_and_up(database: Database) -> None:
     downgrade(database, "-1")
-    assert current(database) == "20261120_0000"
-    assert "deliveries" not in tables(database)
+    assert current(database) == "20261121_0000"
+    assert "bodies" not in tables(database)
     migrate(database)
     downgrade(database, "base")
     assert current(database) is None

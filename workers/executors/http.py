@@ -1,5 +1,6 @@
 """Carries out a granted HTTP action and reports what came of it (GW-3, GW-4, EXE-2)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import ClassVar, Final
@@ -12,6 +13,11 @@ from workers.executors.composing import compose
 from workers.executors.http_client import HttpClient
 from workers.executors.relaying import Relaying
 
+KEPT_SECONDS: Final = 60.0
+"""How long a redactor, and with it the secrets that it looks for, outlives its last call; it is
+dropped when the next call comes."""
+
+_MOST: Final = 64
 _FIRST_ERROR_STATUS: Final = 400
 
 
@@ -23,6 +29,7 @@ class HttpExecutor:
     def __init__(self, client: HttpClient) -> None:
         """Keep the client that every call goes through."""
         self._client = client
+        self._redactors: dict[tuple[str, ...], tuple[Redactor, float]] = {}
 
     async def execute(
         self,
@@ -39,7 +46,7 @@ class HttpExecutor:
         :raises NotStarted: when no byte of the action left this machine, proven.
         :raises Ambiguous: when bytes left and no complete answer came back.
         """
-        redactor = Redactor(injection.secrets)
+        redactor = self._redactor(injection.secrets)
         call = compose(plan, injection, plan.response_bytes + redactor.longest)
         if plan.content is not None:
             seconds = max(plan.total_seconds, plan.stream_seconds)
@@ -52,6 +59,21 @@ class HttpExecutor:
             lambda: self._client.send(call, mark_sent, passing.take, passing.ready)
         )
         return _outcome(result, passing.duration_ms)
+
+    def _redactor(self, secrets: tuple[str, ...]) -> Redactor:
+        """Return the redactor of these secrets; those of the last calls are at hand.
+
+        What is injected again within :data:`KEPT_SECONDS` need not be prepared again.
+        """
+        now = asyncio.get_running_loop().time()
+        found = self._redactors.pop(secrets, None)
+        redactor = Redactor(secrets) if found is None else found[0]
+        self._redactors[secrets] = (redactor, now)
+        for key, (_, used) in list(self._redactors.items()):
+            if now - used <= KEPT_SECONDS and len(self._redactors) <= _MOST:
+                break
+            del self._redactors[key]
+        return redactor
 
     async def close(self) -> None:
         """Close the client's connections."""
