@@ -163,6 +163,20 @@ def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def _execution(
+    settings: Settings,
+    store: Store,
+    policies: Policies,
+    vault: Vault,
+    sealer: Sealer,
+    executors: dict[str, Executor],
+) -> Execution:
+    return Execution(
+        store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
+        Leases(store, settings.lease_margin), Bodies(store, Ids(store.clock)),
+    )  # fmt: skip
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
@@ -182,13 +196,9 @@ def wire(
             store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer)
-    bodies = Bodies(store, ids)
     requests = Requests(store, sealer)
     intake = Intake(store, ids, clock, policies, settings)
-    execution = Execution(
-        store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin), bodies,
-    )  # fmt: skip
+    execution = _execution(settings, store, policies, vault, sealer, executors)
     return Services(
         settings=settings,
         store=store,
@@ -209,7 +219,7 @@ def wire(
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),
-        bodies=bodies,
+        bodies=execution.bodies,
         cards=cards,
         notices=notices,
         announcements=Announcements(store, ids, settings),

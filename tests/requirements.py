@@ -80,6 +80,9 @@ PROMISES: dict[str, Promise] = {
         "Results are redacted, bounded, kept sealed for a set time, and fetched by the owner.",
         "S1 S3",
     ),
+    "GW-1": Promise(
+        "Answers are passed on while they come, bodies of any size pass with flat memory.", "S1 S3"
+    ),
     "GW-2": Promise(
         "Calls through the gateway run inline, wait for a person, or are denied.", "S1 S3"
     ),
@@ -146,6 +149,9 @@ PROMISES: dict[str, Promise] = {
     "T43": Promise("Policy and upstream see the same path.", "threats"),
     "T44": Promise("A redirect is not followed and takes no secret along.", "threats"),
     "T45": Promise("Agents can't smuggle headers, and none of theirs leak.", "threats"),
+    "T46": Promise("A call that is framed in two ways is refused.", "threats"),
+    "T59": Promise("What comes from outside is shown and given as data alone.", "threats"),
+    "T60": Promise("No upgrade of a connection gets past the policy.", "threats"),
     "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
     "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),
     "T49": Promise("Every address is checked, and the checked one is connected to.", "threats"),

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.core.action import Detached
-from app.core.errors import BodyNotStored, TooBusy
+from app.core.call_errors import BodyNotStored
+from app.core.errors import TooBusy
 from app.core.jobs import Postponed
 from app.core.outcome import Content, HttpResult
 from app.core.ports import Relay

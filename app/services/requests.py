@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from app.core.action import Submission, unseal
 from app.core.ballots import obstacle
+from app.core.call_errors import ResultNotKept
 from app.core.credentials import CredentialKind, injected_names
-from app.core.errors import NotFound, ResultNotKept
+from app.core.errors import NotFound
 from app.core.execution import Refusal, verify_payload
 from app.core.outcome import HttpResult
 from app.core.policy import Effect

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 from starlette.requests import Request
 
+from app.core.call_errors import BodyTooLarge
 from app.core.errors import (
-    BodyTooLarge,
     InvalidField,
     MalformedJson,
     PayloadTooLarge,

@@ -1,6 +1,5 @@
 """``ANY /gateway/{target}/{path}``: agents call an upstream through us (GW-1, GW-2)."""
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.action import HTTP_REQUEST, Urgency
 from app.core.asking import read_call
+from app.core.call_errors import UpgradeRefused
 from app.core.errors import (
     AnswerTooLarge,
     AssentryError,
@@ -21,7 +21,6 @@ from app.core.errors import (
     InvalidAction,
     NotCarriedOut,
     OutcomeUnknown,
-    UpgradeRefused,
 )
 from app.core.outcome import HttpResult
 from app.core.paths import TRANSPORT_HEADERS
@@ -89,9 +88,8 @@ class Carried(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the call out and answer it."""
         try:
-            async with asyncio.TaskGroup() as group:
-                with watched(group, receive, self._hang_up):
-                    response = await self._answered(send)
+            async with watched(receive, self._hang_up):
+                response = await self._answered(send)
         finally:
             if self._content is not None:
                 self._content.close()
