@@ -33,7 +33,7 @@ KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
 request rarely meets a connection that is just being closed."""
 
-MAX_CONNECTIONS: Final = 256
+MAX_CONNECTIONS: Final = 4096
 """Open connections per set of opted-in networks."""
 
 _IN_MEMORY: Final = 1 << 20
