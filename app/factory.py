@@ -19,6 +19,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundle import Services
 from app.services.bundles import Bundles
@@ -203,6 +204,21 @@ def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def _execution(
+    settings: Settings,
+    store: Store,
+    policies: Policies,
+    vault: Vault,
+    sealer: Sealer,
+    executors: dict[str, Executor],
+    breakers: Breakers,
+) -> Execution:
+    return Execution(
+        store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
+        Leases(store, settings.lease_margin), breakers, Bodies(store, Ids(store.clock)),
+    )  # fmt: skip
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
@@ -221,9 +237,7 @@ def wire(
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     breakers = Breakers(store)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    leases = Leases(store, settings.lease_margin)
-    execution = Execution(store, clock, policies, vault, sealer, settings, executors,
-                          _worker_name(), leases, breakers)  # fmt: skip
+    execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(
         settings=settings,
         store=store,
@@ -248,6 +262,7 @@ def wire(
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),
+        bodies=execution.bodies,
         cards=cards,
         notices=notices,
         announcements=Announcements(store, ids, settings),

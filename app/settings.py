@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         default=32, ge=1, le=256, description="Actions that one worker carries out at a time."
     )
     agent_concurrency: int = Field(
-        default=8, ge=1, le=256,
+        default=8, ge=1, le=10_000,
         description="Actions of one agent that are carried out at a time, over all workers.",
     )  # fmt: skip
     max_body_bytes: int = Field(

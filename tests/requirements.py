@@ -94,6 +94,9 @@ PROMISES: dict[str, Promise] = {
         "Results are redacted, bounded, kept sealed for a set time, and fetched by the owner.",
         "S1 S3",
     ),
+    "GW-1": Promise(
+        "Answers are passed on while they come, bodies of any size pass with flat memory.", "S1 S3"
+    ),
     "GW-2": Promise(
         "Calls through the gateway run inline, wait for a person, or are denied.", "S1 S3"
     ),
@@ -167,6 +170,9 @@ PROMISES: dict[str, Promise] = {
     "T43": Promise("Policy and upstream see the same path.", "threats"),
     "T44": Promise("A redirect is not followed and takes no secret along.", "threats"),
     "T45": Promise("Agents can't smuggle headers, and none of theirs leak.", "threats"),
+    "T46": Promise("A call that is framed in two ways is refused.", "threats"),
+    "T59": Promise("What comes from outside is shown and given as data alone.", "threats"),
+    "T60": Promise("No upgrade of a connection gets past the policy.", "threats"),
     "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
     "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),
     "T49": Promise("Every address is checked, and the checked one is connected to.", "threats"),
@@ -176,7 +182,6 @@ PROMISES: dict[str, Promise] = {
     "T32": Promise("There are no default secrets, and set-up can't be taken over.", "threats"),
     "T61": Promise("Sealed values are bound to their row and purpose.", "threats"),
     "T42": Promise("Splitting requests gets no further than a limit.", "threats"),
-    "T59": Promise("An upstream's text is data, masked where policy says so.", "threats"),
     "T66": Promise("Rate limits hold for parallel calls.", "threats"),
     "T68": Promise("Key and database files can be read by their owner alone.", "threats"),
     "T69": Promise("A committed change survives a crash on SQLite too.", "threats"),

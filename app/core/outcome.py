@@ -1,7 +1,8 @@
 """What came of carrying out an action, and the two ways in which it can stay open."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 class NotStarted(Exception):
@@ -86,6 +87,24 @@ class Outcome:
     result: HttpResult
 
 
+class Content(Protocol):
+    """The bytes of a body that is kept apart; they can be read again and again."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest that was approved, in hex."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HttpPlan:
     """Everything an HTTP execution needs, frozen from the approved action and its target.
@@ -94,6 +113,7 @@ class HttpPlan:
     :ivar path: the approved path with percent-encoding as approved; starts with ``/``.
     :ivar query: the approved raw query without ``?``.
     :ivar headers: approved headers, names in lower case.
+    :ivar content: a body kept apart, instead of ``body``; it was checked against its digest.
     :ivar networks: CIDRs of private networks that the target opts in to.
     :ivar connect_seconds: limit for resolve, connect and TLS.
     :ivar total_seconds: limit for the whole exchange.
@@ -118,6 +138,7 @@ class HttpPlan:
     stream_seconds: float = 300.0
     stream_bytes: int = 1 << 30
     pass_cookies: bool = False
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)

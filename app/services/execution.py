@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -27,12 +27,13 @@ from app.core.execution import (
 from app.core.instant import Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, HttpResult, Injection, NotStarted, Outcome
+from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
 from app.services.handles import check_handles
@@ -59,12 +60,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A request under this worker's lease, with all that its execution needs."""
+    """A request under this worker's lease, with all that its execution needs.
+
+    :ivar content: its body, where a door has it at hand.
+    """
 
     request: Request
     submission: Submission
     target: Target
     began: Instant
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Execution:
     worker: str
     leases: Leases
     breakers: Breakers
+    bodies: Bodies
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -197,12 +203,23 @@ class Execution:
         plan = plan_of(claimed.submission, claimed.target)
         if needs_whole(request):
             relay = None
+        if content := await self._content(claimed):
+            plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
             outcome = await executor.execute(
                 plan, injection, lambda: self._mark_sent(request), relay
             )
         return await kept_back(outcome, request.verdict)
+
+    async def _content(self, claimed: Claimed) -> Content | None:
+        """Return the body that is kept apart, if there is one."""
+        action = claimed.submission.action
+        if claimed.content is not None or not isinstance(action, HttpAction):
+            return claimed.content
+        if action.detached is None:
+            return None
+        return await self.bodies.checked(claimed.request.id, action.detached)
 
     async def inject(self, claimed: Claimed) -> Injection:
         """Return what the vault adds to a call.

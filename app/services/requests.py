@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 from app.core.action import BundleAction, BundleItem, HttpAction, Kind, Submission, unseal
 from app.core.ballots import obstacle
 from app.core.bundle import CallState
-from app.core.errors import Invalid, NotFound, ResultNotKept
+from app.core.call_errors import ResultNotKept
+from app.core.errors import Invalid, NotFound
 from app.core.execution import Refusal, verify_payload
 from app.core.handles import Handle, handles_in
 from app.core.outcome import HttpResult

@@ -102,6 +102,10 @@ _EVIDENCE: Final = Sql(
     .where(A.c.request_id == bindparam("b_id"), A.c.fence == bindparam("b_fence"))
     .values({name: bindparam(name) for name in ("sent_at", "finished_at", "evidence")})
 )
+_REPLACED: Final = " ON CONFLICT (request_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in ("sealed", "created_at", "expires_at")
+)
+_KEEP_RESULT: Final = Sql(insert(R), suffix=dict.fromkeys(("sqlite", "postgresql"), _REPLACED))
 _IDEMPOTENT: Final = Sql(
     insert(I), suffix=dict.fromkeys(("sqlite", "postgresql"), " ON CONFLICT DO NOTHING")
 )
@@ -364,14 +368,13 @@ class Requests:
 
     def put_result(self, request_id: str, sealed: bytes, now: Instant, until: Instant) -> None:
         """Keep a sealed result until its time is over."""
-        values = {
+        params = {
             "request_id": request_id,
             "sealed": sealed,
             "created_at": now,
             "expires_at": until,
         }
-        self._tx.query(R.delete().where(R.c.request_id == request_id))
-        self._tx.query(insert(R).values(**values))
+        self._tx.run(_KEEP_RESULT, params)
 
     def result(self, request_id: str) -> bytes | None:
         """Return the sealed result, or None when there is none any more."""

@@ -27,6 +27,7 @@ _RULES = Sql(
     .order_by(R.c.position)
 )
 _GET = Sql(select(*_COLUMNS).where(T.c.id == bindparam("id")))
+_NAMED = Sql(select(*_COLUMNS).where(T.c.name == bindparam("name")))
 
 
 class Targets:
@@ -51,7 +52,7 @@ class Targets:
 
     def named(self, name: str) -> Target | None:
         """Return the target of that name, or None."""
-        row = self._tx.query(select(*_COLUMNS).where(T.c.name == name)).first()
+        row = self._tx.run(_NAMED, {"name": name}).fetchone()
         return None if row is None else self._target(row)
 
     def all(self) -> list[Target]:

@@ -16,6 +16,7 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.bodies import Bodies
 from app.store.bundles import Bundles
 from app.store.connections import Connections
 from app.store.deliveries import Deliveries
@@ -84,6 +85,7 @@ class Tx:
         self.limits = Limits(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
+        self.bodies = Bodies(self)
 
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""

@@ -120,6 +120,7 @@ def test_models_and_migrations_agree(database: Database) -> None:
     import_module("app.store.tables_directory")
     import_module("app.store.tables_limits")
     import_module("app.store.tables_notices")
+    import_module("app.store.tables_bodies")
     with database.engine(writer=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []

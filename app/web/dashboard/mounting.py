@@ -32,6 +32,7 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/requests/{request_id}", requests.one),
     ("/requests/{request_id}/status", requests.one_status),
     ("/requests/{request_id}/items/{number}", requests.call),
+    ("/requests/{request_id}/body", requests.body),
     ("/setup", sessions.setup),
     ("/sign-in", sessions.sign_in_form),
     ("/account", sessions.account),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from app.core.ballots import check_shown
 from app.core.card import card_of
@@ -88,6 +88,19 @@ async def one(request: Request, caller: Caller) -> Response:
 async def one_status(request: Request, caller: Caller) -> Response:
     """Show the parts that change, for the script."""
     return await _one(request, caller, "request_status.html")
+
+
+@signed_in
+async def body(request: Request, caller: Caller) -> Response:
+    """Download a body that is too large to be shown, as bytes and nothing else."""
+    services = services_of(request)
+    found = await services.requests.get(caller, request.path_params["request_id"])
+    stored = await services.bodies.download(caller, found)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.id}.bin"',
+        "Content-Length": str(stored.size),
+    }
+    return StreamingResponse(stored.pieces(), 200, headers, "application/octet-stream")
 
 
 async def _one(
