@@ -23,8 +23,9 @@ POLL_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 20.0
 """How long a graceful stop waits for what is running."""
 
-_SOON: Final = 0.05
-"""Seconds to wait when due work could not be had: another worker, or a clock that differs."""
+_SOON: Final = 0.1
+"""Seconds to wait when due work could not be had: whose it is has enough in work, another worker
+took it, or a clock differs. News does not end this wait: a flood of it would make it none."""
 
 log = structlog.get_logger()
 Item = TypeVar("Item")

@@ -99,7 +99,8 @@ class Execution:
             return None
         if request.kind is Kind.PLAIN:
             return None
-        if tx.requests.executing(request.agent_id) >= self.settings.agent_concurrency:
+        running = tx.requests.executing(request.agent_id, by_people=request.by_people)
+        if running >= self.settings.agent_concurrency:
             return _BUSY
         try:
             submission, target = self._verify(tx, request)
@@ -125,19 +126,22 @@ class Execution:
 
     def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
         submission = verify_payload(request, tx.requests.votes(request.id))
-        agent = tx.agents.get(request.agent_id)
+        agent, policies = tx.agents.get(request.agent_id), self.policies.snapshot
         verify_parties(agent, tx.agents.key(request.key_id))
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
-        if agent is not None:
-            facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
-            self._verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
+        if agent is not None and not self._is_judged(request):
+            counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
+            facts = facts_of(submission, agent, tx.now, None, counters)
+            self._verify_policy(tx, request, evaluate(policies, facts))
         return submission, target
+
+    def _is_judged(self, request: Request) -> bool:
+        """Whether its verdict is one of the policies in force."""
+        return f'"revision":{self.policies.snapshot.revision}' in request.verdict
 
     def _verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
         """Refuse what the policies of today would not let through (T40)."""
-        if f'"revision":{self.policies.snapshot.revision}' in request.verdict:
-            return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
         check_masks(request.verdict, verdict)

@@ -42,7 +42,15 @@ _PENDING: Final = Sql(
     .offset(bindparam("most"))
 )
 _EXECUTING: Final = Sql(
-    select(func.count()).where(T.c.agent_id == bindparam("agent_id"), T.c.status == "executing")
+    select(func.count()).where(
+        T.c.agent_id == bindparam("agent_id"), T.c.status == "executing",
+        T.c.effect == bindparam("effect"),
+    )
+)  # fmt: skip
+_EXECUTING_NOW: Final = Sql(
+    select(T.c.agent_id, func.count())
+    .where(T.c.status == literal_column("'executing'"), T.c.effect == bindparam("effect"))
+    .group_by(T.c.agent_id)
 )
 _PENDING_TEXT: Final = literal_column("'pending'")
 """Spelled out, so that SQLite sees that the partial index serves."""
@@ -154,6 +162,10 @@ def from_row(row: Sequence[Any]) -> Request:
     return Request(*values)
 
 
+def _effect(*, by_people: bool) -> str:
+    return (Effect.REVIEW if by_people else Effect.ALLOW).value
+
+
 class Requests:
     """The requests of one transaction or read."""
 
@@ -251,9 +263,18 @@ class Requests:
             Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))
         }
 
-    def executing(self, agent_id: str) -> int:
-        """Return how many of an agent's requests are being carried out."""
-        return int(self._tx.run(_EXECUTING, {"agent_id": agent_id}).fetchone()[0])
+    def executing(self, agent_id: str, *, by_people: bool) -> int:
+        """Return how many of an agent's requests are being carried out.
+
+        :param by_people: whether to count those that people approved, or the others.
+        """
+        params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
+        return int(self._tx.run(_EXECUTING, params).fetchone()[0])
+
+    def executing_now(self, *, by_people: bool) -> dict[str, int]:
+        """Return the same of every agent that has any."""
+        rows = self._tx.run(_EXECUTING_NOW, {"effect": _effect(by_people=by_people)}).fetchall()
+        return {str(row[0]): int(row[1]) for row in rows}
 
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return an undecided request of the agent for exactly the same, or None."""

@@ -215,7 +215,7 @@ async def test_a_handler_that_fails_is_logged_and_tried_again_later(place: World
         async with working(store, player, poll_seconds=NEVER):
             await store.until(left, [("req_bad", 1, "RuntimeError")])
             assert player.ended == ["req_good"]
-            due = await store.read(lambda tx: tx.jobs.next_at())
+            due = await store.read(lambda tx: tx.jobs.next_at(Lane.ALLOWED))
             assert due > place.services.clock.now()
             await player.until(lambda: "req_bad" in player.ended)
     (failed,) = [entry for entry in logs if entry["event"] == "job_failed"]
@@ -281,7 +281,7 @@ async def test_what_is_late_at_the_stop_is_left_to_its_lease(place: World) -> No
         stop.set()
     assert player.ended == []
     assert await jobs(place) == [("req_1", 1, False, "")]
-    due = await place.services.store.read(lambda tx: tx.jobs.next_at())
+    due = await place.services.store.read(lambda tx: tx.jobs.next_at(Lane.ALLOWED))
     assert due is not None and due > place.services.clock.now()
 
 
