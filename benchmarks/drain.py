@@ -1,6 +1,6 @@
 """How fast a worker empties a queue, and how long what a person approves waits meanwhile.
 
-    python -m benchmarks.drain [--requests 2000] [--agents 1] [--database URL]
+    python -m benchmarks.drain [--requests 2000] [--database URL]
 
 So many GETs that a policy allows are queued for an upstream on loopback; then a worker starts. When
 a quarter is done, a person approves a DELETE of the same agent. All is in one process: the upstream
@@ -9,51 +9,41 @@ and the worker share a core.
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
+import structlog
 import uvloop
 
-from app.cli import logs
-from app.core.principals import Caller
 from app.core.request import Request
 from app.services.intake import Asked
 from tests.support.upstream import Upstream
-from tests.support.world import World, agent_caller, world
+from tests.support.world import World, world
 from workers.main import work
 
 _TOGETHER = 64
 _LOOK_SECONDS = 0.02
-_NUMBERS = count()
 
 
-async def queue(place: World, callers: list[Caller], number: int) -> None:
-    """Make so many requests that a policy allows, in turn by each agent."""
+async def queue(place: World, number: int) -> None:
+    """Make so many requests that a policy allows."""
     left: Iterator[int] = iter(range(number))
 
     async def some() -> None:
         for at in left:
             params = {"method": "GET", "path": f"/status/200?{at}"}
-            asked = Asked(action="http.request", context={"at": at}, target="upstream", params=params)
-            await place.services.intake.submit(callers[at % len(callers)], asked)
+            asked = Asked(
+                action="http.request", context={"at": at}, target="upstream", params=params
+            )
+            await place.services.intake.submit(place.robot, asked)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_TOGETHER):
             group.create_task(some())
-
-
-async def others(place: World, number: int) -> list[Caller]:
-    """Return so many agents, the first of them the one that is there."""
-    callers = [place.robot]
-    for at in range(1, number):
-        agent, secret = await place.services.agents.create(place.anne, name=f"robot-{at}")
-        callers.append(agent_caller(agent, secret))
-    return callers
 
 
 async def executed(place: World) -> int:
@@ -69,23 +59,12 @@ async def approve(place: World, request: Request) -> float:
     return time.perf_counter() - began
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Let the product log nothing."""
-    import logging
-
-    import structlog
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-
-
-async def measure(folder: Path, database: str, number: int, agents: int) -> None:
+async def measure(folder: Path, database: str, number: int) -> None:
     url = database or f"sqlite:///{folder / 'drain.db'}"
     async with Upstream() as upstream, world(url, folder, request_rate="") as place:
         await place.target(upstream.url)
         await place.policy("reads pass", "allow", {"http.method": {"in": ["GET"]}})
-        await queue(place, [place.robot], number)
+        await queue(place, number)
         request = await place.call("DELETE", "/status/200")
         stop, began = asyncio.Event(), time.perf_counter()
         cpu = time.process_time()
@@ -111,8 +90,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--database", default="")
     options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as name, quiet():
-        run = measure(Path(name), options.database, options.requests, 1)
+    quiet = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(wrapper_class=quiet)
+    with tempfile.TemporaryDirectory() as name:
+        run = measure(Path(name), options.database, options.requests)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run)
     return 0

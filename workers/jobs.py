@@ -13,7 +13,7 @@ from app.store.engine import Store
 from app.store.jobs import ClaimedJob, Share
 from app.store.tx import Change, Tx
 from workers.handlers import HANDLERS, Handling
-from workers.loop import named
+from workers.loop import Report, named
 
 JOB_LEASE: Final = 10.0
 """Seconds after which a job that was not acknowledged is claimed again."""
@@ -50,38 +50,36 @@ class JobSource:
     async def claim(self, most: int) -> Sequence[ClaimedJob]:
         """Take up to ``most`` due jobs, by turns of each agent."""
         share = Share(self.limit, dict(self._held), self._after)
-        items = await self.store.write(
-            lambda tx: tx.jobs.take(self.lane, most, JOB_LEASE, share)
-        )
+        items = await self.store.write(lambda tx: tx.jobs.take(self.lane, most, JOB_LEASE, share))
         for item in items:
             self._held[item.agent_id] += 1
             self._after = item.agent_id
         return items
 
-    async def work(self, item: ClaimedJob) -> None:
-        """Handle one job."""
+    async def work(self, item: ClaimedJob) -> Report:
+        """Handle one job; what is returned acknowledges it, or puts it back."""
         try:
-            await self._handle(item)
+            write = await self._handle(item)
         finally:
             self._held[item.agent_id] -= 1
             if not self._held[item.agent_id]:
                 del self._held[item.agent_id]
+        return lambda: self._report(item, write)
 
-    async def _handle(self, item: ClaimedJob) -> None:
+    async def _handle(self, item: ClaimedJob) -> Callable[[Tx], object]:
         try:
             await HANDLERS[item.kind](self.services, item.request_id)
         except Postponed as later:
             seconds = later.seconds
-            await self._report(item, lambda tx: tx.jobs.postpone(item, seconds))
+            return lambda tx: tx.jobs.postpone(item, seconds)
         except Exception as error:
             log.exception(
                 "job_failed", kind=item.kind.value, request_id=item.request_id, tries=item.tries,
                 dead=item.tries >= MAX_TRIES,
             )  # fmt: skip
             text = named(error)
-            await self._report(item, lambda tx: tx.jobs.retry(item, text))
-        else:
-            await self._report(item, lambda tx: tx.jobs.done(item))
+            return lambda tx: tx.jobs.retry(item, text)
+        return lambda tx: tx.jobs.done(item)
 
     async def _report(self, job: ClaimedJob, write: Callable[[Tx], object]) -> None:
         """Acknowledge a job, or put it back; when neither can be written its lease ends."""

@@ -71,7 +71,9 @@ class Job:
     @property
     def rank(self) -> int:
         """What goes first among the jobs of one agent in a lane: the smallest."""
-        return _PRESSING[self.urgency] if self.kind is JobKind.EXECUTE else _ASKING.get(self.kind, 0)
+        return (
+            _PRESSING[self.urgency] if self.kind is JobKind.EXECUTE else _ASKING.get(self.kind, 0)
+        )
 
 
 class Postponed(Exception):

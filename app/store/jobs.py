@@ -41,9 +41,7 @@ def _turns(*begin: ColumnElement[bool]) -> Sql:
     further = select(func.min(J.c.agent_id)).where(_LANE, J.c.agent_id > line.c.agent_id)
     found = line.c.agent_id.is_not(None)
     line = line.union_all(select(further.scalar_subquery()).where(found))
-    return Sql(
-        select(line.c.agent_id).where(line.c.agent_id.is_not(None)).limit(bindparam("most"))
-    )
+    return Sql(select(line.c.agent_id).where(line.c.agent_id.is_not(None)).limit(bindparam("most")))
 
 
 _TURNS: Final = _turns()
@@ -67,7 +65,9 @@ _RETRY: Final = Sql(
     update(J)
     .where(J.c.id == bindparam("b_id"), J.c.tries == bindparam("b_tries"))
     .values(
-        run_at=bindparam("run_at"), dead=bindparam("dead"), last_error=bindparam("last_error"),
+        run_at=bindparam("run_at"),
+        dead=bindparam("dead"),
+        last_error=bindparam("last_error"),
         lane=case((bindparam("dead"), DEAD_LANE), else_=J.c.lane),
     )
 )
@@ -187,9 +187,7 @@ class Jobs:
         rows = later if len(later) == LOOKED_AT else later + self._tx.run(_TURNS, params).fetchall()
         return list(dict.fromkeys(str(row[0]) for row in rows))
 
-    def claim(
-        self, lane: Lane, agent_id: str, most: int, lease_seconds: float
-    ) -> list[ClaimedJob]:
+    def claim(self, lane: Lane, agent_id: str, most: int, lease_seconds: float) -> list[ClaimedJob]:
         """Take up to ``most`` due jobs of an agent; each is due again when its lease is over."""
         now = self._tx.now
         params = {"now": now, "most": most, "lease_until": plus(now, lease_seconds),

@@ -97,7 +97,12 @@ _VOTED: Final = Sql(
         V.c.request_id == bindparam("request_id"), V.c.person_id == bindparam("person_id")
     )
 )
+_VOTES: Final = Sql(
+    select(V).where(V.c.request_id == bindparam("request_id")).order_by(V.c.cast_at)
+)
 _CLAIMED: Final = Sql(insert(A))
+_NO_RESULT: Final = Sql(R.delete().where(R.c.request_id == bindparam("request_id")))
+_RESULT: Final = Sql(insert(R))
 _EVIDENCE: Final = Sql(
     update(A)
     .where(A.c.request_id == bindparam("b_id"), A.c.fence == bindparam("b_fence"))
@@ -308,11 +313,10 @@ class Requests:
 
     def votes(self, request_id: str) -> list[Vote]:
         """Return the votes of a request, oldest first."""
-        rows = self._tx.query(select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at))
+        rows = self._tx.run(_VOTES, {"request_id": request_id}).fetchall()
         return [
-            Vote(r.request_id, r.person_id,
-                 Ballot(Choice(r.choice), r.digest, r.comment, r.channel,
-                        Assurance(r.assurance), r.display), Instant(r.cast_at))
+            Vote(str(r[0]), str(r[1]),
+                 Ballot(Choice(r[2]), r[3], r[4], r[5], Assurance(r[7]), r[8]), Instant(r[6]))
             for r in rows
         ]  # fmt: skip
 
@@ -366,8 +370,8 @@ class Requests:
             "created_at": now,
             "expires_at": until,
         }
-        self._tx.query(R.delete().where(R.c.request_id == request_id))
-        self._tx.query(insert(R).values(**values))
+        self._tx.run(_NO_RESULT, {"request_id": request_id})
+        self._tx.defer(_RESULT, values)
 
     def result(self, request_id: str) -> bytes | None:
         """Return the sealed result, or None when there is none any more."""
