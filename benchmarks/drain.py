@@ -26,7 +26,7 @@ from tests.support.world import World, world
 from workers.main import work
 
 _TOGETHER = 64
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 
 
 async def queue(place: World, number: int) -> None:
@@ -46,9 +46,13 @@ async def queue(place: World, number: int) -> None:
             group.create_task(some())
 
 
-async def executed(place: World) -> int:
-    counts = await place.services.store.read(lambda tx: tx.jobs.depth())
-    return counts.get("execute", 0)
+async def until_left(place: World, most: int) -> None:
+    """Wait until so many executions are left at most."""
+    left = most + 1
+    while left > most:
+        await asyncio.sleep(_LOOK_SECONDS)
+        depth = await place.services.store.read(lambda tx: tx.jobs.depth())
+        left = depth.get("execute", 0)
 
 
 async def approve(place: World, request: Request) -> float:
@@ -70,11 +74,9 @@ async def measure(folder: Path, database: str, number: int) -> None:
         cpu = time.process_time()
         async with asyncio.TaskGroup() as group:
             group.create_task(work(place.services, stop))
-            while await executed(place) > number * 3 // 4:
-                await asyncio.sleep(_LOOK_SECONDS)
+            await until_left(place, number * 3 // 4)
             waited = await approve(place, request)
-            while await executed(place):
-                await asyncio.sleep(_LOOK_SECONDS)
+            await until_left(place, 0)
             took = time.perf_counter() - began
             cpu = time.process_time() - cpu
             stop.set()

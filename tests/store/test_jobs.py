@@ -116,7 +116,7 @@ async def test_what_runs_elsewhere_counts_by_who_decided_it(place: World) -> Non
     request = await place.ask("send_mail")
     await store.write(
         lambda tx: tx.query(
-            text("UPDATE requests SET status = 'executing', effect = effect WHERE id = :id"
+            text("UPDATE requests SET status = 'executing' WHERE id = :id"
                  ).bindparams(id=request.id))
     )  # fmt: skip
     await add(place, agent, "req_allowed")

@@ -102,6 +102,8 @@ async def _one(
         result=None if result is None else result_document(result),
         display=services.cards.card(detail, {}, services.clock.now()).display,
         people={person.id: person.name for person in await services.people.list(caller)},
+        place=await services.backlog.place(request_id)
+        if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
