@@ -19,6 +19,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.backlog import Backlog
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundle import Services
@@ -269,6 +270,7 @@ def wire(
         couriers=Couriers(store, cards, links, channels.made, webhooks, channels.announcer),
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
+        backlog=Backlog(store),
         links=links,
         desk=(desk := Desk(store, cards, settings)),
         inbounds=channels.inbound(desk),

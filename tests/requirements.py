@@ -90,6 +90,11 @@ PROMISES: dict[str, Promise] = {
         "Workers execute at most once; a lost one after sending leaves `unknown` for a person.",
         "new",
     ),
+    "EXE-7": Promise(
+        "What people approved and what asks people wait for nothing else; agents take turns, and "
+        "how much waits is shown.",
+        "new",
+    ),
     "EXE-2": Promise(
         "Results are redacted, bounded, kept sealed for a set time, and fetched by the owner.",
         "S1 S3",

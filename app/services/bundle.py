@@ -9,6 +9,7 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.backlog import Backlog
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundles import Bundles
@@ -72,4 +73,5 @@ class Services:
     desk: Desk
     webhooks: Webhooks
     accounts: Accounts
+    backlog: Backlog
     inbounds: tuple[Inbound, ...] = ()

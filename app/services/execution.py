@@ -106,7 +106,8 @@ class Execution:
             return None
         if request.kind is not Kind.HTTP:
             return None
-        if tx.requests.executing(request.agent_id) >= self.settings.agent_concurrency:
+        running = tx.requests.executing(request.agent_id, by_people=request.by_people)
+        if running >= self.settings.agent_concurrency:
             return _BUSY
         try:
             submission, target = self._verify(tx, request)
@@ -132,25 +133,27 @@ class Execution:
 
     def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
         submission = verify_payload(request, tx.requests.votes(request.id))
-        agent = tx.agents.get(request.agent_id)
+        agent, policies = tx.agents.get(request.agent_id), self.policies.snapshot
         verify_parties(agent, tx.agents.key(request.key_id))
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
-        try:
-            check_handles(tx, submission.action, target.id, request.agent_id)
-        except AssentryError as error:
-            raise Refusal(error.code, error.detail) from error
-        if agent is not None:
-            facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
-            self.verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
+        verify_handles(tx, submission, target)
+        if agent is not None and not self.is_judged(request):
+            counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
+            facts = facts_of(submission, agent, tx.now, None, counters)
+            self.verify_policy(tx, request, evaluate(policies, facts))
         return submission, target
+
+    def is_judged(self, request: Request) -> bool:
+        """Whether its verdict is one of the policies in force."""
+        return f'"revision":{self.policies.snapshot.revision}' in request.verdict
 
     def verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
         """Refuse what the policies of today would not let through (T40).
 
         :raises Refusal: they deny it, or ask for more than it has.
         """
-        if f'"revision":{self.policies.snapshot.revision}' in request.verdict:
+        if self.is_judged(request):
             return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
@@ -267,6 +270,17 @@ class Execution:
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
+
+
+def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
+    """Refuse a call whose handles may not be used there by its agent any more (T63).
+
+    :raises Refusal: there is one.
+    """
+    try:
+        check_handles(tx, submission.action, target.id, submission.agent_id)
+    except AssentryError as error:
+        raise Refusal(error.code, error.detail) from error
 
 
 def needs_whole(request: Request) -> bool:

@@ -49,7 +49,15 @@ _PENDING: Final = Sql(
     .offset(bindparam("most"))
 )
 _EXECUTING: Final = Sql(
-    select(func.count()).where(T.c.agent_id == bindparam("agent_id"), T.c.status == "executing")
+    select(func.count()).where(
+        T.c.agent_id == bindparam("agent_id"), T.c.status == "executing",
+        T.c.effect == bindparam("effect"),
+    )
+)  # fmt: skip
+_EXECUTING_NOW: Final = Sql(
+    select(T.c.agent_id, func.count())
+    .where(T.c.status == literal_column("'executing'"), T.c.effect == bindparam("effect"))
+    .group_by(T.c.agent_id)
 )
 _PENDING_TEXT: Final = literal_column("'pending'")
 """Spelled out, so that SQLite sees that the partial index serves."""
@@ -95,6 +103,9 @@ _VOTED: Final = Sql(
     select(V.c.choice).where(
         V.c.request_id == bindparam("request_id"), V.c.person_id == bindparam("person_id")
     )
+)
+_VOTES: Final = Sql(
+    select(V).where(V.c.request_id == bindparam("request_id")).order_by(V.c.cast_at)
 )
 _CLAIMED: Final = Sql(insert(A))
 _EVIDENCE: Final = Sql(
@@ -167,6 +178,10 @@ def from_row(row: Sequence[Any]) -> Request:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(","))) if text else ()
+
+
+def _effect(*, by_people: bool) -> str:
+    return (Effect.REVIEW if by_people else Effect.ALLOW).value
 
 
 class Requests:
@@ -277,9 +292,18 @@ class Requests:
             Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))
         }
 
-    def executing(self, agent_id: str) -> int:
-        """Return how many of an agent's requests are being carried out."""
-        return int(self._tx.run(_EXECUTING, {"agent_id": agent_id}).fetchone()[0])
+    def executing(self, agent_id: str, *, by_people: bool) -> int:
+        """Return how many of an agent's requests are being carried out.
+
+        :param by_people: whether to count those that people approved, or the others.
+        """
+        params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
+        return int(self._tx.run(_EXECUTING, params).fetchone()[0])
+
+    def executing_now(self, *, by_people: bool) -> dict[str, int]:
+        """Return the same of every agent that has any."""
+        rows = self._tx.run(_EXECUTING_NOW, {"effect": _effect(by_people=by_people)}).fetchall()
+        return {str(row[0]): int(row[1]) for row in rows}
 
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return an undecided request of the agent for exactly the same, or None."""
@@ -315,12 +339,11 @@ class Requests:
 
     def votes(self, request_id: str) -> list[Vote]:
         """Return the votes of a request, oldest first."""
-        rows = self._tx.query(select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at))
+        rows = self._tx.run(_VOTES, {"request_id": request_id}).fetchall()
         return [
-            Vote(r.request_id, r.person_id,
-                 Ballot(Choice(r.choice), r.digest, r.comment, r.channel,
-                        Assurance(r.assurance), r.display, _numbers(r.excluded)),
-                 Instant(r.cast_at))
+            Vote(str(r[0]), str(r[1]),
+                 Ballot(Choice(r[2]), r[3], r[4], r[5], Assurance(r[7]), r[8], _numbers(r[9])),
+                 Instant(r[6]))
             for r in rows
         ]  # fmt: skip
 

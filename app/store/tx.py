@@ -10,7 +10,7 @@ from sqlalchemy.sql import Executable
 from app.core.action import Kind
 from app.core.audit import Actor, AuditEntry
 from app.core.instant import Instant
-from app.core.jobs import Job, JobKind
+from app.core.jobs import Job, JobKind, Lane
 from app.core.json_types import JsonValue
 from app.core.lifecycle import Transition
 from app.core.request import Request
@@ -67,7 +67,7 @@ class Tx:
         self._asked_of: set[str] = set()
         self.now = Instant(0)
         self.touched = False
-        self._brings_jobs = False
+        self._lanes: set[Lane] = set()
         self.changes: list[Change] = []
         self.requests = Requests(self)
         self.bundles = Bundles(self)
@@ -95,7 +95,7 @@ class Tx:
         self._alone = self.engine == "sqlite"
         self.changes = []
         self.touched = False
-        self._brings_jobs = False
+        self._lanes.clear()
         self.now = now
 
     def run(self, sql: Sql, params: Mapping[str, object], *, blind: bool = False) -> Cursor:
@@ -207,11 +207,12 @@ class Tx:
         return after
 
     def add_job(self, job: Job) -> None:
-        """Add a job, and wake the workers once in the transaction."""
+        """Add a job, and wake the workers of its lane once in the transaction."""
         self.jobs.add(job)
-        if not self._brings_jobs:
-            self._brings_jobs = True
-            self.changes.append(("job", "-"))
+        lane = job.lane
+        if lane not in self._lanes:
+            self._lanes.add(lane)
+            self.changes.append(("job", lane.value))
 
     def note(
         self,

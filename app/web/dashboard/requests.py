@@ -119,6 +119,8 @@ async def _one(
         left_out=_left_out(detail, people),
         display=services.cards.card(detail, {}, services.clock.now()).display,
         people=people,
+        place=await services.backlog.place(request_id)
+        if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
