@@ -12,20 +12,26 @@ import structlog
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
 from app.core.jobs import JobKind
-from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel
+from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel, TokenEndpoint
+from app.core.tokens import TokenCall, TokenSet
 from app.services.access import CACHE_SECONDS, Access
 from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.bodies import Bodies
+from app.services.breakers import Breakers
 from app.services.bundle import Services
+from app.services.bundles import Bundles
 from app.services.cards import Cards
+from app.services.connections import Connections
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
+from app.services.flights import Flights
 from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.leases import Leases
@@ -34,10 +40,12 @@ from app.services.links import Links
 from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
+from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
+from app.services.tokens import Tokens
 from app.services.vault import Vault
 from app.services.webhooks import Webhooks
 from app.settings import Settings
@@ -68,8 +76,9 @@ async def services(
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
+        await wired.breakers.refresh()
         await wired.announcements.look()
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, wired.vault.tokens.flights.opened():
             background = [
                 group.create_task(_watch(wired)),
                 group.create_task(wired.execution.leases.run()),
@@ -95,6 +104,7 @@ async def _watch(wired: Services) -> None:
             wired.access.forget([change])
             try:
                 await wired.policies.forget(change)
+                await wired.breakers.forget(change)
                 await wired.announcements.forget(change)
             except (AssentryError, OSError) as error:
                 log.warning("caches_not_refreshed", error=type(error).__name__)
@@ -159,46 +169,61 @@ class _Announcer:
             await self._made.close()
 
 
+class _TokenEndpoint:
+    """The token endpoints; their HTTP library is loaded when a token is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: TokenEndpoint | None = None
+
+    async def ask(self, call: TokenCall) -> TokenSet:
+        """Return the tokens that a service gave."""
+        return await self._loaded().ask(call)
+
+    async def revoke(self, call: TokenCall) -> None:
+        """Give a token back."""
+        await self._loaded().revoke(call)
+
+    def _loaded(self) -> TokenEndpoint:
+        if self._made is None:
+            from integrations.services.oauth import HttpTokens  # noqa: PLC0415 - httpx when needed
+
+            self._made = HttpTokens()
+        return self._made
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._made is not None:
+            await self._made.close()
+
+
+def _tokens(store: Store, sealer: Sealer) -> Tokens:
+    return Tokens(store, store.clock, sealer, _TokenEndpoint(), Flights())
+
+
 def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _execution(
-    settings: Settings,
-    store: Store,
-    policies: Policies,
-    vault: Vault,
-    sealer: Sealer,
-    executors: dict[str, Executor],
-) -> Execution:
-    return Execution(
-        store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin), Bodies(store, Ids(store.clock)),
-    )  # fmt: skip
 
 
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock = store.clock
-    ids = Ids(clock)
+    clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
     cards = Cards(settings)
-    links = Links(store, cards, settings, Signer(derived(keys, "links")),
-                  derived(keys, "link forms")[0][1])  # fmt: skip
-    desk = Desk(store, cards, settings)
+    signer = Signer(derived(keys, "links"))
+    links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks = Webhooks(store, ids, clock, sealer)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    if channels.made:
-        for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
-            store.want(kind)
+    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
+        store.want(kind)
     policies = Policies(store, ids, clock)
-    vault = Vault(store, ids, clock, sealer)
-    requests = Requests(store, sealer)
-    intake = Intake(store, ids, clock, policies, settings)
-    execution = _execution(settings, store, policies, vault, sealer, executors)
+    vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
+    breakers = Breakers(store)
+    intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
+    execution = Execution(store, clock, policies, vault, sealer, settings, executors, _worker_name(),
+                          Leases(store, settings.lease_margin), breakers, Bodies(store, ids))  # fmt: skip
     return Services(
         settings=settings,
         store=store,
@@ -209,13 +234,17 @@ def wire(
         agents=Agents(store, ids, clock),
         targets=Targets(store, ids, clock),
         vault=vault,
+        connections=Connections(store, ids, clock, sealer, vault.tokens, settings),
         policies=policies,
         limits=Limits(store, clock),
+        breakers=breakers,
+        discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
-        requests=requests,
+        requests=Requests(store, sealer),
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),
+        bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),
@@ -227,6 +256,6 @@ def wire(
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
         links=links,
-        desk=desk,
+        desk=(desk := Desk(store, cards, settings)),
         inbounds=channels.inbound(desk),
     )

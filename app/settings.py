@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     idempotency_retention: int = Field(
         default=2 * 86400, ge=86400, description="Seconds that Idempotency-Keys are remembered."
     )
+    request_rate: str = Field(
+        default="", pattern=r"^(|[1-9][0-9]{0,5}/(second|minute|hour|day|[1-9][0-9]{0,3}))$",
+        description="Requests that all agents together may make, such as `600/minute`; empty "
+        "means no limit.",
+    )  # fmt: skip
     lease_margin: float = Field(
         default=15.0, ge=0.5, le=600,
         description="Seconds that a worker's lease outlasts the time limit of its call.",
@@ -163,6 +168,9 @@ class PartSettings(BaseSettings):
         raise NotImplementedError
 
 
+OF_CLIENTS: Final = frozenset({"ASSENTRY_URL", "ASSENTRY_KEY"})
+"""Names that agents' and approvers' commands read; a server started beside them passes over."""
+
 Part = TypeVar("Part", bound=PartSettings)
 
 
@@ -195,15 +203,22 @@ def _load(
         if name.startswith(prefix) and not name.startswith(others)
     }
     known = {f"{prefix}{name.upper()}" for name in kind.model_fields}
-    unknown = sorted(name for name in given if name.removesuffix(_FILE) not in known)
+    plain = {name: name.removesuffix(_FILE) for name in given}
+    unknown = sorted(name for name in given if plain[name] not in known | OF_CLIENTS)
     if unknown:
         message = f"unknown settings: {', '.join(unknown)}; see docs/reference/settings.md"
         raise SettingsError(message)
     values = {name: text for name, text in given.items() if name in known}
     for name in sorted(set(given) - set(values)):
+        if plain[name] in OF_CLIENTS:
+            continue
         _read_file(name, given[name], values)
     fields = {name.removeprefix(prefix).lower(): text for name, text in values.items()}
     return _build(kind, prefix, fields)
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def _read_file(name: str, path: str, values: dict[str, str]) -> None:
@@ -221,7 +236,7 @@ def _build(kind: type[Known], prefix: str, fields: Mapping[str, str]) -> Known:
         return kind.model_validate(fields)
     except ValidationError as error:
         parts = [
-            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {_said(item['msg'])}"
             for item in error.errors()
         ]
         message = "; ".join(parts)

@@ -64,6 +64,20 @@ PROMISES: dict[str, Promise] = {
     "POL-8": Promise(
         "A dry run tells of every rule why it did or did not match, and changes nothing.", "S2 new"
     ),
+    "LIM-1": Promise(
+        "Token buckets limit requests of all, an agent, a target and a rule, exactly over all "
+        "servers; a circuit breaker stops calls at a target that fails.",
+        "S5",
+    ),
+    "SVC-1": Promise(
+        "A preset of each service says which calls pass, ask, are marked or are refused; its "
+        "examples are tests.",
+        "S3 S1",
+    ),
+    "SVC-3": Promise(
+        "Discovery, a skill and an overview tell an agent what its key may use, nothing more.",
+        "S3 S1",
+    ),
     # --- decisions and execution ---
     "DEC-1": Promise(
         "One conditional write decides; the loser is told the outcome that stands.", "S2"
@@ -87,15 +101,22 @@ PROMISES: dict[str, Promise] = {
         "Calls through the gateway run inline, wait for a person, or are denied.", "S1 S3"
     ),
     "GW-3": Promise(
-        "Credentials are put into the outgoing call: bearer, basic, headers, query.", "S1 new"
+        "Credentials are put into the outgoing call: bearer, basic, headers, query, body fields, "
+        "JWT, HMAC, AWS signatures, client certificates; several for a target by method and path.",
+        "S1 new",
     ),
     "GW-4": Promise(
         "Targets can't be left: address, redirect, path and header rules.", "S2 threats"
     ),
+    "SVC-2": Promise(
+        "Accounts at services are connected by OAuth 2 with PKCE and state; tokens are renewed "
+        "once for all who wait, rotated ones are kept, and how each account stands is shown.",
+        "S3 S1",
+    ),
     "VLT-1": Promise("Secrets are sealed with rotating keys and never leave to agents.", "S1"),
     "VLT-2": Promise(
-        "Credentials are opened inside the executor, at granted targets only, and redacted from "
-        "what comes back.",
+        "Credentials and handles are opened inside the executor, at granted targets only, and "
+        "redacted from what comes back; agents find handles by domain.",
         "S1",
     ),
     # --- record, dashboard, operations ---
@@ -150,7 +171,6 @@ PROMISES: dict[str, Promise] = {
     "T44": Promise("A redirect is not followed and takes no secret along.", "threats"),
     "T45": Promise("Agents can't smuggle headers, and none of theirs leak.", "threats"),
     "T46": Promise("A call that is framed in two ways is refused.", "threats"),
-    "T59": Promise("What comes from outside is shown and given as data alone.", "threats"),
     "T60": Promise("No upgrade of a connection gets past the policy.", "threats"),
     "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
     "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),
@@ -160,6 +180,8 @@ PROMISES: dict[str, Promise] = {
     "T15": Promise("A sign-in makes a new session; it can be ended from the server.", "threats"),
     "T32": Promise("There are no default secrets, and set-up can't be taken over.", "threats"),
     "T61": Promise("Sealed values are bound to their row and purpose.", "threats"),
+    "T42": Promise("Splitting requests gets no further than a limit.", "threats"),
+    "T59": Promise("An upstream's text is data, masked where policy says so.", "threats"),
     "T66": Promise("Rate limits hold for parallel calls.", "threats"),
     "T68": Promise("Key and database files can be read by their owner alone.", "threats"),
     "T69": Promise("A committed change survives a crash on SQLite too.", "threats"),
@@ -169,7 +191,9 @@ PROMISES: dict[str, Promise] = {
     "T65": Promise("What can't be recorded does not happen.", "threats"),
     # --- people and notices ---
     "POL-4": Promise(
-        "A rule can demand a reason, a tag, or a stronger proof of who decides.", "S5"
+        "A rule can demand a reason, a tag, or a stronger proof of who decides; it can limit what "
+        "it lets through and mask parts of answers.",
+        "S5",
     ),
     "REQ-7": Promise("An identical request that still waits is not asked for twice.", "new"),
     "DEC-3": Promise(
@@ -197,6 +221,12 @@ PROMISES: dict[str, Promise] = {
     "T17": Promise("Only linked accounts decide in channels.", "threats"),
     "T18": Promise("Discord's posts are signed, fresh, and meant for us.", "threats"),
     "T20": Promise("No field of a request becomes a header of a mail.", "threats"),
+    # --- the gateway ---
+    "REQ-8": Promise(
+        "Several calls in one request run in order, each at most once, without those left out.",
+        "S3",
+    ),
+    "SVC-4": Promise("Writes at an account are queued, listed, followed and withdrawn.", "S3"),
 }
 """Promises that tests show."""
 

@@ -99,3 +99,8 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1
+
+
+def test_what_agents_and_approvers_set_beside_it_is_passed_over() -> None:
+    """The README has them in the same shell; a key of theirs is nothing that the server reads."""
+    load({"ASSENTRY_KEY": "x", "ASSENTRY_URL": "http://127.0.0.1:1", "ASSENTRY_KEY_FILE": "/none"})

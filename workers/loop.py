@@ -26,6 +26,9 @@ STOP_SECONDS: Final = 20.0
 _SOON: Final = 0.05
 """Seconds to wait when due work could not be had: another worker, or a clock that differs."""
 
+_NO_WORK: Final = frozenset({"request"})
+"""Changes that are many and bring no source anything: a transition leaves a job where it does."""
+
 log = structlog.get_logger()
 Item = TypeVar("Item")
 
@@ -69,7 +72,7 @@ class Loop(Generic[Item]):
         """Work until ``stop`` is set, then finish what is running, within a deadline."""
         running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
-            with self.store.signals.following() as news:
+            with self.store.signals.following(_NO_WORK) as news:
                 while not stop.is_set():
                     items, seconds = await self._look(self.concurrency - len(running))
                     for item in items:

@@ -1,4 +1,4 @@
-"""``assentry doctor``: check settings, key, database, clock, policies, port and channels."""
+"""``assentry doctor``: check settings, key, database, policies, targets, port, channels."""
 
 import argparse
 import asyncio
@@ -122,6 +122,20 @@ async def _policies(settings: Settings) -> str:
     return f"{len(policies.policies)} in force, revision {policies.revision}"
 
 
+async def _targets(settings: Settings) -> str:
+    from app.factory import services  # noqa: PLC0415 - heavy
+
+    await _need_database(settings)
+    async with services(settings) as opened:
+        stopped = opened.breakers.open
+        targets = await opened.store.read(lambda tx: tx.targets.all())
+    names = [target.name for target in targets if target.id in stopped]
+    if names:
+        message = f"calls are stopped at {', '.join(names)}: too many failed there"
+        raise Unavailable(message)
+    return f"{len(targets)} set up, calls pass at all of them"
+
+
 async def _need_database(settings: Settings) -> None:
     """Let a check pass that would otherwise make a database, or wait for one.
 
@@ -167,6 +181,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (
     ("database", _database),
     ("clock", _clock),
     ("policies", _policies),
+    ("targets", _targets),
     ("port", _port),
 )
 """What is looked at, in this order."""

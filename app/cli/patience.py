@@ -5,9 +5,11 @@ connect could hold memory and sockets without a key.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.cli.gathering import Gathering
 
 MOST: Final = 65_536
 """Bytes of a call's line and headers."""
@@ -35,7 +37,7 @@ class Patient(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Gathering(transport, self.loop)))
         self._since = self.loop.time()
         self._watch = self.loop.call_later(_LOOK, self._look)
 

@@ -82,6 +82,16 @@ def _in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
     return replace(voter, absent=others)
 
 
+def check_shown(before: str, now: str) -> None:
+    """Refuse a decision on a surface that would show something else by now.
+
+    :raises DigestMismatch: it would; what a credential adds was changed, for instance.
+    """
+    if before != now:
+        message = "What this would run is shown differently by now; look at it again."
+        raise DigestMismatch(message, pointer="/display")
+
+
 def check_ballot(
     request: Request, ballot: Ballot, voter: Voter, rules: Rules, *, voted: bool
 ) -> None:

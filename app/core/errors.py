@@ -351,7 +351,7 @@ class LastAdministrator(Conflict):
 
 
 class RateLimited(Limited):
-    """The key's rate limit is used up."""
+    """A rate limit is used up; `scope` says whose."""
 
     code = "rate_limited"
 
@@ -378,6 +378,12 @@ class TooManySignIns(Limited):
     """Too many failed sign-ins; wait before the next one."""
 
     code = "too_many_sign_ins"
+
+
+class TargetUnavailable(Unavailable):
+    """The target failed too often, so that calls there are stopped for a while."""
+
+    code = "target_unavailable"
 
 
 class StoreBusy(Unavailable):

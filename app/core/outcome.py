@@ -1,6 +1,6 @@
 """What came of carrying out an action, and the two ways in which it can stay open."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -142,14 +142,57 @@ class HttpPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CallParts:
+    """The final call, as a signature covers it.
+
+    :ivar authority: host and port as they stand in the Host header.
+    :ivar path: with the target's prefix, percent-encoded as it goes out.
+    :ivar headers: every header but Host and Content-Length, names in lower case.
+    """
+
+    method: str
+    authority: str
+    path: str
+    query: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature adds: headers, and the values among them that are to be redacted."""
+
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What is shown in a TLS handshake: certificate chain and private key, as PEM."""
+
+    chain: str = field(repr=False)
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Injection:
     """What the vault adds to a call; it lives in memory for the one call only.
 
     :ivar headers: injected last; they replace the agent's of the same name.
     :ivar query: injected query parameters.
     :ivar secrets: every secret value among them, for redaction.
+    :ivar body: fields of the JSON body: the names on the way to each, and its value.
+    :ivar handles: values of handles, by the handle as ``vault/item.field``.
+    :ivar sign: makes further headers from the final call; a pure function.
+    :ivar signs_body: it needs the body for that.
+    :ivar certificate: shown in the TLS handshake.
     """
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    body: tuple[tuple[tuple[str, ...], str], ...] = field(default=(), repr=False)
+    handles: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    sign: Callable[[CallParts], Signed] | None = field(default=None, repr=False)
+    signs_body: bool = False
+    certificate: ClientCertificate | None = field(default=None, repr=False)

@@ -53,6 +53,7 @@ class PolicySet:
         "policies",
         "revision",
         "uses_counters",
+        "uses_rates",
     )
 
     def __init__(self, policies: Sequence[Policy], revision: int) -> None:
@@ -63,6 +64,9 @@ class PolicySet:
             entry_of(policy, rule) for policy, rule in in_line(self.policies) if policy.enabled
         )
         self.uses_counters = any(entry.rule.uses_counters() for entry in self._entries)
+        self.uses_rates = any(
+            duty.kind == "rate_limit" for entry in self._entries for duty in entry.rule.obligations
+        )
         self.assessor = Assessor([(p.scope, p.risk) for p in self.policies if p.enabled])
         scopes = [policy.scope for policy in self.policies if policy.enabled]
         self._actions = Classifier(glob for scope in scopes for glob in scope.actions)

@@ -5,9 +5,9 @@ bounded, and every refusal names the place (RFC 6901) and says what to change.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final
 
 from app.core.canonical import canonical
 from app.core.conditions.base import Condition
@@ -27,6 +27,7 @@ from app.core.conditions.reading import (
 from app.core.conditions.tree import conjunction, parse_match, parse_when
 from app.core.errors import InvalidPolicy
 from app.core.json_types import JsonObject, JsonValue
+from app.core.obligations import Obligation, parse_obligations
 from app.core.policy_route import DEFAULT_ROUTE, Route, assurance, parse_route
 from app.core.policy_schema import policy_json_schema
 from app.core.risk import NO_RULES, RiskRules, parse_risk
@@ -65,11 +66,6 @@ _POLICY: Final = frozenset({"name", "description", "priority", "enabled", "scope
 _RULE: Final = frozenset(
     {"name", "effect", "match", "when", "reason", "obligations", "route", "tags"}
 )
-_OBLIGATIONS: Final[Mapping[str, frozenset[str]]] = {
-    "tag": frozenset({"tag"}),
-    "require_assurance": frozenset({"level"}),
-    "require_reason": frozenset(),
-}
 
 
 class Effect(StrEnum):
@@ -78,14 +74,6 @@ class Effect(StrEnum):
     ALLOW = "allow"
     DENY = "deny"
     REVIEW = "review"
-
-
-@dataclass(frozen=True, slots=True)
-class Obligation:
-    """A duty attached to a verdict; who cannot fulfil it must not allow."""
-
-    kind: str
-    parameters: JsonObject = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +181,7 @@ def _rule(value: JsonValue, pointer: str) -> Rule:
     fields = members(value, pointer, _RULE)
     when = fields.get("when")
     reason = text(fields.get("reason", ""), below(pointer, "reason"), _MAX_REASON, empty=True)
-    duties = _obligations(fields.get("obligations", []), below(pointer, "obligations"))
+    duties = parse_obligations(fields.get("obligations", []), below(pointer, "obligations"))
     return Rule(
         name=_name(fields, pointer),
         effect=_effect(fields, pointer),
@@ -225,26 +213,6 @@ def _conditions(fields: JsonObject, pointer: str) -> Condition:
 def _tags(value: JsonValue, pointer: str) -> tuple[str, ...]:
     items = array(value, pointer, _MAX_ITEMS, empty=True)
     return tuple(text(item, below(pointer, at), _MAX_TAG) for at, item in enumerate(items))
-
-
-def _obligations(value: JsonValue, pointer: str) -> tuple[Obligation, ...]:
-    items = array(value, pointer, _MAX_ITEMS, empty=True)
-    return tuple(_obligation(item, below(pointer, at)) for at, item in enumerate(items))
-
-
-def _obligation(value: JsonValue, pointer: str) -> Obligation:
-    every = frozenset({"kind"}).union(*_OBLIGATIONS.values())
-    fields = members(value, pointer, every)
-    kind = fields.get("kind")
-    if not isinstance(kind, str) or kind not in _OBLIGATIONS:
-        refuse(f"kind must be one of {', '.join(sorted(_OBLIGATIONS))}", below(pointer, "kind"))
-    parameters = {name: item for name, item in fields.items() if name != "kind"}
-    members(parameters, pointer, _OBLIGATIONS[kind])
-    for name in _OBLIGATIONS[kind]:
-        text(parameters.get(name), below(pointer, name), _MAX_TAG)
-    if kind == "require_assurance":
-        assurance(parameters["level"], below(pointer, "level"))
-    return Obligation(kind, cast("JsonObject", parameters))
 
 
 def _assurance(duties: tuple[Obligation, ...]) -> Assurance:

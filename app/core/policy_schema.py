@@ -2,8 +2,11 @@
 
 from typing import Final
 
+from app.core.bucket import UNITS
 from app.core.conditions import CONDITIONS
 from app.core.facts import ROOTS
+from app.core.masking import KINDS
+from app.core.obligations import BY
 
 _SECONDS: Final = {"type": "integer", "minimum": 1, "maximum": 366 * 86_400}
 
@@ -141,4 +144,28 @@ def _obligation() -> dict[str, object]:
     tag = _closed({"kind": {"const": "tag"}, "tag": _text(64)}, ["kind", "tag"])
     level = {"enum": ["L1", "L2", "L3"]}
     strong = _closed({"kind": {"const": "require_assurance"}, "level": level}, ["kind", "level"])
-    return {"oneOf": [tag, strong, _closed({"kind": {"const": "require_reason"}}, ["kind"])]}
+    reason = _closed({"kind": {"const": "require_reason"}}, ["kind"])
+    return {"oneOf": [tag, strong, reason, _rate_limit(), _redact()]}
+
+
+def _rate_limit() -> dict[str, object]:
+    per = {"oneOf": [{"enum": list(UNITS)}, {"type": "integer", "minimum": 1, "maximum": 9_999}]}
+    limit = {"type": "integer", "minimum": 1, "maximum": 999_999}
+    by = {"enum": list(BY), "default": "agent"}
+    kind = {"const": "rate_limit"}
+    return _closed({"kind": kind, "limit": limit, "per": per, "by": by}, ["kind", "limit", "per"])
+
+
+def _redact() -> dict[str, object]:
+    names = {"type": "array", "minItems": 1, "maxItems": 32, "items": _text(256)}
+    patterns = {**names, "items": _text(512), "description": "RE2"}
+    kinds = {**names, "items": {"enum": list(KINDS)}}
+    fields = {**names, "description": "Names of members, or JSON pointers with * for any member."}
+    shape: dict[str, object] = {
+        "kind": {"const": "redact"},
+        "where": {"const": "result"},
+        "fields": fields,
+        "patterns": patterns,
+        "kinds": kinds,
+    }
+    return _closed(shape, ["kind"])

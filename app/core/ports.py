@@ -9,6 +9,7 @@ from app.core.errors import AssentryError
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
 from app.core.request import Choice
+from app.core.tokens import TokenCall, TokenSet
 
 MarkSent = Callable[[], Awaitable[None]]
 """Awaited once, just before the first byte leaves; it raises when the holder must stop."""
@@ -285,6 +286,29 @@ class Announcer(Protocol):
         """Send a parcel once and return the status of the answer, which is a success.
 
         :raises DeliveryFailed: it was not taken.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class TokenEndpoint(Protocol):
+    """The token endpoints of services (RFC 6749), asked once a call and never redirected."""
+
+    async def ask(self, call: TokenCall) -> TokenSet:
+        """Return the tokens that a service gave.
+
+        :raises TokenRefused: it said definitely no.
+        :raises TokenUnavailable: no token came, for any other reason.
+        """
+        ...
+
+    async def revoke(self, call: TokenCall) -> None:
+        """Give a token back.
+
+        :raises TokenUnavailable: the service did not say that it took it.
         """
         ...
 

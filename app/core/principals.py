@@ -19,6 +19,7 @@ class Scope(StrEnum):
     POLICY_READ = "policy:read"
     POLICY_WRITE = "policy:write"
     WEBHOOK_MANAGE = "webhook:manage"
+    CONNECTION_MANAGE = "connection:manage"
     ADMIN = "admin"
 
 
@@ -62,6 +63,7 @@ class Agent:
 
     :ivar owner_id: the person who answers for it, and by default never decides for it.
     :ivar open_limit: most pending requests at a time; 0 means no limit.
+    :ivar rate: requests that it may make, such as ``60/minute``; empty means no limit.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Agent:
     frozen: bool
     created_at: Instant
     last_seen_at: Instant | None = None
+    rate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

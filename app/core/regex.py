@@ -63,6 +63,14 @@ def size_of(pattern: str) -> int:
     return _compile(pattern).programsize
 
 
+def compile_pattern(pattern: str) -> object:
+    """Return the compiled RE2 pattern, for who bounds the work by other means.
+
+    :raises ValueError: with a message for the author, when the pattern is not accepted.
+    """
+    return _compile(pattern)
+
+
 def _searcher(compiled: _Pattern) -> Search:
     find = compiled.search
     limit = min(MAX_SUBJECT, _WORK // max(1, compiled.programsize))

@@ -6,11 +6,13 @@ from typing import Final
 
 from app.core.conditions.base import Check, Condition
 from app.core.facts import Facts
+from app.core.obligations import MASKED_KINDS
 from app.core.policy import DEFAULT_ROUTE, Effect, Obligation, Policy, Route, Rule
 from app.core.risk import Assessor, Risk, raised
 
 _STRICTNESS: Final = {Effect.DENY: 0, Effect.REVIEW: 1, Effect.ALLOW: 2}
 _SHOWN: Final = 3
+_CANNOT_MASK: Final = "the rule masks results, and those of this kind of action do not come here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ def entry_of(policy: Policy, rule: Rule) -> Entry:
     return Entry(policy, rule, rule.match.matches, rule.effect, verdict)
 
 
+def _beyond(verdict: Verdict, facts: Facts) -> bool:
+    return facts.kind not in MASKED_KINDS and any(
+        duty.kind == "redact" for duty in verdict.obligations
+    )
+
+
 def stricter(pending: Verdict, decided: Verdict) -> Verdict:
     """Return what follows when an undecided rule stands before one that matches."""
     if decided.effect is not Effect.DENY:
@@ -96,7 +104,12 @@ def stricter(pending: Verdict, decided: Verdict) -> Verdict:
 
 
 def weighed(verdict: Verdict, assessor: Assessor, facts: Facts) -> Verdict:
-    """Return a review with its risk, and with what that raises; any other verdict as it is."""
+    """Return a review with its risk, and with what that raises; any other verdict as it is.
+
+    A duty that nobody can fulfil for this kind of action turns the verdict into a denial.
+    """
+    if verdict.effect is not Effect.DENY and _beyond(verdict, facts):
+        return replace(verdict, effect=Effect.DENY, reasons=(*verdict.reasons, _CANNOT_MASK))
     if verdict.effect is not Effect.REVIEW or not assessor:
         return verdict
     risk = assessor.assess(facts)

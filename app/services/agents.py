@@ -9,6 +9,7 @@ from typing import Final
 
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
+from app.core.bucket import check_rate
 from app.core.errors import Conflict, InvalidField, NameTaken, NotFound, ScopeConflict
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonValue
@@ -30,7 +31,7 @@ PREFIX_LENGTH: Final = 12
 
 DEFAULT_OPEN_LIMIT: Final = 100
 MAX_GRACE: Final = 30 * 86_400
-CHANGEABLE: Final = frozenset({"name", "description", "owner_id", "open_limit", "frozen"})
+CHANGEABLE: Final = frozenset({"name", "description", "owner_id", "open_limit", "frozen", "rate"})
 """What an administrator changes of an agent."""
 
 _MAX_NAME: Final = 100
@@ -54,23 +55,20 @@ class Agents:
         description: str = "",
         owner_id: str | None = None,
         open_limit: int = DEFAULT_OPEN_LIMIT,
+        rate: str = "",
     ) -> Agent:
         """Add an agent; without an owner the caller answers for it.
 
         :param open_limit: most pending requests at a time; 0 means no limit.
+        :param rate: requests that it may make, such as ``60/minute``.
         :raises NameTaken: another agent has the name.
         """
         require(caller, Scope.ADMIN)
         owner = owner_id or (caller.person.id if caller.person else None)
         agent = Agent(
-            id=self.ids.new("agt"),
-            name=name,
-            description=description,
-            owner_id=owner,
-            open_limit=open_limit,
-            frozen=False,
-            created_at=self.clock.now(),
-        )
+            id=self.ids.new("agt"), name=name, description=description, owner_id=owner,
+            open_limit=open_limit, frozen=False, created_at=self.clock.now(), rate=rate,
+        )  # fmt: skip
         return await self.add(caller.actor, agent)
 
     async def add(self, actor: Actor, agent: Agent) -> Agent:
@@ -79,7 +77,7 @@ class Agents:
         return await self.store.write(lambda tx: _add(tx, actor, agent))
 
     async def update(self, caller: Caller, agent_id: str, **changes: object) -> Agent:
-        """Change any of name, description, owner_id, open_limit and frozen."""
+        """Change any of name, description, owner_id, open_limit, rate and frozen."""
         require(caller, Scope.ADMIN)
         if unknown := sorted(set(changes) - CHANGEABLE):
             message = "this cannot be changed"
@@ -224,6 +222,7 @@ def _check_agent(agent: Agent) -> None:
     if not 0 <= agent.open_limit <= 1_000_000:  # noqa: PLR2004 - a bound like any other
         message = "open_limit is 0 (none) to 1000000"
         raise InvalidField(message, pointer="/open_limit")
+    check_rate(agent.rate, "/rate")
 
 
 def _require_keys(caller: Caller, person_id: str | None) -> None:
@@ -321,6 +320,7 @@ def _summary(agent: Agent) -> dict[str, JsonValue]:
         "name": agent.name,
         "owner_id": agent.owner_id,
         "open_limit": agent.open_limit,
+        "rate": agent.rate,
         "frozen": agent.frozen,
     }
 

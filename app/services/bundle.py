@@ -10,10 +10,14 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.bodies import Bodies
+from app.services.breakers import Breakers
+from app.services.bundles import Bundles
 from app.services.cards import Cards
+from app.services.connections import Connections
 from app.services.couriers import Couriers
 from app.services.decisions import Decisions
 from app.services.desk import Desk
+from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed
 from app.services.inline import Inline
@@ -45,13 +49,17 @@ class Services:
     agents: Agents
     targets: Targets
     vault: Vault
+    connections: Connections
     policies: Policies
     limits: Limits
+    breakers: Breakers
+    discovery: Discovery
     intake: Intake
     requests: Requests
     decisions: Decisions
     execution: Execution
     inline: Inline
+    bundles: Bundles
     sweeps: Sweeps
     feed: Feed
     audit: Audit

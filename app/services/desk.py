@@ -13,6 +13,7 @@ from app.core.errors import (
     AccountRefused,
     AssentryError,
     AssuranceTooLow,
+    Forbidden,
     NotFound,
     NotLinked,
     NotShownInFull,
@@ -20,9 +21,10 @@ from app.core.errors import (
 from app.core.instant import SECOND, Instant, plus
 from app.core.json_types import JsonValue
 from app.core.ports import Account, Said
-from app.core.principals import Person, Role, at_least
+from app.core.principals import Caller, Person, Role, Scope, at_least
 from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
+from app.services.access import require
 from app.services.cards import Cards
 from app.services.decisions import cast, counted, rules_of
 from app.services.refusals import Refusals
@@ -149,6 +151,18 @@ class Desk:
             if len(mine) == _INBOX:
                 break
         return tuple(mine)
+
+    async def read(self, caller: Caller, request_id: str) -> ApprovalCard:
+        """Return the card of a request to a person with a key or session of ours.
+
+        :raises NotFound: there is no such request.
+        :raises Forbidden: the caller is no person; agents are not shown what people see.
+        """
+        require(caller, Scope.REQUEST_READ)
+        if caller.person is None:
+            message = "cards are shown to people"
+            raise Forbidden(message)
+        return await self.store.read(lambda tx: self.cards.of(tx, request_id))
 
     async def _read(self, account: Account, work: Callable[[Tx], T]) -> T:
         try:

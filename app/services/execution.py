@@ -34,8 +34,11 @@ from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.bodies import Bodies
+from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
+from app.services.handles import check_handles
 from app.services.leases import Leases
+from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -50,6 +53,7 @@ WHOLE: Final = frozenset({"redact"})
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
+UNAUTHORIZED: Final = 401
 _BUSY: Final = Postponed(0.5)
 log = structlog.get_logger()
 
@@ -64,6 +68,7 @@ class Claimed:
     request: Request
     submission: Submission
     target: Target
+    began: Instant
     content: Content | None = None
 
 
@@ -80,6 +85,7 @@ class Execution:
     executors: Mapping[str, Executor]
     worker: str
     leases: Leases
+    breakers: Breakers
     bodies: Bodies
 
     async def run(self, request_id: str) -> None:
@@ -98,7 +104,7 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is Kind.PLAIN:
+        if request.kind is not Kind.HTTP:
             return None
         if tx.requests.executing(request.agent_id) >= self.settings.agent_concurrency:
             return _BUSY
@@ -108,6 +114,8 @@ class Execution:
             event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
             tx.record(step(request, event, tx.now))
             return None
+        if wait := self.breakers.admit(tx, target):
+            return Stopped(wait)
         lease = self._lease(target)
         claim = ev.Claim(actor=self._actor(), worker=self.worker, lease_seconds=lease)
         try:
@@ -115,7 +123,7 @@ class Execution:
         except IllegalTransition:
             tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
             return None
-        return Claimed(tx.record(transition), submission, target)
+        return Claimed(tx.record(transition), submission, target, tx.now)
 
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
@@ -128,17 +136,25 @@ class Execution:
         verify_parties(agent, tx.agents.key(request.key_id))
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
+        try:
+            check_handles(tx, submission.action, target.id, request.agent_id)
+        except AssentryError as error:
+            raise Refusal(error.code, error.detail) from error
         if agent is not None:
             facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
-            self._verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
+            self.verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
         return submission, target
 
-    def _verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
-        """Refuse what the policies of today would not let through (T40)."""
+    def verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
+        """Refuse what the policies of today would not let through (T40).
+
+        :raises Refusal: they deny it, or ask for more than it has.
+        """
         if f'"revision":{self.policies.snapshot.revision}' in request.verdict:
             return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
+        check_masks(request.verdict, verdict)
         if verdict.effect is not Effect.REVIEW:
             return
         if request.effect is Effect.ALLOW:
@@ -157,6 +173,8 @@ class Execution:
         :param relay: takes the answer while it comes.
         """
         event, result = await self._attempt(claimed, once=once, relay=relay)
+        if result is not None and result.status == UNAUTHORIZED:
+            await self.vault.rejected(claimed.target, claimed.began, _call(claimed))
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
@@ -169,16 +187,19 @@ class Execution:
         try:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
+            await self.breakers.failed(claimed.target, problem)
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
+            await self.breakers.failed(claimed.target, problem)
             harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
+        await self.breakers.answered(claimed.target, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
         request = claimed.request
         executor = self.executors[request.kind.value]
-        injection = await self._inject(claimed)
+        injection = await self.inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
         if needs_whole(request):
             relay = None
@@ -186,7 +207,10 @@ class Execution:
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
-            return await executor.execute(plan, injection, lambda: self._mark_sent(request), relay)
+            outcome = await executor.execute(
+                plan, injection, lambda: self._mark_sent(request), relay
+            )
+        return await kept_back(outcome, request.verdict)
 
     async def _content(self, claimed: Claimed) -> Content | None:
         """Return the body that is kept apart, if there is one."""
@@ -197,9 +221,14 @@ class Execution:
             return None
         return await self.bodies.checked(claimed.request.id, action.detached)
 
-    async def _inject(self, claimed: Claimed) -> Injection:
+    async def inject(self, claimed: Claimed) -> Injection:
+        """Return what the vault adds to a call.
+
+        :raises NotStarted: it cannot be had.
+        """
+        agent_id = claimed.request.agent_id
         try:
-            return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
+            return await self.vault.for_execution(claimed.target, agent_id, _call(claimed))
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
@@ -248,6 +277,11 @@ def needs_whole(request: Request) -> bool:
 
 def _nothing() -> None:
     """There is nobody to tell."""
+
+
+def _call(claimed: Claimed) -> HttpAction | None:
+    action = claimed.submission.action
+    return action if isinstance(action, HttpAction) else None
 
 
 def lose(tx: Tx, request_id: str, now: Instant) -> bool:

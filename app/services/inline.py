@@ -12,6 +12,7 @@ from app.core.outcome import Content, HttpResult
 from app.core.ports import Relay
 from app.core.principals import Caller
 from app.core.request import Request, Status
+from app.services.breakers import Stopped, unavailable
 from app.services.execution import Claimed, Execution
 from app.services.intake import Asked, Intake
 from app.store.tx import Tx
@@ -54,6 +55,8 @@ class Inline:
             the answer is collected first.
         :param content: the call's body, where it is detached; stored if a person has to decide.
         :raises TooBusy: as many of the agent's calls run as may; nothing was recorded.
+        :raises RateLimited: a limit is used up; nothing was recorded.
+        :raises TargetUnavailable: the target's breaker is open; nothing was recorded.
         """
         held = _Held()
         try:
@@ -92,6 +95,7 @@ class Inline:
             return request
         claimed = self.execution.claim(tx, request.id)
         if isinstance(claimed, Postponed):
-            raise TooBusy(retry_after=1)
+            stopped = isinstance(claimed, Stopped)
+            raise unavailable(claimed.seconds) if stopped else TooBusy(retry_after=1)
         held.claimed = claimed
         return claimed.request if claimed else tx.requests.get(request.id) or request

@@ -3,13 +3,26 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from app.clock import Ids, SystemClock
 from app.core import events as ev
-from app.core.action import Action, BoundTarget, HttpAction, Submission, Urgency, seal
-from app.core.asking import build_action, facts_of, permit
+from app.core.action import (
+    HTTP_BUNDLE,
+    Action,
+    BoundTarget,
+    BundleAction,
+    BundleItem,
+    HttpAction,
+    Submission,
+    Urgency,
+    seal,
+)
+from app.core.asking import build_action, permit
 from app.core.audit import Actor, ActorKind
+from app.core.bundle import common_target, in_call, read_bundle
+from app.core.bundle_verdict import Asking, judge
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
@@ -20,17 +33,21 @@ from app.core.errors import (
     NotFound,
     TooManyOpenRequests,
 )
+from app.core.handles import handles_in
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
-from app.core.pipeline import Verdict, evaluate
+from app.core.pipeline import Verdict
 from app.core.policy import Effect
+from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.core.targets import Target
 from app.services.access import require
 from app.services.decisions import shortage_of
+from app.services.handles import check_handles
 from app.services.policies import Policies
+from app.services.rates import Rates
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -40,6 +57,9 @@ MAX_CONTEXT_BYTES: Final = 65_536
 MAX_EXPIRES_IN: Final = 30 * 86_400
 Then = Callable[[Tx, Request], Request]
 """What a door does with a request in the transaction that records it."""
+
+_TEXTS: Final = 256
+"""Verdicts whose text is kept."""
 
 _NO_COUNTERS: Final[dict[str, int]] = {}
 
@@ -78,6 +98,7 @@ class Intake:
     clock: SystemClock
     policies: Policies
     settings: Settings
+    rates: Rates
 
     async def submit(
         self,
@@ -96,20 +117,24 @@ class Intake:
         :raises InvalidAction: the action cannot be carried out as described.
         :raises TargetNotPermitted: the key does not include this call.
         :raises TooManyOpenRequests: the agent's cap is reached.
+        :raises RateLimited: a limit of requests is used up; nothing was recorded.
+        :raises TargetUnavailable: a door would call a target now whose breaker is open.
         :raises IdempotencyMismatch: the token was used for another body.
         """
         require(caller, Scope.REQUEST_CREATE)
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
-        if self.policies.snapshot.uses_counters:
+        async with self.rates.noting(caller.actor):
+            if self.policies.snapshot.uses_counters:
+                limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
+                return await self.store.write(
+                    lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
+                    order="" if limited else agent.id,
+                )
+            made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
             return await self.store.write(
-                lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
-                order=agent.id,
+                lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
             )
-        made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
-        return await self.store.write(
-            lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
-        )
 
     def _counting(
         self,
@@ -121,6 +146,7 @@ class Intake:
         then: Then | None,
     ) -> Request:
         """Judge within the transaction: what counts must not be counted twice (LIM-2)."""
+        self.rates.hold(tx, _asker(caller)[0], submission.target, self.policies.snapshot)
         tx.agents.lock(submission.agent_id)
         counters = tx.requests.counters(submission.agent_id)
         made = self._judge(caller, submission, asked, remote_ip, counters)
@@ -137,8 +163,10 @@ class Intake:
         """Return the request that the policies make of a submission."""
         agent, key = _asker(caller)
         now = self.clock.now()
-        facts = facts_of(submission, agent, now, remote_ip, counters)
-        verdict = evaluate(self.policies.snapshot, facts)
+        settings = self.settings
+        usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
+        asking = Asking(agent, now, remote_ip, counters, usual)
+        verdict = judge(self.policies.snapshot, submission, asking)
         return self._request(submission, agent, key, asked, verdict, now)
 
     def _record(
@@ -154,6 +182,8 @@ class Intake:
         review = request.effect is Effect.REVIEW
         same = _identical(tx, request) if review and asked.supersedes is None else None
         made, token = same or request, asked.idempotency_key
+        if same is None:
+            self.rates.enter(tx, request, agent, token, now=then is not None)
         if token is not None and not tx.requests.remember(
             agent.id, token, asked.fingerprint, made.id
         ):
@@ -174,11 +204,16 @@ class Intake:
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         _check_words(asked)
-        action = asked.call or build_action(asked.action, asked.params)
+        if asked.action == HTTP_BUNDLE:
+            action: Action = await self._bundle(agent, key, asked)
+            target = common_target(action)
+        else:
+            action = asked.call or build_action(asked.action, asked.params)
+            target = await self._bind(action, agent, key, asked.target)
         return Submission(
             agent_id=agent.id,
             action=action,
-            target=await self._bind(action, key, asked.target),
+            target=target,
             urgency=asked.urgency,
             reason=asked.reason,
             context=asked.context,
@@ -190,21 +225,36 @@ class Intake:
         :param asked: with the call's head alone; what it is refused for is refused here.
         """
         require(caller, Scope.REQUEST_CREATE)
-        _, key = _asker(caller)
+        agent, key = _asker(caller)
         if asked.call is None:
             return self.settings.max_body_bytes
-        return (await self._target(asked.call, key, asked.target)).settings.request_bytes
+        return (await self._target(asked.call, agent, key, asked.target)).settings.request_bytes
 
-    async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
+    async def _bundle(self, agent: Agent, key: ApiKey, asked: Asked) -> BundleAction:
+        """Return a bundle, each of whose calls passed what a call alone has to pass."""
+        drafts, on_failure = read_bundle(asked.params, asked.target)
+        items: list[BundleItem] = []
+        for number, draft in enumerate(drafts, 1):
+            with in_call(number):
+                target = await self._bind(draft.call, agent, key, draft.target)
+            assert target is not None
+            items.append(BundleItem(draft.call, target, draft.note))
+        return BundleAction(tuple(items), on_failure)
+
+    async def _bind(
+        self, action: Action, agent: Agent, key: ApiKey, name: str | None
+    ) -> BoundTarget | None:
         if not isinstance(action, HttpAction):
             if name is not None:
                 message = "an action of this kind has no target"
                 raise InvalidField(message, pointer="/target")
             return None
-        target = await self._target(action, key, name)
+        target = await self._target(action, agent, key, name)
         return BoundTarget(target.id, target.name, target.base_url, target.revision)
 
-    async def _target(self, action: HttpAction, key: ApiKey, name: str | None) -> Target:
+    async def _target(
+        self, action: HttpAction, agent: Agent, key: ApiKey, name: str | None
+    ) -> Target:
         if name is None:
             message = "http.request needs a target"
             raise InvalidField(message, pointer="/target")
@@ -213,10 +263,14 @@ class Intake:
         if target is None or not target.enabled:
             message = f"there is no target {name!r} that can be called"
             raise NotFound(message, pointer="/target")
+        self.rates.learn(target)
         methods = target.settings.methods
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
+        if handles_in(action):
+            target_id = target.id
+            await self.store.read(lambda tx: check_handles(tx, action, target_id, agent.id))
         return target
 
     def _request(
@@ -295,6 +349,24 @@ def _check_context(context: JsonObject) -> None:
 
 def _verdict_text(verdict: Verdict, revision: int) -> str:
     """Return the verdict as it is kept with the request: canonical JSON."""
+    if verdict.obligations or verdict.risk is not None:
+        return _written(verdict, revision)
+    place = (verdict.policy_id, verdict.policy_name, verdict.policy_version, verdict.rule)
+    return _written_once(verdict.effect, place, verdict.reasons, verdict.tags, revision)
+
+
+@lru_cache(_TEXTS)
+def _written_once(
+    effect: Effect,
+    place: tuple[str | None, str | None, int | None, str | None],
+    reasons: tuple[str, ...],
+    tags: tuple[str, ...],
+    revision: int,
+) -> str:
+    return _written(Verdict(effect, *place, reasons=reasons, tags=tags), revision)
+
+
+def _written(verdict: Verdict, revision: int) -> str:
     policy = None
     if verdict.policy_id is not None:
         policy = {

@@ -33,7 +33,7 @@ class Limits:
         if state.exceeded:
             raise RateLimited(
                 retry_after=state.reset_seconds,
-                extra={"limit": limit, "reset": state.reset_seconds},
+                extra={"scope": "key", "limit": limit, "reset": state.reset_seconds},
             )
         return state
 

@@ -12,6 +12,7 @@ from app.core.errors import IllegalTransition
 from app.core.instant import SECOND, Instant, plus
 from app.core.lifecycle import step
 from app.core.request import Status
+from app.services import rates
 from app.services.execution import lose
 from app.services.notices import Notices
 from app.settings import Settings
@@ -73,6 +74,7 @@ class Sweeps:
         idle = self.settings.session_idle_seconds
         tx.requests.drop_results(now)
         tx.bodies.forget(plus(now, -_ORPHAN_SECONDS))
+        tx.bundles.drop_results(now)
         tx.requests.drop_idempotency(plus(now, -self.settings.idempotency_retention))
         kept = plus(now, -self.settings.delivery_retention)
         tx.deliveries.forget(kept)
@@ -81,6 +83,7 @@ class Sweeps:
         tx.people.drop_old_sessions(now, plus(now, -idle))
         tx.people.drop_old_failures(plus(now, -_FAILURE_SECONDS))
         tx.agents.drop_calls(now // (60 * SECOND) - _RATE_MINUTES)
+        rates.forget(tx)
 
 
 def _expire_pending(tx: Tx, request_id: str, now: Instant) -> bool:

@@ -52,8 +52,8 @@ class Agents:
 
     def get(self, agent_id: str) -> Agent | None:
         """Return an agent, or None."""
-        row = self._tx.run(_AGENT, {"id": agent_id}).fetchone()
-        return None if row is None else _agent(row)
+        rows = self._tx.ask(_AGENT, {"id": agent_id})
+        return _agent(rows[0]) if rows else None
 
     def lock(self, agent_id: str) -> Agent | None:
         """Return an agent that nobody else changes until this transaction ends, or None."""
@@ -108,12 +108,12 @@ class Agents:
 
         None: there is no such key of an agent, or somebody revoked it.
         """
-        row = self._tx.run(_STANDING, {"id": key_id}).fetchone()
-        return None if row is None else (bool(row[0]), int(row[1]))
+        rows = self._tx.ask(_STANDING, {"id": key_id})
+        return (bool(rows[0][0]), int(rows[0][1])) if rows else None
 
     def key_stands(self, key_id: str) -> bool:
         """Whether there is such a key, and nobody revoked it."""
-        return self._tx.run(_STANDS, {"id": key_id}).fetchone() is not None
+        return bool(self._tx.ask(_STANDS, {"id": key_id}))
 
     def lock_key(self, key_id: str) -> ApiKey | None:
         """Return a key that nobody else changes until this transaction ends, or None."""

@@ -61,7 +61,7 @@ class Groups:
 
     def voter(self, person: Person, action: str) -> Voter:
         """Return a person as voter on an action now: groups, and whom they stand in for."""
-        found = self._tx.run(_AWAY, {"person_id": person.id, "now": self._tx.now}).fetchall()
+        found = self._tx.ask(_AWAY, {"person_id": person.id, "now": self._tx.now})
         absent = tuple(
             Voter(away, self._names(away.id))
             for delegation in map(_delegation, found)
@@ -71,7 +71,7 @@ class Groups:
         return Voter(person, self._names(person.id), absent)
 
     def _names(self, person_id: str) -> frozenset[str]:
-        rows = self._tx.run(_GROUPS, {"person_id": person_id}).fetchall()
+        rows = self._tx.ask(_GROUPS, {"person_id": person_id})
         return frozenset(str(row[0]) for row in rows)
 
     # --- groups ---

@@ -37,13 +37,13 @@ class People:
 
     def get(self, person_id: str) -> Person | None:
         """Return a person, or None."""
-        row = self._tx.run(_GET, {"id": person_id}).fetchone()
-        return None if row is None else _person(row)
+        rows = self._tx.ask(_GET, {"id": person_id})
+        return _person(rows[0]) if rows else None
 
     def hold(self, person_id: str) -> Person | None:
         """Return a person who cannot be changed until this transaction ends (threat T26)."""
-        row = self._tx.run(_SHARE, {"id": person_id}).fetchone()
-        return None if row is None else _person(row)
+        rows = self._tx.ask(_SHARE, {"id": person_id})
+        return _person(rows[0]) if rows else None
 
     def lock(self, person_id: str) -> Person | None:
         """Return a person whom nobody else changes until this transaction ends, or None."""
@@ -164,8 +164,8 @@ class People:
 
     def setting(self, name: str) -> str | None:
         """Return a fact of the installation, or None."""
-        row = self._tx.run(_SETTING, {"name": name}).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._tx.ask(_SETTING, {"name": name})
+        return str(rows[0][0]) if rows else None
 
     def put_setting(self, name: str, value: str) -> None:
         """Write a fact of the installation."""

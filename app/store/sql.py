@@ -1,13 +1,15 @@
 """Statements of the hot paths: built once with SQLAlchemy Core, run on the driver itself."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final, cast
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Compiled, Dialect
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.util import find_tables
 from sqlmodel import SQLModel
 
 _DIALECTS: Final[Mapping[str, Dialect]] = {
@@ -17,12 +19,16 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {
 
 
 _FROM: Final = re.compile(r"\bFROM \w+")
+_VALUES: Final = re.compile(r" VALUES \(([^()]*)\)")
+_GROUPED: Final = (64, 32, 16, 8, 4, 2)
+"""Rows of one insert into SQLite; a driver keeps the prepared statements of so few texts."""
 
 
 class Sql:
-    """One statement with named parameters, as text for each engine."""
+    """One statement with named parameters, as text for each engine.
 
-    __slots__ = ("defaults", "postgresql", "sqlite", "writes")
+    :ivar tables: names of the tables that it reads or writes.
+    """
 
     def __init__(
         self,
@@ -39,6 +45,11 @@ class Sql:
         extra = suffix or {}
         self.writes = not getattr(statement, "is_select", False)
         self.defaults = _constants(statement)
+        found = find_tables(
+            statement, include_joins=True, include_aliases=True, include_selects=True,
+            include_crud=True,
+        )  # fmt: skip
+        self.tables = frozenset(table.name for table in found if isinstance(table, Table))
         self.sqlite = _text(statement, "sqlite") + extra.get("sqlite", "")
         if index:
             self.sqlite = _FROM.sub(rf"\g<0> INDEXED BY {index}", self.sqlite, count=1)
@@ -47,6 +58,24 @@ class Sql:
     def params(self, given: Mapping[str, object]) -> Mapping[str, object]:
         """Return the parameters with the statement's own constants."""
         return {**self.defaults, **given} if self.defaults else given
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The parameters of an insert, in the order of its values."""
+        names = _VALUES.split(self.sqlite)[1]
+        return tuple(name.strip().removeprefix(":") for name in names.split(","))
+
+    @cached_property
+    def several(self) -> Mapping[int, str]:
+        """Texts for SQLite that insert so many rows at once, with unnamed parameters."""
+        begin, names, end = _VALUES.split(self.sqlite)
+        row = f"({', '.join('?' * len(names.split(',')))})"
+        return {size: f"{begin} VALUES {', '.join([row] * size)}{end}" for size in _GROUPED}
+
+    def values(self, rows: Sequence[Mapping[str, object]]) -> list[object]:
+        """Return the parameters of one of these texts."""
+        names = self.names
+        return [row[name] for row in rows for name in names]
 
     def text(self, engine: str) -> str:
         """Return the text for ``sqlite`` or ``postgresql``."""

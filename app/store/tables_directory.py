@@ -20,6 +20,7 @@ class AgentRow(SQLModel, table=True):
     frozen: bool
     created_at: int = Field(sa_type=BigInteger)
     last_seen_at: int | None = Field(sa_type=BigInteger)
+    rate: str
 
 
 class KeyRow(SQLModel, table=True):
@@ -125,6 +126,21 @@ class CredentialRow(SQLModel, table=True):
     version: int
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
+    domains: str = Field(sa_column_kwargs={"server_default": "[]"})
+    public_fields: str = Field(sa_column_kwargs={"server_default": "[]"})
+    adds: str = Field(sa_column_kwargs={"server_default": "[]"})
+
+
+class TargetCredentialRow(SQLModel, table=True):
+    """Calls at a target that get a credential, in the order in which they are tried."""
+
+    __tablename__ = "target_credentials"
+
+    target_id: str = Field(primary_key=True, foreign_key="targets.id")
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    credential_id: str = Field(foreign_key="credentials.id", index=True)
+    methods: str
+    paths: str
 
 
 class VaultFieldRow(SQLModel, table=True):
@@ -136,6 +152,39 @@ class VaultFieldRow(SQLModel, table=True):
     name: str = Field(primary_key=True)
     sealed: bytes = Field(sa_type=LargeBinary)
     master_key: str
+
+
+class ConnectionRow(SQLModel, table=True):
+    """How the tokens of an OAuth credential stand; the tokens are in ``vault_fields``."""
+
+    __tablename__ = "connections"
+
+    credential_id: str = Field(primary_key=True, foreign_key="credentials.id")
+    client: str
+    state: str
+    granted: str | None
+    expires_at: int | None = Field(sa_type=BigInteger)
+    refreshed_at: int | None = Field(sa_type=BigInteger)
+    stale: bool
+    failing_since: int | None = Field(sa_type=BigInteger)
+    error_at: int | None = Field(sa_type=BigInteger)
+    last_error: str
+    lease_until: int | None = Field(sa_type=BigInteger)
+    fence: int
+
+
+class ConsentRow(SQLModel, table=True):
+    """Somebody who went to a service to consent; only the SHA-256 of the state is kept."""
+
+    __tablename__ = "consents"
+
+    sha256: str = Field(primary_key=True)
+    credential_id: str = Field(foreign_key="credentials.id", index=True)
+    person_id: str
+    session: str
+    verifier: bytes = Field(sa_type=LargeBinary)
+    created_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
 
 
 class GrantRow(SQLModel, table=True):

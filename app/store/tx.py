@@ -1,12 +1,13 @@
 """One transaction: the repositories, and ``record``, the only way to write a transition."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.sql import Executable
 
+from app.core.action import Kind
 from app.core.audit import Actor, AuditEntry
 from app.core.instant import Instant
 from app.core.jobs import Job, JobKind
@@ -16,13 +17,17 @@ from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
 from app.store.bodies import Bodies
+from app.store.bundles import Bundles
+from app.store.connections import Connections
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
 from app.store.jobs import Jobs
+from app.store.limits import Limits
 from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
 from app.store.requests import Requests
+from app.store.results import Results
 from app.store.sql import Sql
 from app.store.targets import Targets
 from app.store.vault import Vault
@@ -44,7 +49,7 @@ class Cursor(Protocol):
 class Tx:
     """Repositories over one connection.
 
-    Inserts that nobody reads back within the transaction are deferred and written together.
+    Inserts are deferred and written together, before any later statement that may see them.
 
     :ivar now: the database's time at the start of the transaction.
     """
@@ -56,20 +61,28 @@ class Tx:
         self.engine = engine
         self._wanted = wanted
         self._deferred: dict[Sql, list[Mapping[str, object]]] = {}
+        self._unseen: set[str] = set()
+        self._alone = False
+        self._asked: dict[tuple[object, ...], list[Any]] = {}
+        self._asked_of: set[str] = set()
         self.now = Instant(0)
         self.touched = False
         self._brings_jobs = False
         self.changes: list[Change] = []
         self.requests = Requests(self)
+        self.bundles = Bundles(self)
+        self.results = Results(self)
         self.audit = Audit(self)
         self.jobs = Jobs(self)
         self.policies = Policies(self)
         self.targets = Targets(self)
         self.vault = Vault(self)
+        self.connections = Connections(self)
         self.agents = Agents(self)
         self.people = People(self)
         self.groups = Groups(self)
         self.deliveries = Deliveries(self)
+        self.limits = Limits(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
         self.bodies = Bodies(self)
@@ -77,44 +90,97 @@ class Tx:
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""
         self._deferred.clear()
+        self._unseen.clear()
+        self._forget()
+        self._alone = self.engine == "sqlite"
         self.changes = []
         self.touched = False
         self._brings_jobs = False
         self.now = now
 
-    def run(self, sql: Sql, params: Mapping[str, object]) -> Cursor:
-        """Run a hot statement on the driver."""
-        if self._deferred:
+    def run(self, sql: Sql, params: Mapping[str, object], *, blind: bool = False) -> Cursor:
+        """Run a hot statement on the driver.
+
+        :param blind: the caller has looked at ``deferred`` rows itself; they need not be seen.
+        """
+        if sql.writes:
+            self.touched = True
+            self._wrote(sql)
+        if self._deferred and not blind and not self._unseen.isdisjoint(sql.tables):
             self.flush()
-        self.touched = self.touched or sql.writes
         return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
+
+    def ask(self, sql: Sql, params: Mapping[str, object]) -> list[Any]:
+        """Return the rows of a query that many units of a group ask alike.
+
+        On SQLite nobody else writes while the transaction lasts, so it is asked once, and again
+        after a write to one of its tables. On PostgreSQL others commit meanwhile: every unit asks.
+        """
+        key = (sql, *params.values())
+        rows = self._asked.get(key)
+        if rows is None:
+            rows = self.run(sql, params).fetchall()
+            if self._alone:
+                self._asked[key] = rows
+                self._asked_of |= sql.tables
+        return rows
+
+    def _wrote(self, sql: Sql) -> None:
+        if self._asked and not self._asked_of.isdisjoint(sql.tables):
+            self._forget()
+
+    def _forget(self) -> None:
+        self._asked.clear()
+        self._asked_of.clear()
 
     def query(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement of the admin paths."""
         if self._deferred:
             self.flush()
-        self.touched = self.touched or not getattr(statement, "is_select", False)
+        if not getattr(statement, "is_select", False):
+            self.touched = True
+            self._forget()
         return self.connection.execute(statement)
 
     def defer(self, sql: Sql, params: Mapping[str, object]) -> None:
-        """Run an insert together with others of its kind, before any later statement."""
+        """Run an insert together with others of its kind, before any that could see it."""
         self.touched = True
-        self._deferred.setdefault(sql, []).append(params)
+        self._wrote(sql)
+        rows = self._deferred.get(sql)
+        if rows is None:
+            rows = self._deferred[sql] = []
+            self._unseen |= sql.tables
+        rows.append(params)
+
+    def deferred(self, sql: Sql) -> Sequence[Mapping[str, object]]:
+        """Return the rows of a deferred insert that are not written yet."""
+        return self._deferred.get(sql, ())
 
     def flush(self) -> None:
         """Write what was deferred."""
         deferred, self._deferred = self._deferred, {}
+        self._unseen.clear()
         for sql, rows in deferred.items():
-            self._insert(sql.text(self.engine), rows)
+            self._insert(sql, rows)
 
-    def _insert(self, text: str, rows: list[Mapping[str, object]]) -> None:
-        if len(rows) == 1:
-            self._driver.execute(text, rows[0])
-        elif self.engine == "sqlite":
-            self._driver.executemany(text, rows)
+    def _insert(self, sql: Sql, rows: list[Mapping[str, object]]) -> None:
+        if self.engine == "sqlite":
+            self._insert_in_groups(sql, rows)
+        elif len(rows) == 1:
+            self._driver.execute(sql.postgresql, rows[0])
         else:
             with self._driver.cursor() as cursor:
-                cursor.executemany(text, rows)
+                cursor.executemany(sql.postgresql, rows)
+
+    def _insert_in_groups(self, sql: Sql, rows: list[Mapping[str, object]]) -> None:
+        """Insert many rows in few statements: each lets go of the interpreter once."""
+        at = 0
+        for size, text in sql.several.items():
+            while len(rows) - at >= size:
+                self._driver.execute(text, sql.values(rows[at : at + size]))
+                at += size
+        for row in rows[at:]:
+            self._driver.execute(sql.sqlite, row)
 
     def record(self, transition: Transition) -> Request:
         """Write a transition: request, vote, audit entry and jobs, all or nothing.
@@ -131,6 +197,8 @@ class Tx:
             self.requests.add_vote(transition.vote)
         if transition.before is not None and after.fence != transition.before.fence:
             self.requests.add_attempt(after, self.now)
+        if after.kind is Kind.BUNDLE:
+            self.bundles.follow(transition.before, after)
         self.audit.add(transition.audit)
         self.changes.append(("request", after.id))
         for job in transition.jobs:

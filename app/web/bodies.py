@@ -1,11 +1,13 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
+import re
 from collections.abc import AsyncIterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from app.core.call_errors import BodyTooLarge
 from app.core.errors import (
@@ -21,6 +23,7 @@ from app.services.spooling import Spooled, spool
 T = TypeVar("T")
 
 _LENGTH_DIGITS: Final = 18
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.{1,64})`")
 
 
 async def raw(request: Request, most: int) -> bytes:
@@ -33,11 +36,17 @@ async def raw(request: Request, most: int) -> bytes:
         raise _too_large(most)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > most:
             raise _too_large(most)
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 
@@ -113,7 +122,18 @@ def shaped(value: object, shape: type[T]) -> T:
         return msgspec.convert(value, shape, strict=True)
     except msgspec.ValidationError as error:
         detail, _, path = str(error).partition(" - at `")
-        raise InvalidField(detail, pointer=_pointer(path)) from error
+        unknown = _UNKNOWN.fullmatch(detail)
+        if unknown is None:
+            raise InvalidField(detail, pointer=_pointer(path)) from error
+        pointer = f"{_pointer(path)}/{unknown[1]}"
+        raise InvalidField(_no_such(unknown[1], shape, path), pointer=pointer) from error
+
+
+def _no_such(name: str, shape: type, path: str) -> str:
+    """Say that there is no such field; at the top also which it may have been meant to be."""
+    known = [] if path else [field.encode_name for field in msgspec.structs.fields(shape)]
+    meant = get_close_matches(name, known, 1)
+    return f"there is no field {name!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
 
 
 def _pointer(path: str) -> str:

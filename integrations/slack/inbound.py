@@ -1,12 +1,16 @@
 """What people do in Slack comes to the desk: buttons, forms, `/assentry`, the home tab (CH-1)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -23,6 +27,25 @@ from integrations.slack.who import Members
 
 PATH: Final = "/integrations/slack"
 """Where Slack posts; it stands in the application's manifest."""
+
+log = structlog.get_logger()
+
+
+class _Socket(AsyncSocketModeHandler):
+    """Socket Mode with the look at application and shape that our own door has (T16)."""
+
+    asked: Callable[[dict[str, Any]], AsyncBoltRequest | None]
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:
+        """Hand an envelope on, if it is for us; an odd one is acknowledged, or it comes again."""
+        try:
+            asked = self.asked(req.payload)
+        except ValueError:
+            log.warning("slack_envelope_refused", kind=req.type)
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
+            return
+        if asked is not None:
+            await super().handle(client, req)
 
 
 class SlackInbound:
@@ -50,7 +73,8 @@ class SlackInbound:
             return
         token = self._settings.app_token.get_secret_value()
         web = AsyncWebClient(token, base_url=self._settings.api_url)
-        handler = AsyncSocketModeHandler(self._application(), token, web_client=web)
+        handler = _Socket(self._application(), token, web_client=web)
+        handler.asked = self._asked
         try:
             await handler.connect_async()
             await asyncio.Event().wait()

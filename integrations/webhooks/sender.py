@@ -13,8 +13,8 @@ import httpx
 from app.clock import SystemClock
 from app.core.instant import SECOND, from_datetime
 from app.core.ports import DeliveryFailed, Parcel
+from integrations.transport import Lookup, system_lookup, transport
 from integrations.webhooks.signing import headers
-from integrations.webhooks.transport import Lookup, system_lookup, transport
 
 SECONDS: Final = 10.0
 """Longest that a receiver may take to answer."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import AccountRefused, AssentryError, NotFound, NotLinked
+from app.core.errors import AccountRefused, AssentryError, Forbidden, NotFound, NotLinked
 from app.core.ports import Account
 from app.core.request import Choice
 from app.services.refusals import MOST
@@ -84,3 +84,13 @@ async def test_what_has_no_proof_is_recorded_once_a_minute(place: World) -> None
     assert [(row["channel"], row["code"], row["from"]) for row in found] == [
         ("slack", "bad_signature", "192.0.2.2"), ("slack", "bad_signature", "192.0.2.1"),
     ]  # fmt: skip
+
+
+async def test_people_read_cards_and_agents_do_not(place: World) -> None:
+    made = await place.ask()
+    card = await place.services.desk.read(place.ben, made.id)
+    assert (card.request_id, card.digest, card.pending) == (made.id, made.digest, True)
+    with pytest.raises(Forbidden, match="shown to people"):
+        await place.services.desk.read(place.robot, made.id)
+    with pytest.raises(NotFound):
+        await place.services.desk.read(place.ben, "req_other")

@@ -13,7 +13,7 @@ from app.services.execution import Claimed
 from app.services.intake import Asked
 from app.store.tx import Tx
 from tests.support.upstream import Upstream
-from tests.support.world import FakeClock, World, world
+from tests.support.world import FakeClock, World, person_caller, world
 
 pytestmark = pytest.mark.requirement("EXE-1")
 
@@ -137,6 +137,26 @@ async def test_a_policy_made_since_is_heeded(place: World, upstream: Upstream) -
     request_id = await approved(place, upstream)
     await place.policy("stop", "deny", {"http.method": "POST"})
     assert await run(place, request_id) is Status.CANCELLED
+    assert upstream.log == []
+
+
+@pytest.mark.requirement("T21", "T40")
+async def test_an_owners_approval_does_not_outlive_the_leave_for_it(
+    place: World, upstream: Upstream
+) -> None:
+    """A policy let owners decide, and takes that back before it runs."""
+    match: dict[str, object] = {"http.method": "POST"}
+    await place.policy("lenient", "review", match, route={"owner_may_decide": True})
+    await place.target(upstream.url)
+    request = await place.call("POST", "/echo")
+    people = await place.services.people.list(place.anne)
+    (olga,) = [person for person in people if person.id == place.agent.owner_id]
+    assert (await place.vote(request, person_caller(olga))).status is Status.APPROVED
+    (lenient,) = await place.services.policies.list(place.anne)
+    strict = {**lenient.document, "rules": [{"name": "rule", "effect": "review", "match": match}]}
+    await place.services.policies.update(place.anne, lenient.id, strict, version=lenient.version)
+    await place.services.policies.refresh()
+    assert await run(place, request.id) is Status.CANCELLED
     assert upstream.log == []
 
 

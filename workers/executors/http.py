@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from app.core.outcome import HttpPlan, HttpResult, Injection, Outcome
+from app.core.outcome import HttpPlan, HttpResult, Injection, NotStarted, Outcome
 from app.core.ports import Relay
 from app.core.redaction import Redactor
 from workers.executors.answers import whole
@@ -46,8 +46,12 @@ class HttpExecutor:
         :raises NotStarted: when no byte of the action left this machine, proven.
         :raises Ambiguous: when bytes left and no complete answer came back.
         """
-        redactor = self._redactor(injection.secrets)
-        call = compose(plan, injection, plan.response_bytes + redactor.longest)
+        if plan.content is not None and injection.sign is not None and injection.signs_body:
+            code, detail = "body_not_signable", "The credential signs bodies, up to 1 MiB alone."
+            raise NotStarted(code, detail, retryable=False)
+        call = compose(plan, injection, plan.response_bytes)
+        redactor = self._redactor(call.secrets)
+        call = replace(call, read_bytes=plan.response_bytes + redactor.longest)
         if plan.content is not None:
             seconds = max(plan.total_seconds, plan.stream_seconds)
             call = replace(call, content=plan.content, total_seconds=seconds)

@@ -11,9 +11,8 @@ idempotent methods could see it.
 """
 
 import asyncio
-import io
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
 from typing import Final, TypeVar
 
@@ -23,11 +22,12 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from app.core.addresses import permitted
-from app.core.outcome import Ambiguous, NotStarted
+from app.core.outcome import Ambiguous, ClientCertificate, NotStarted
 from workers.executors.http_call import Answer, Call, Mark
+from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.resolving import AddressRefused, Lookup, checked_addresses, system_lookup
-from workers.executors.sending import verified
+from workers.executors.sending import headers, payload
 
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
@@ -36,7 +36,9 @@ request rarely meets a connection that is just being closed."""
 MAX_CONNECTIONS: Final = 4096
 """Open connections per set of opted-in networks."""
 
-_IN_MEMORY: Final = 1 << 20
+_Pool = tuple[tuple[str, ...], ClientCertificate | None]
+"""What connections are kept apart by: networks that may be reached, and who we are."""
+
 _NO_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _CONNECTIONS_TRIED: Final = 3
@@ -57,12 +59,19 @@ class HttpClient:
     """Sends calls; one per process, closed at its end."""
 
     def __init__(
-        self, lookup: Lookup = system_lookup, ssl_context: ssl.SSLContext | None = None
+        self,
+        lookup: Lookup = system_lookup,
+        ssl_context: ssl.SSLContext | None = None,
+        new_context: NewContext = ssl.create_default_context,
     ) -> None:
-        """Keep how names are resolved and whom TLS trusts (the system's store by default)."""
+        """Keep how names are resolved and whom TLS trusts (the system's store by default).
+
+        :param new_context: makes the contexts in which a client certificate is shown.
+        """
         self._lookup = lookup
         self._ssl: ssl.SSLContext | bool = ssl_context or True
-        self._sessions: dict[tuple[str, ...], aiohttp.ClientSession] = {}
+        self._new_context = new_context
+        self._sessions: dict[_Pool, aiohttp.ClientSession] = {}
 
     async def exchange(self, call: Call, mark: Mark) -> Answer:
         """Send a call and collect its answer, as :meth:`send` does."""
@@ -106,33 +115,35 @@ class HttpClient:
         url = _url(call)
         if _is_literal(call.host) and not permitted(call.host, call.networks):
             raise AddressRefused
-        async with self._session(call.networks).request(
+        async with self._session((call.networks, call.certificate)).request(
             call.method,
             url,
-            headers=_headers(call),
-            data=_payload(call),
+            headers=headers(call),
+            data=payload(call),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
         ) as response:
             return await take(_read(response, call, flight))
 
-    def _session(self, networks: tuple[str, ...]) -> aiohttp.ClientSession:
-        """Return the session of a set of networks.
+    def _session(self, pool: _Pool) -> aiohttp.ClientSession:
+        """Return the session of a set of networks and a client certificate.
 
-        Each set has its own pool: a connection that one target was allowed to open must not
-        serve another target of the same host that was not.
+        Each has its own connections: one that a target was allowed to open, or that shows a
+        certificate, must not serve another target of the same host.
         """
-        session = self._sessions.get(networks)
+        session = self._sessions.get(pool)
         if session is None:
-            session = self._sessions[networks] = self._new_session(networks)
+            session = self._sessions[pool] = self._new_session(*pool)
         return session
 
-    def _new_session(self, networks: tuple[str, ...]) -> aiohttp.ClientSession:
+    def _new_session(
+        self, networks: tuple[str, ...], certificate: ClientCertificate | None
+    ) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             resolver=_Resolver(self._lookup, networks),
             use_dns_cache=False,
-            ssl=self._ssl,
+            ssl=showing(certificate, self._new_context) if certificate else self._ssl,
             limit=MAX_CONNECTIONS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
@@ -362,23 +373,6 @@ def _url(call: Call) -> URL:
         code, detail = "invalid_url", "the address changed while it was put together"
         raise NotStarted(code, detail, retryable=False)
     return url
-
-
-def _headers(call: Call) -> tuple[tuple[str, str], ...]:
-    """Return the headers; a body that is read while it is sent has its length among them."""
-    if call.content is None:
-        return call.headers
-    return (*call.headers, ("Content-Length", str(call.content.size)))
-
-
-def _payload(call: Call) -> bytes | io.BytesIO | AsyncIterator[bytes] | None:
-    """Return the body; large ones as a file, which aiohttp writes in pieces."""
-    if call.content is not None:
-        return verified(call.content)
-    body = call.body
-    if not body:
-        return None
-    return io.BytesIO(body) if len(body) > _IN_MEMORY else body
 
 
 def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Incoming:

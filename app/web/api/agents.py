@@ -40,6 +40,7 @@ async def create(request: Request) -> Response:
         description=body.description,
         owner_id=body.owner_id,
         open_limit=body.open_limit,
+        rate=body.rate,
     )
     return reply(AgentOut.of(agent), 201, {"Location": f"/api/agents/{agent.id}"})
 

@@ -3,12 +3,14 @@
 from typing import Any, Final
 
 from app.core.policy import policy_json_schema
-from app.web import sse
+from app.web import queue, sse
 from app.web.api import (
     accounts,
     agents,
     audit,
+    connections,
     credentials,
+    discovery,
     health,
     people,
     policies,
@@ -22,6 +24,7 @@ from app.web.contract import Operation, Query
 from app.web.filters import MAX_LIMIT, MAX_WAIT
 from app.web.models import (
     AuditPage,
+    CardOut,
     DecisionIn,
     DryRunIn,
     HealthOut,
@@ -29,6 +32,7 @@ from app.web.models import (
     PolicyList,
     PolicyOut,
     PolicyUpdateIn,
+    QueueIn,
     RequestIn,
     RequestOut,
     RequestPage,
@@ -38,17 +42,20 @@ from app.web.models import (
     SettleIn,
     VersionList,
 )
+from app.web.models_connections import (
+    ClientIn,
+    ConnectionIn,
+    ConnectionList,
+    ConnectionOut,
+    ConsentOut,
+    DisconnectedOut,
+)
 from app.web.models_directory import (  # fmt: skip
     AgentIn,
     AgentList,
     AgentOut,
     AgentUpdateIn,
-    CredentialIn,
-    CredentialList,
-    CredentialOut,
-    CredentialUpdateIn,
-    GrantIn,
-    GrantList,
+    BreakerOut,
     InstallationIn,
     InstallationOut,
     KeyIn,
@@ -69,6 +76,7 @@ from app.web.models_directory import (  # fmt: skip
     TargetOut,
     TargetUpdateIn,
 )
+from app.web.models_discovery import DiscoveryOut
 from app.web.models_notices import (  # fmt: skip
     AttemptList,
     ChannelList,
@@ -93,6 +101,15 @@ from app.web.models_notices import (  # fmt: skip
     WebhookOut,
     WebhookUpdateIn,
 )
+from app.web.models_vault import (  # fmt: skip
+    CredentialIn,
+    CredentialList,
+    CredentialOut,
+    CredentialUpdateIn,
+    GrantIn,
+    GrantList,
+    HandlesList,
+)
 
 _TEXT: Final = {"type": "string"}
 _LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
@@ -103,6 +120,7 @@ _FILTERS: Final = (
     Query("created_from", {"type": "string", "format": "date-time"}),
     Query("created_to", {"type": "string", "format": "date-time"}), _LIMIT, _CURSOR,
 )  # fmt: skip
+_QUEUED: Final = tuple(query for query in _FILTERS if query.name != "action")
 _WAIT: Final = (
     Query("wait", {"type": "integer", "minimum": 0, "maximum": MAX_WAIT}),
     Query("until", {"enum": ["final", "decided"]}),
@@ -112,11 +130,14 @@ _ASK: Final = (
     Query("Prefer", _TEXT, "header"),
 )
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
+_MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
+_Q, _Q1, _Q2 = "/api/queue", "/api/queue/{target}", "/api/queue/{service}/{account}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
 _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
+_N, _N1 = "/api/connections", "/api/connections/{credential_id}"
 _A, _A1 = "/api/agents", "/api/agents/{agent_id}"
 _K, _K1 = "/api/keys", "/api/keys/{key_id}"
 _W, _W1 = "/api/webhooks", "/api/webhooks/{webhook_id}"
@@ -133,14 +154,23 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _R, requests.create, "Ask for an action", RequestOut, RequestIn, _ASK, (201, 202), (404, 422)),
     Operation("GET", _R, requests.page, "List requests, newest first", RequestPage, query=_FILTERS),
     Operation("GET", _R1, requests.get, "Read a request, or wait for it", RequestOut, query=_WAIT),
+    Operation("GET", f"{_R1}/card", requests.card, "Read the card that people decide on", CardOut),
     Operation("POST", f"{_R1}/decide", requests.decide, "Approve or deny", RequestOut, DecisionIn),
     Operation("POST", "/api/decisions", selections.decide, "Approve or deny a frozen selection", SelectionOut, SelectionIn),
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
     Operation("POST", f"{_R1}/settle", requests.settle, "Say whether an unknown outcome ran", RequestOut, SettleIn),
     Operation("GET", f"{_R1}/result", requests.result, "Read the upstream's answer", ResultOut),
+    Operation("GET", f"{_R1}/items/{{number}}/result", requests.call_result, "Read the upstream's answer to a call of a bundle", ResultOut),
     Operation("GET", f"{_R1}/audit", requests.trail, "Read the request's part of the record", AuditPage),
     Operation("GET", f"{_R1}/events", sse.request_events, "Follow a request", str, media_type=_STREAM),
     Operation("GET", "/api/events", sse.api_events, "Follow everything (people)", str, media_type=_STREAM),
+    Operation("GET", _Q, queue.index, "List the write queue, newest first", RequestPage, query=_QUEUED),
+    Operation("POST", f"{_Q1}/submit", queue.submit, "Put writes at a target into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
+    Operation("GET", f"{_Q1}/status/{{request_id}}", queue.status, "Read how a submission stands", RequestOut),
+    Operation("POST", f"{_Q1}/status/{{request_id}}/withdraw", queue.withdraw, "Take a submission back", RequestOut, NoteIn),
+    Operation("POST", f"{_Q2}/submit", queue.submit_account, "Put writes at an account into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
+    Operation("GET", f"{_Q2}/status/{{request_id}}", queue.status_account, "Read how a submission at an account stands", RequestOut),
+    Operation("POST", f"{_Q2}/status/{{request_id}}/withdraw", queue.withdraw_account, "Take a submission at an account back", RequestOut, NoteIn),
     Operation("GET", _P, policies.index, "List policies in the order of evaluation", PolicyList),
     Operation("POST", _P, policies.create, "Create a policy", PolicyOut, policy_json_schema(), statuses=(201,)),
     Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", _OBJECT, DryRunIn),
@@ -154,6 +184,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _T1, targets.get, "Read a target", TargetOut),
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
+    Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),
+    Operation("POST", f"{_T1}/breaker/close", targets.close_breaker, "Let calls at a target pass now", statuses=(204,)),
     Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
     Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
     Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),
@@ -163,6 +195,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", f"{_C1}/grants", credentials.grants, "List where it may be used", GrantList),
     Operation("POST", f"{_C1}/grants", credentials.grant, "Let it be used", body=GrantIn, statuses=(204,)),
     Operation("POST", f"{_C1}/grants/revoke", credentials.revoke, "Let it be used no more", body=GrantIn, statuses=(204,)),
+    Operation("GET", "/api/vault/search", credentials.search, "Find the handles that this agent may use", HandlesList, query=(Query("domain", _TEXT),)),
+    Operation("GET", _N, connections.index, "List connections of accounts at services, and how they stand", ConnectionList),
+    Operation("POST", _N, connections.create, "Create a connection; nobody has consented yet", ConnectionOut, ConnectionIn, statuses=(201,)),
+    Operation("PUT", _N1, connections.replace, "Replace client and addresses; it must be connected again", ConnectionOut, ClientIn),
+    Operation("POST", f"{_N1}/connect", connections.connect, "Begin a consent; the answer says where a person gives it", ConsentOut),
+    Operation("POST", f"{_N1}/disconnect", connections.disconnect, "Forget the tokens, and give them back", DisconnectedOut),
     Operation("GET", _A, agents.index, "List agents", AgentList),
     Operation("POST", _A, agents.create, "Create an agent", AgentOut, AgentIn, statuses=(201,), refusals=(404,)),
     Operation("GET", _A1, agents.get, "Read an agent", AgentOut),
@@ -202,6 +240,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
+    Operation("GET", "/discovery", discovery.index, "Read what the key may use", DiscoveryOut),
+    Operation("GET", "/api/skill", discovery.skill, "Read it as a skill for an agent", str, media_type=_MARKDOWN),
+    Operation("GET", "/api/readme", discovery.readme, "Read it as an overview", str, media_type=_MARKDOWN),
     Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
     Operation("POST", "/api/session", session.sign_in, "Sign in; the answer sets the session's cookie", SessionOut, SignInIn, statuses=(201,), refusals=(400, 401, 403, 429, 503), public=True),
     Operation("DELETE", "/api/session", session.sign_out, "Sign out", statuses=(204,)),

@@ -10,6 +10,7 @@ from app.web.bodies import optional, read
 from app.web.deps import caller_of, services_of
 from app.web.filters import bare
 from app.web.models_directory import (
+    BreakerOut,
     TargetIn,
     TargetList,
     TargetOut,
@@ -35,6 +36,7 @@ async def create(request: Request) -> Response:
         base_url=body.base_url,
         description=body.description,
         credential_id=body.credential_id,
+        credentials=[rule.value() for rule in body.credentials],
         settings=body.settings.value(),
         enabled=body.enabled,
         grant_agents=("*",) if body.grant_agents is None else body.grant_agents,
@@ -55,10 +57,27 @@ async def update(request: Request) -> Response:
     changes: dict[str, Any] = optional(await read(request, TargetUpdateIn))
     if isinstance(changes.get("settings"), TargetSettingsIn):
         changes["settings"] = changes["settings"].value()
+    if "credentials" in changes:
+        changes["credentials"] = tuple(rule.value() for rule in changes["credentials"])
     target = await services_of(request).targets.update(
         caller, request.path_params["target_id"], **changes
     )
     return reply(TargetOut.of(target))
+
+
+async def breaker(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    services = services_of(request)
+    target = await services.targets.get(caller, request.path_params["target_id"])
+    return reply(BreakerOut.of(services.breakers.of(target.id)))
+
+
+async def close_breaker(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    await services_of(request).breakers.close(caller, request.path_params["target_id"])
+    return nothing()
 
 
 async def delete(request: Request) -> Response:

@@ -39,6 +39,7 @@ async def create_agent(request: Request, caller: Caller) -> Response:
         agent = await services_of(request).agents.create(
             caller, name=form["name"], description=form["description"],
             owner_id=form["owner_id"] or None, open_limit=form.number("open_limit", 100),
+            rate=form["rate"].strip(),
         )  # fmt: skip
     except AssentryError as error:
         return await _agents(request, caller, error)
@@ -82,6 +83,7 @@ async def update_agent(request: Request, caller: Caller) -> Response:
             await services.agents.update(
                 caller, agent_id, name=form["name"], description=form["description"],
                 owner_id=form["owner_id"], open_limit=form.number("open_limit", 100),
+                rate=form["rate"].strip(),
             )  # fmt: skip
     except AssentryError as error:
         return await _agent(request, caller, error)

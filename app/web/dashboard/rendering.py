@@ -1,6 +1,6 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -35,7 +35,7 @@ def environment() -> Environment:
     )  # fmt: skip
     ours: dict[str, Any] = {
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
-        "zip_self": zip_self,
+        "zip_self": zip_self, "extras": extras,
     }  # fmt: skip
     made.filters.update(ours)
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
@@ -82,6 +82,11 @@ def zip_names(values: Iterable[str], named: Iterable[Any]) -> list[tuple[str, st
 def zip_self(values: Iterable[str]) -> list[tuple[str, str]]:
     """Return each value as its own name, for a choice."""
     return [(value, value) for value in values]
+
+
+def extras(values: Mapping[str, str]) -> str:
+    """Return names and values as a form takes them, one a line."""
+    return "\n".join(f"{name}: {value}" for name, value in values.items())
 
 
 def clock(instant: Instant | None) -> str:

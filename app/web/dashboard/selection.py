@@ -8,15 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core import request as core
+from app.core.ballots import check_shown
 from app.core.card import Card, card_of
-from app.core.errors import AssentryError, InvalidField, InvalidFilter, NotFound
+from app.core.errors import AssentryError, InvalidField, InvalidFilter, NotFound, NotShownInFull
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.services.decisions import MAX_SELECTION
 from app.services.requests import Detail
 from app.web.dashboard.doors import Form, signed_in
 from app.web.dashboard.rendering import page
-from app.web.dashboard.requests import assurance_of, check_shown
+from app.web.dashboard.requests import assurance_of
 from app.web.deps import services_of
 
 _PICKED: Final = "pick."
@@ -72,6 +73,8 @@ def _ballot(request: Request, caller: Caller, item: Shown, picked: dict[str, str
     form: Form = request.state.form
     choice = Choice.APPROVE if form["decision"] == "approve" else Choice.DENY
     digest, _, display = picked[item.detail.request.id].partition(".")
+    if item.card is None:
+        raise NotShownInFull
     check_shown(display, item.display)
     level = assurance_of(caller, services_of(request).clock.now())
     return Ballot(choice, digest, form["comment"], "dashboard", level, display)

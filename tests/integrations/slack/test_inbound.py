@@ -262,6 +262,19 @@ async def test_socket_mode_comes_back(vendor: Slack) -> None:
         assert len(ours.desk.ballots) == 1
 
 
+async def test_socket_mode_takes_only_what_has_its_shape(vendor: Slack) -> None:
+    """What is odd is acknowledged, so that it does not come again, and does nothing (T16)."""
+    async with product(vendor, card(), "socket") as ours:
+        await posted(vendor, ours)
+        good = {"type": "event_callback", "api_app_id": vendor.world.app.id,
+                "event": {"type": "app_home_opened", "tab": "home", "user": "U1"}}  # fmt: skip
+        for odd in ({"event": []}, {"event": None}, {"user": 7}):
+            answer = await vendor.sockets.deliver("events_api", {**good, **odd}, None)
+            assert answer.status == 200
+        assert not ours.desk.ballots
+        assert not vendor.world.acme.homes
+
+
 def test_the_manifest_fits() -> None:
     text = (Path(__file__).parents[3] / "docs/howto/slack_manifest.json").read_text()
     manifest = json.loads(text)

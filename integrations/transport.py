@@ -1,4 +1,4 @@
-"""Connections of webhooks: every resolved address is checked, and the checked one is used (T49)."""
+"""Connections of control calls: each resolved address is checked, and that one is used (T49)."""
 
 import asyncio
 import socket
@@ -33,7 +33,7 @@ class CheckedBackend(AsyncNetworkBackend):
     def __init__(
         self, networks: tuple[str, ...], lookup: Lookup = system_lookup, *, inside: bool = False
     ) -> None:
-        """Keep the networks that the subscriber's owner opted in to.
+        """Keep the networks that the receiver's owner opted in to.
 
         :param inside: nothing else is connected to, public addresses neither.
         """

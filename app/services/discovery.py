@@ -1,0 +1,162 @@
+"""What one key may use, for the agent that holds it: never an address or a name of the inside."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from app.core.errors import Forbidden
+from app.core.outlook import outlook
+from app.core.paths import METHODS
+from app.core.policy import Effect
+from app.core.principals import Agent, ApiKey, Caller, Permission, Scope
+from app.core.targets import Target
+from app.services.breakers import Breakers
+from app.services.policies import Policies
+from app.settings import Settings
+from app.store.engine import Store
+from app.store.tx import Tx
+
+_ORDER: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_WORDS: Final = {Effect.ALLOW: "pass", Effect.REVIEW: "ask", Effect.DENY: "deny"}
+assert set(_ORDER) == METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What becomes of calls with one method.
+
+    :ivar outcomes: of ``pass``, ``ask`` and ``deny`` those that can follow; one alone is certain.
+    """
+
+    method: str
+    outcomes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """A target that the key may use.
+
+    :ivar paths: globs of paths that the key permits; empty means any.
+    :ivar stopped: whether its circuit breaker stops calls at present.
+    """
+
+    name: str
+    description: str
+    gateway: str
+    calls: tuple[Calls, ...]
+    paths: tuple[str, ...]
+    rate: str
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that one key may use.
+
+    :ivar key_rate: calls of the key in any sixty seconds, or None.
+    :ivar pending: most pending requests of the agent; 0 means no limit.
+    """
+
+    base_url: str
+    agent: str
+    may_create: bool
+    may_read: bool
+    targets: tuple[Usable, ...]
+    key_rate: int | None
+    agent_rate: str
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Tells agents what they may use."""
+
+    store: Store
+    settings: Settings
+    policies: Policies
+    breakers: Breakers
+
+    async def overview(self, caller: Caller) -> Overview:
+        """Return what the caller's key may use.
+
+        :raises Forbidden: the caller is not an agent.
+        """
+        agent, key = caller.agent, caller.key
+        if agent is None or key is None:
+            message = "this is made for an agent's key; people read the pages"
+            raise Forbidden(message)
+        present, targets = await self.store.read(lambda tx: _read(tx, agent))
+        base = self.settings.public_url
+        return Overview(
+            base_url=base, agent=agent.name, may_create=caller.may(Scope.REQUEST_CREATE),
+            may_read=caller.may(Scope.REQUEST_READ),
+            targets=tuple(self._usable(base, agent, key, targets)), key_rate=key.rate_limit,
+            agent_rate=present.rate, pending=present.open_limit,
+        )  # fmt: skip
+
+    def _usable(
+        self, base: str, agent: Agent, key: ApiKey, targets: list[Target]
+    ) -> "list[Usable]":
+        found: list[Usable] = []
+        for target in targets:
+            permissions = _permissions(key, target)
+            calls = self._calls(agent, target, permissions) if permissions else ()
+            if calls and Scope.REQUEST_CREATE in key.scopes:
+                found.append(
+                    Usable(
+                        name=target.name,
+                        description=_described(target),
+                        gateway=f"{base}/gateway/{target.name}",
+                        calls=calls,
+                        paths=_paths(permissions),
+                        rate=target.settings.rate,
+                        stopped=target.id in self.breakers.open,
+                    )
+                )
+        return found
+
+    def _calls(
+        self, agent: Agent, target: Target, permissions: tuple[Permission, ...]
+    ) -> tuple[Calls, ...]:
+        any_method = any(not one.methods for one in permissions)
+        named = {method for one in permissions for method in one.methods}
+        allowed = set(target.settings.methods or METHODS)
+        return tuple(
+            Calls(method, self._outcomes(agent, target, method))
+            for method in _ORDER
+            if method in allowed and (any_method or method in named)
+        )
+
+    def _outcomes(self, agent: Agent, target: Target, method: str) -> tuple[str, ...]:
+        effects = outlook(
+            self.policies.snapshot, agent_id=agent.id, agent_name=agent.name, target=target.name,
+            method=method,
+        )  # fmt: skip
+        return tuple(_WORDS[effect] for effect in effects)
+
+
+def _read(tx: Tx, agent: Agent) -> tuple[Agent, list[Target]]:
+    enabled = [target for target in tx.targets.all() if target.enabled]
+    return tx.agents.get(agent.id) or agent, enabled
+
+
+def _permissions(key: ApiKey, target: Target) -> tuple[Permission, ...]:
+    if key.permissions is None:
+        return (Permission(target.name),)
+    return tuple(one for one in key.permissions if one.target == target.name)
+
+
+def _paths(permissions: tuple[Permission, ...]) -> tuple[str, ...]:
+    if any(not one.paths for one in permissions):
+        return ()
+    return tuple(dict.fromkeys(path for one in permissions for path in one.paths))
+
+
+def _described(target: Target) -> str:
+    """Return the administrator's words, without the address that calls go to."""
+    host = urlsplit(target.base_url).netloc
+    bare = host.rpartition("@")[2].partition(":")[0]
+    text = target.description
+    for name in (target.base_url, host, bare):
+        text = text.replace(name, "…") if name else text
+    return text

@@ -1,0 +1,89 @@
+"""Decisions on pages count for what the page showed, and for nothing else (T1, T4)."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.principals import Role
+from app.core.request import Status
+from app.services.decisions import MAX_SELECTION
+from tests.web.conftest import BASE, Door
+
+pytestmark = pytest.mark.requirement("DEC-1", "DEC-9", "T1", "T4")
+PASSWORD = "correct horse battery staple 48"
+
+
+async def signed_in(door: Door) -> httpx.AsyncClient:
+    """Return a browser of an approver."""
+    await door.world.services.people.create(
+        door.world.anne, name="Cara", email="cara@example.org", role=Role.APPROVER,
+        password=PASSWORD,
+    )  # fmt: skip
+    browser = await door.client(headers={"Origin": BASE})
+    given = {"email": "cara@example.org", "password": PASSWORD}
+    assert (await browser.post("/sign-in", data=given)).status_code == 303
+    return browser
+
+
+def fields(page: httpx.Response) -> dict[str, str]:
+    """Return the hidden fields of a page's form."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
+
+
+async def status_of(door: Door, request_id: str) -> Status:
+    return (await door.world.services.requests.get(door.world.anne, request_id)).status
+
+
+async def test_a_page_that_would_show_something_else_decides_nothing(door: Door) -> None:
+    made = await door.pending()
+    browser = await signed_in(door)
+    address = f"/requests/{made.id}"
+    form = {**fields(await browser.get(address)), "decision": "approve"}
+    assert len(form["display"]) == 64
+    stale = await browser.post(f"{address}/decide", data={**form, "display": "0" * 64})
+    assert (stale.status_code, "look at it again" in stale.text) == (409, True)
+    assert await status_of(door, made.id) is Status.PENDING
+    assert (await browser.post(f"{address}/decide", data=form)).status_code == 303
+    assert await status_of(door, made.id) is Status.APPROVED
+
+
+async def test_a_program_that_showed_something_else_decides_nothing(door: Door) -> None:
+    made = await door.pending()
+    client = await door.client("approver")
+    card = (await client.get(f"/api/requests/{made.id}/card")).json()
+    body = {"decision": "approve", "digest": made.digest, "channel": "cli"}
+    stale = await client.post(f"/api/requests/{made.id}/decide", json={**body, "display": "0" * 64})
+    assert (stale.status_code, stale.json()["code"]) == (409, "digest_mismatch")
+    given = {**body, "display": card["display"]}
+    assert (await client.post(f"/api/requests/{made.id}/decide", json=given)).status_code == 200
+
+
+async def test_a_selection_counts_only_what_its_page_showed(door: Door) -> None:
+    first, second = await door.pending(), await door.pending()
+    browser = await signed_in(door)
+    page = await browser.get(f"/decisions?pick={first.id}&pick={second.id}")
+    form = {**fields(page), "decision": "approve"}
+    assert {f"pick.{first.id}", f"pick.{second.id}"} <= set(form)
+    changed = {**form, f"pick.{first.id}": f"{first.digest}.{'0' * 64}"}
+    assert (await browser.post("/decisions", data=changed)).status_code == 400
+    assert await status_of(door, second.id) is Status.PENDING
+    assert "2 of 2 counted" in (await browser.post("/decisions", data=form)).text
+
+
+async def test_what_does_not_fit_on_the_page_is_not_decided_there(door: Door) -> None:
+    """A page of payloads is bounded, and what it leaves out has no control on it."""
+    big = [await door.ask(params={"text": f"{n}" * 120_000}) for n in range(2)]
+    names = [str(answer.json()["id"]) for answer in big]
+    browser = await signed_in(door)
+    page = await browser.get(f"/decisions?pick={names[0]}&pick={names[1]}")
+    form: dict[str, Any] = {**fields(page), "decision": "approve"}
+    assert [f"pick.{name}" in form for name in names] == [True, False]
+    assert "decide it on its own page" in page.text
+    digest = big[1].json()["digest"]
+    forged = await browser.post("/decisions", data={**form, f"pick.{names[1]}": f"{digest}."})
+    assert forged.status_code == 400
+    assert await status_of(door, names[1]) is Status.PENDING
+    many = "&".join(f"pick=req_{n}" for n in range(MAX_SELECTION + 1))
+    assert (await browser.get(f"/decisions?{many}")).status_code == 400
