@@ -211,19 +211,18 @@ def wire(
     clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
-    cards = Cards(settings)
+    cards, breakers = Cards(settings), Breakers(store)
     signer = Signer(derived(keys, "links"))
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
-    webhooks = Webhooks(store, ids, clock, sealer)
+    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
         store.want(kind)
-    policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    breakers = Breakers(store)
+    leases = Leases(store, settings.lease_margin)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    execution = Execution(store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-                          Leases(store, settings.lease_margin), breakers, Bodies(store, ids))  # fmt: skip
+    execution = Execution(store, clock, policies, vault, sealer, settings, executors,
+                          _worker_name(), leases, breakers, Bodies(store, ids))  # fmt: skip
     return Services(
         settings=settings,
         store=store,
