@@ -227,10 +227,10 @@ def wire(
     clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
-    cards = Cards(settings)
+    cards, breakers = Cards(settings), Breakers(store)
     signer = Signer(derived(keys, "links"))
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
-    webhooks = Webhooks(store, ids, clock, sealer)
+    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
         store.want(kind)

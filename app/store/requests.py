@@ -78,26 +78,14 @@ _COUNTERS: Final = Sql(
     .group_by(T.c.status)
 )
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
-_SENT: Final = Sql(
-    update(T)
-    .where(
-        T.c.id == bindparam("b_id"),
-        T.c.fence == bindparam("b_fence"),
-        T.c.status == "executing",
-        T.c.lease_until > bindparam("b_now"),
-    )
-    .values(sent_at=bindparam("sent_at"))
+_HELD: Final = update(T).where(
+    T.c.id == bindparam("b_id"),
+    T.c.fence == bindparam("b_fence"),
+    T.c.status == "executing",
+    T.c.lease_until > bindparam("b_now"),
 )
-_RENEW: Final = Sql(
-    update(T)
-    .where(
-        T.c.id == bindparam("b_id"),
-        T.c.fence == bindparam("b_fence"),
-        T.c.status == "executing",
-        T.c.lease_until > bindparam("b_now"),
-    )
-    .values(lease_until=bindparam("lease_until"))
-)
+_SENT: Final = Sql(_HELD.values(sent_at=bindparam("sent_at")))
+_RENEW: Final = Sql(_HELD.values(lease_until=bindparam("lease_until")))
 _VOTE: Final = Sql(insert(V))
 _VOTED: Final = Sql(
     select(V.c.choice).where(
