@@ -234,9 +234,7 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
         store.want(kind)
-    policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    breakers = Breakers(store)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
     execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(

@@ -200,7 +200,7 @@ class Intake:
         :param asked: with the call's head alone; what it is refused for is refused here.
         """
         require(caller, Scope.REQUEST_CREATE)
-        agent, key = _asker(caller)
+        _, key = _asker(caller)
         if asked.call is None:
             return self.settings.max_body_bytes
         return (await self.binding.target(asked.call, key, asked.target)).settings.request_bytes
