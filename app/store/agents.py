@@ -24,6 +24,7 @@ M = table_of(RateRow)
 
 _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
+_KEY = Sql(select(K).where(K.c.id == bindparam("id")))
 _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
 _STANDING = Sql(
     select(A.c.frozen, A.c.open_limit)
@@ -100,8 +101,8 @@ class Agents:
 
     def key(self, key_id: str) -> ApiKey | None:
         """Return a key, or None."""
-        row = self._tx.query(select(K).where(K.c.id == key_id)).first()
-        return None if row is None else _key(row)
+        rows = self._tx.ask(_KEY, {"id": key_id})
+        return _key(rows[0]) if rows else None
 
     def standing(self, key_id: str) -> tuple[bool, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.

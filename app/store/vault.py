@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.instant import Instant
 from app.core.targets import Credential, CredentialGrant
-from app.store.sql import table_of
+from app.store.sql import Sql, table_of
 from app.store.tables_directory import CredentialRow, GrantRow, VaultFieldRow
 from app.store.unique import unique
 
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 C = table_of(CredentialRow)
 F = table_of(VaultFieldRow)
 G = table_of(GrantRow)
+_AT: Final = (G.c.credential_id == C.c.id, G.c.target_id == bindparam("target"))
+_OF: Final = G.c.agent_id.in_((bindparam("one"), bindparam("other")))
+_GRANTED: Final = Sql(
+    select(C.c.kind, C.c.version, F.c.name, F.c.sealed)
+    .join(F, F.c.credential_id == C.c.id)
+    .where(C.c.id == bindparam("credential"), exists().where(*_AT, _OF))
+)
+_ITEMS_AT: Final = Sql(
+    select(C.c.id, C.c.version, C.c.public_fields, F.c.name, F.c.sealed)
+    .join(F, F.c.credential_id == C.c.id)
+    .where(C.c.kind == bindparam("kind"), exists().where(*_AT))
+)
 _FIRST_LIST = 8
 """Place of the first column of a credential that holds a list."""
 
@@ -116,19 +128,16 @@ class Vault:
         for row in rows:
             self._tx.query(insert(F).values(**row))
 
-    def granted(self, credential_id: str, target_id: str, agents: Sequence[str]) -> Granted | None:
-        """Return kind, version and sealed fields for one of these agents at a target.
+    def granted(
+        self, credential_id: str, target_id: str, agents: tuple[str, str]
+    ) -> Granted | None:
+        """Return kind, version and sealed fields for one of two agents at a target.
 
         One statement, so all of it is of one moment. None when none of them has leave.
         """
-        given = exists().where(
-            G.c.credential_id == C.c.id, G.c.target_id == target_id, G.c.agent_id.in_(agents)
-        )
-        rows = self._tx.query(
-            select(C.c.kind, C.c.version, F.c.name, F.c.sealed)
-            .join(F, F.c.credential_id == C.c.id)
-            .where(C.c.id == credential_id, given)
-        ).all()
+        one, other = agents
+        given = {"credential": credential_id, "target": target_id, "one": one, "other": other}
+        rows = self._tx.run(_GRANTED, given).fetchall()
         if not rows:
             return None
         fields = {str(row[2]): bytes(row[3]) for row in rows}
@@ -136,12 +145,7 @@ class Vault:
 
     def items_at(self, kind: str, target_id: str) -> list[SealedField]:
         """Return the secret fields of a kind's credentials that anybody may use at a target."""
-        given = exists().where(G.c.credential_id == C.c.id, G.c.target_id == target_id)
-        rows = self._tx.query(
-            select(C.c.id, C.c.version, C.c.public_fields, F.c.name, F.c.sealed)
-            .join(F, F.c.credential_id == C.c.id)
-            .where(C.c.kind == kind, given)
-        ).all()
+        rows = self._tx.run(_ITEMS_AT, {"kind": kind, "target": target_id}).fetchall()
         return [
             SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
             for row in rows

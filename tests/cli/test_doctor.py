@@ -13,7 +13,7 @@ from tests.support.smtp import MailSink
 
 pytestmark = pytest.mark.requirement("OPS-2")
 
-CHECKS = ["settings", "master key", "database", "clock", "policies", "targets", "port"]
+CHECKS = ["settings", "master key", "database", "clock", "policies", "targets", "queues", "port"]
 
 
 def examined(env: dict[str, str]) -> tuple[int, dict[str, tuple[bool, str]]]:
