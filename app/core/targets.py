@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.breaker import Fuse
+from app.core.calls import CallRule
 from app.core.instant import Instant
 
 MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
@@ -31,6 +32,8 @@ class TargetSettings:
         limit.
     :ivar breaker_failures: see :class:`app.core.breaker.Fuse`; 0 switches the breaker off.
     :ivar breaker_on_errors: answers of 500 and above count as failures.
+    :ivar allow: the only calls that are made there; empty means all.
+    :ivar deny: calls that are never made there, before any policy is asked.
     """
 
     networks: tuple[str, ...] = ()
@@ -50,6 +53,8 @@ class TargetSettings:
     breaker_cool_down: int = 30
     breaker_probes: int = 1
     breaker_on_errors: bool = True
+    allow: tuple[CallRule, ...] = ()
+    deny: tuple[CallRule, ...] = ()
 
     @property
     def fuse(self) -> Fuse:

@@ -9,7 +9,7 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core import events as ev
 from app.core.action import Action, BoundTarget, HttpAction, Submission, Urgency, seal
-from app.core.asking import build_action, facts_of, permit
+from app.core.asking import build_action, check_call, facts_of, permit
 from app.core.audit import Actor, ActorKind
 from app.core.canonical import canonical, digest
 from app.core.errors import (
@@ -215,6 +215,7 @@ class Intake:
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
+        check_call(target, action)
         return BoundTarget(target.id, target.name, target.base_url, target.revision)
 
     def _request(

@@ -1,6 +1,7 @@
 """Targets: the upstreams that agents may name."""
 
 import ipaddress
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ from app.core.addresses import parse_networks
 from app.core.audit import Actor
 from app.core.breaker import Breaker, State
 from app.core.bucket import check_rate
+from app.core.calls import check_rules
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
 from app.core.paths import METHODS, parse_base_url
@@ -160,6 +162,8 @@ def _check(target: Target) -> None:
         message = f"{min(unknown)} is no method that can be used"
         raise InvalidField(message, pointer="/settings/methods")
     _check_networks(settings.networks)
+    check_rules(settings.allow, "/settings/allow")
+    check_rules(settings.deny, "/settings/deny")
     _check_limits(settings)
     for name, value, most in (
         ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
@@ -286,10 +290,7 @@ def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
 
 
 def _summary(target: Target) -> dict[str, JsonValue]:
-    settings: dict[str, JsonValue] = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(target.settings).items()
-    }
+    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(target.settings)))
     return {
         "name": target.name,
         "base_url": target.base_url,

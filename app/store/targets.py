@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from app.core.calls import CallRule
 from app.core.targets import Target, TargetSettings
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import TargetRow
@@ -96,5 +97,9 @@ def _target(row: Any) -> Target:
     settings = json.loads(values[10])
     for name in ("networks", "methods"):
         settings[name] = tuple(settings[name])
+    for name in ("allow", "deny"):
+        settings[name] = tuple(
+            CallRule(tuple(one["methods"]), tuple(one["paths"])) for one in settings.get(name, ())
+        )
     values[10] = TargetSettings(**settings)
     return Target(*values)

@@ -8,12 +8,24 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.core.breaker import Breaker
+from app.core.calls import CallRule
 from app.core.principals import Agent, ApiKey, Person
 from app.core.targets import Credential, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
 
 # --- targets and credentials ---
+
+
+class CallRuleIn(Strict):
+    """Calls by method and path; an empty list means all."""
+
+    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
+    paths: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=100)] = []
+
+    def value(self) -> CallRule:
+        """Return the rule as the core has it."""
+        return CallRule(tuple(self.methods), tuple(self.paths))
 
 
 class TargetSettingsIn(Strict):
@@ -36,11 +48,17 @@ class TargetSettingsIn(Strict):
     breaker_cool_down: Annotated[int, Meta(ge=1, le=3600)] = 30
     breaker_probes: Annotated[int, Meta(ge=1, le=100)] = 1
     breaker_on_errors: bool = True
+    allow: Annotated[list[CallRuleIn], Meta(max_length=100)] = []
+    deny: Annotated[list[CallRuleIn], Meta(max_length=100)] = []
 
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""
         fields: JsonDict = {name: getattr(self, name) for name in self.__struct_fields__}
         fields |= {"networks": tuple(self.networks), "methods": tuple(self.methods)}
+        fields |= {
+            "allow": tuple(one.value() for one in self.allow),
+            "deny": tuple(one.value() for one in self.deny),
+        }
         return TargetSettings(**fields)
 
 
@@ -238,11 +256,12 @@ class AgentList(Out):
 
 
 class PermissionIn(Strict):
-    """Calls that a key permits at a target."""
+    """Calls that a key permits at a target; ``denied`` takes them out of the others again."""
 
     target: Annotated[str, Meta(min_length=1, max_length=64)]
     methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
     paths: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=100)] = []
+    denied: bool = False
 
 
 class KeyIn(Strict):

@@ -85,7 +85,9 @@ async def create_key(request: Request) -> Response:
         person_id=body.person_id,
         permissions=None
         if permissions is None
-        else [Permission(p.target, tuple(p.methods), tuple(p.paths)) for p in permissions],
+        else [
+            Permission(p.target, tuple(p.methods), tuple(p.paths), p.denied) for p in permissions
+        ],
         networks=body.networks,
         rate_limit=body.rate_limit,
         expires_at=None if body.expires_in is None else plus(services.clock.now(), body.expires_in),

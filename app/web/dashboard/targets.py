@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.calls import CallRule, read_rule
 from app.core.credentials import CredentialKind, required_fields
 from app.core.errors import AssentryError, InvalidField
 from app.core.paths import METHODS
@@ -56,7 +57,14 @@ def _settings(form: Form) -> TargetSettings:
         breaker_cool_down=form.number("breaker_cool_down", 30),
         breaker_probes=form.number("breaker_probes", 1),
         breaker_on_errors=form.ticked("breaker_on_errors"),
+        allow=_calls(form, "allow"),
+        deny=_calls(form, "deny"),
     )
+
+
+def _calls(form: Form, name: str) -> tuple[CallRule, ...]:
+    lines = filter(str.strip, form[name].splitlines())
+    return tuple(read_rule(line, f"/settings/{name}") for line in lines)
 
 
 @signed_in
