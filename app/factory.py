@@ -38,6 +38,7 @@ from app.services.links import Links
 from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
+from app.services.presets import Presets
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
@@ -50,6 +51,7 @@ from app.settings import Settings
 from app.store.engine import Store
 from integrations.links.signer import Signer
 from integrations.registry import SetUp, enabled
+from integrations.services.loader import presets
 from workers.executors import EXECUTORS
 
 log = structlog.get_logger()
@@ -218,6 +220,8 @@ def wire(
         store.want(kind)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
+    connections = Connections(store, ids, clock, sealer, vault.tokens, settings)
+    targets = Targets(store, ids, clock, policies)
     breakers = Breakers(store)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
     leases = Leases(store, settings.lease_margin)
@@ -231,9 +235,10 @@ def wire(
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
         agents=Agents(store, ids, clock),
-        targets=Targets(store, ids, clock),
+        targets=targets,
         vault=vault,
-        connections=Connections(store, ids, clock, sealer, vault.tokens, settings),
+        connections=connections,
+        presets=Presets(store, ids, clock, targets, vault, connections, policies, presets),
         policies=policies,
         limits=Limits(store, clock),
         breakers=breakers,

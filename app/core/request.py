@@ -117,6 +117,11 @@ class Request:
         return str(risk.get("level", ""))
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the rule that decided."""
+        return tuple(map(str, json.loads(self.verdict).get("tags", ())))
+
+    @property
     def final(self) -> bool:
         """Whether nothing more will happen without a human: the end of an agent's wait."""
         if self.status in TERMINAL or self.status is Status.UNKNOWN:

@@ -16,6 +16,7 @@ from app.core.calls import check_rules
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
 from app.core.paths import METHODS, parse_base_url
+from app.core.presets import READS_PASS, PresetRules, policy_documents
 from app.core.principals import Caller, Scope
 from app.core.targets import (
     MAX_REQUEST_BYTES,
@@ -28,6 +29,7 @@ from app.core.targets import (
     TargetSettings,
 )
 from app.services.access import require
+from app.services.policies import Policies
 from app.store.engine import Store
 from app.store.tx import Tx
 
@@ -50,6 +52,7 @@ class Targets:
     store: Store
     ids: Ids
     clock: SystemClock
+    policies: Policies
 
     async def create(
         self,
@@ -62,15 +65,19 @@ class Targets:
         settings: TargetSettings | None = None,
         enabled: bool = True,
         grant_agents: Sequence[str] | None = None,
+        guard: bool = False,
     ) -> Target:
         """Add a target.
 
+        :param guard: make the policy by which reads pass there and everything else asks (GW-5).
         :param grant_agents: agents that may use the credential there; ``*`` stands for all, and
             None for ``*``.
         :raises InvalidField: with a pointer to what must change.
         :raises NameTaken: another target has the name.
         """
         require(caller, Scope.ADMIN)
+        if guard:
+            require(caller, Scope.POLICY_WRITE)
         now = self.clock.now()
         target = Target(
             id=self.ids.new("tgt"),
@@ -86,12 +93,36 @@ class Targets:
             settings=settings or TargetSettings(),
         )
         agents = (ANY_AGENT,) if grant_agents is None else grant_agents
-        return await self.add(caller.actor, target, agents)
+        rules = READS_PASS if guard else None
+        made = await self.store.write(
+            lambda tx: self.enter(tx, caller.actor, target, agents, target.name, rules)
+        )
+        if guard:
+            await self.policies.refresh()
+        return made
 
     async def add(self, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
         """Add a target on behalf of an actor whose right was checked before."""
+        return await self.store.write(lambda tx: self.enter(tx, actor, target, grant_agents))
+
+    def enter(
+        self,
+        tx: Tx,
+        actor: Actor,
+        target: Target,
+        grant_agents: Sequence[str],
+        title: str = "",
+        rules: PresetRules | None = None,
+    ) -> Target:
+        """Add a target within a transaction, with the policies of a preset's rules if given.
+
+        Who gives rules refreshes the policies after it.
+        """
         _check(target)
-        return await self.store.write(lambda tx: _add(tx, actor, target, grant_agents))
+        _add(tx, actor, target, grant_agents)
+        for document in () if rules is None else policy_documents(target.name, title, rules):
+            self.policies.enter(tx, actor, document)
+        return target
 
     async def update(
         self,
@@ -230,12 +261,11 @@ def _check_references(tx: Tx, target: Target) -> None:
         raise NotFound(message, pointer="/credential_id")
 
 
-def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
+def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> None:
     _check_references(tx, target)
     tx.targets.add(target)
     _grant(tx, target, grant_agents)
     tx.note("target.created", actor, f"target:{target.id}", _summary(target))
-    return target
 
 
 def _update(

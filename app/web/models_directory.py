@@ -63,10 +63,21 @@ class TargetSettingsIn(Strict):
 
 
 class TargetIn(Strict):
-    """A new target."""
+    """A new target: by hand with name and base_url, or of a preset, which gives both.
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    base_url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    ``guard`` makes the policy by which reads pass there and everything else asks. ``account``,
+    ``fields`` (of the credential), ``client_id`` and ``client_secret`` (of an OAuth client that is
+    connected later) go with a preset; so does ``base_url`` where it says ``own_host``.
+    """
+
+    name: Annotated[str, Meta(max_length=64)] = ""
+    base_url: Annotated[str, Meta(max_length=2000)] = ""
+    preset: Annotated[str, Meta(max_length=64)] = ""
+    account: Annotated[str, Meta(max_length=64)] = ""
+    fields: dict[str, Annotated[str, Meta(max_length=16_384)]] = {}
+    client_id: Annotated[str, Meta(max_length=512)] = ""
+    client_secret: Annotated[str, Meta(max_length=4096)] = ""
+    guard: Literal["", "reads_pass"] = ""
     description: Text = ""
     credential_id: Id | None = None
     settings: TargetSettingsIn = msgspec.field(default_factory=TargetSettingsIn)

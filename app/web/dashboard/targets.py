@@ -75,7 +75,7 @@ async def create(request: Request, caller: Caller) -> Response:
         target = await services_of(request).targets.create(
             caller, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            settings=_settings(form),
+            settings=_settings(form), guard=form.ticked("guard"),
         )  # fmt: skip
     except AssentryError as error:
         return await _index(request, caller, error, failed="target")
