@@ -132,10 +132,10 @@ def _sign_in(request: Request) -> str:
     """Return why this request is not decided by a link alone, or an empty text (T12)."""
     if request.plan.assurance > Assurance.LINK:
         return "The policy asks you to sign in to decide this."
-    if request.risk_level in _RISKY:
-        return f"The risk is {request.risk_level}: sign in to decide this."
     if DESTRUCTIVE in request.tags:
         return "This deletes or cannot be undone: sign in to decide this."
+    if request.risk_level in _RISKY:
+        return f"The risk is {request.risk_level}: sign in to decide this."
     return ""
 
 

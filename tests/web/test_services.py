@@ -118,3 +118,15 @@ async def test_the_pages_are_for_administrators(door: Door) -> None:
     operator = await browser(door, Role.OPERATOR)
     assert (await operator.get("/services")).status_code == 403
     assert (await operator.get("/services/github")).status_code == 403
+
+
+async def test_what_is_destructive_is_marked_where_people_decide(door: Door) -> None:
+    admin = await door.client("admin")
+    await admin.post("/api/targets", json={"preset": "github"})
+    request = await door.world.call("DELETE", "/repos/a/b", "github")
+    approver = await browser(door, Role.APPROVER)
+    page = (await approver.get(f"/requests/{request.id}")).text
+    assert "Risk: <strong>high</strong>" in page and "Marked: <strong>destructive</strong>" in page
+    card = (await admin.get(f"/api/requests/{request.id}/card")).json()
+    assert card["risk"] == "high"
+    assert "Marked" in str(card["facts"]) and "destructive" in str(card["facts"])
