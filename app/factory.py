@@ -21,6 +21,7 @@ from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.breakers import Breakers
 from app.services.bundle import Services
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.connections import Connections
 from app.services.couriers import Couriers
@@ -204,6 +205,12 @@ def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def _want(store: Store, channels: Channels) -> None:
+    """Make jobs for channels only where there are some."""
+    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
+        store.want(kind)
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
@@ -216,17 +223,14 @@ def wire(
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks = Webhooks(store, ids, clock, sealer)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
-        store.want(kind)
+    _want(store, channels)
     policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    connections = Connections(store, ids, clock, sealer, vault.tokens, settings)
-    targets = Targets(store, ids, clock, policies)
     breakers = Breakers(store)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    leases = Leases(store, settings.lease_margin)
-    execution = Execution(store, clock, policies, vault, sealer, settings, executors,
-                          _worker_name(), leases, breakers)  # fmt: skip
+    leases, worker = Leases(store, settings.lease_margin), _worker_name()
+    execution = Execution(store, clock, policies, vault, sealer, settings, executors, worker,
+                          leases, breakers)  # fmt: skip
     return Services(
         settings=settings,
         store=store,
@@ -235,9 +239,9 @@ def wire(
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
         agents=Agents(store, ids, clock),
-        targets=targets,
+        targets=(targets := Targets(store, ids, clock, policies)),
         vault=vault,
-        connections=connections,
+        connections=(connections := Connections(store, ids, clock, sealer, vault.tokens, settings)),
         presets=Presets(store, ids, clock, targets, vault, connections, policies, presets),
         policies=policies,
         limits=Limits(store, clock),
@@ -248,6 +252,7 @@ def wire(
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),
+        bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),

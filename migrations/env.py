@@ -3,10 +3,11 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from app.store import tables, tables_directory, tables_limits, tables_notices
+from app.store import tables, tables_bundles, tables_directory, tables_limits, tables_notices
 
 # Importing them registers the tables.
 assert tables.RequestRow
+assert tables_bundles.RequestItemRow
 assert tables_directory.AgentRow
 assert tables_limits.LevelRow
 assert tables_notices.DeliveryRow

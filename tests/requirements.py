@@ -219,6 +219,12 @@ PROMISES: dict[str, Promise] = {
     "T17": Promise("Only linked accounts decide in channels.", "threats"),
     "T18": Promise("Discord's posts are signed, fresh, and meant for us.", "threats"),
     "T20": Promise("No field of a request becomes a header of a mail.", "threats"),
+    # --- the gateway ---
+    "REQ-8": Promise(
+        "Several calls in one request run in order, each at most once, without those left out.",
+        "S3",
+    ),
+    "SVC-4": Promise("Writes at an account are queued, listed, followed and withdrawn.", "S3"),
 }
 """Promises that tests show."""
 

@@ -17,12 +17,14 @@ from app.core.strict_json import parse_json
 
 ENVELOPE_VERSION: Final = 1
 HTTP_REQUEST: Final = "http.request"
+HTTP_BUNDLE: Final = "http.bundle"
 
 
 class Kind(StrEnum):
     """How an approved action is carried out."""
 
     HTTP = "http"
+    BUNDLE = "bundle"
     PLAIN = "plain"
 
 
@@ -70,9 +72,6 @@ class PlainAction:
     kind: ClassVar[Kind] = Kind.PLAIN
 
 
-Action: TypeAlias = HttpAction | PlainAction
-
-
 @dataclass(frozen=True, slots=True)
 class BoundTarget:
     """The target as it was when the request was made; another revision is another binding."""
@@ -81,6 +80,36 @@ class BoundTarget:
     name: str
     base_url: str
     revision: int
+
+
+class OnFailure(StrEnum):
+    """What becomes of the calls after one that failed."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleItem:
+    """One call of a bundle, bound to its target; ``note`` is the agent's word on it."""
+
+    call: HttpAction
+    target: BoundTarget
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleAction:
+    """Several HTTP calls that are carried out in order; they are numbered from 1."""
+
+    items: tuple[BundleItem, ...]
+    on_failure: OnFailure
+
+    kind: ClassVar[Kind] = Kind.BUNDLE
+    name: ClassVar[str] = HTTP_BUNDLE
+
+
+Action: TypeAlias = HttpAction | BundleAction | PlainAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +139,12 @@ def seal(submission: Submission) -> bytes:
     )
     rest = canonical(
         {
-            "target": None if target is None else _bound(target),
+            "target": None if target is None else _target_out(target),
             "urgency": submission.urgency.value,
             "v": ENVELOPE_VERSION,
         }
     )
     return asked[:-1] + b"," + rest[1:]  # the names of the rest come after those of the first
-
-
-def _bound(target: BoundTarget) -> JsonObject:
-    return {
-        "id": target.id,
-        "name": target.name,
-        "base_url": target.base_url,
-        "revision": target.revision,
-    }
 
 
 def unseal(envelope: bytes) -> Submission:
@@ -154,6 +174,26 @@ def action_params(action: Action) -> JsonObject:
     """Return the parameters of an action as policy, page and envelope show them."""
     if isinstance(action, PlainAction):
         return action.params
+    if isinstance(action, BundleAction):
+        calls: list[JsonValue] = [_item_out(item) for item in action.items]
+        return {"calls": calls, "on_failure": action.on_failure.value}
+    return _call_out(action)
+
+
+def _item_out(item: BundleItem) -> JsonObject:
+    return {**_call_out(item.call), "target": _target_out(item.target), "note": item.note}
+
+
+def _target_out(target: BoundTarget) -> JsonObject:
+    return {
+        "id": target.id,
+        "name": target.name,
+        "base_url": target.base_url,
+        "revision": target.revision,
+    }
+
+
+def _call_out(action: HttpAction) -> JsonObject:
     return {
         "method": action.method,
         "path": action.path,
@@ -177,12 +217,31 @@ def _body_in(body: JsonObject) -> bytes:
 
 
 def _action(document: dict[str, JsonValue]) -> Action:
-    params = cast("dict[str, JsonValue]", document["params"])
+    params = cast("JsonObject", document["params"])
     if document["kind"] == Kind.PLAIN:
         return PlainAction(name=cast("str", document["action"]), params=params)
-    if document["kind"] != Kind.HTTP or document["action"] != HTTP_REQUEST:
+    known = (document["kind"], document["action"])
+    if known == (Kind.BUNDLE, HTTP_BUNDLE):
+        return _bundle(params)
+    if known != (Kind.HTTP, HTTP_REQUEST):
         message = f"unknown kind {document['kind']!r}"
         raise ValueError(message)
+    return _call(params)
+
+
+def _bundle(params: JsonObject) -> BundleAction:
+    calls = cast("list[dict[str, JsonValue]]", params["calls"])
+    items: list[BundleItem] = []
+    for call in calls:
+        target = _target(call["target"])
+        if target is None:
+            message = "a call of a bundle has no target"
+            raise ValueError(message)
+        items.append(BundleItem(_call(call), target, cast("str", call["note"])))
+    return BundleAction(tuple(items), OnFailure(cast("str", params["on_failure"])))
+
+
+def _call(params: JsonObject) -> HttpAction:
     pairs = cast("list[list[str]]", params["headers"])
     return HttpAction(
         method=cast("str", params["method"]),

@@ -7,10 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
-from app.core.action import HTTP_REQUEST, Action, HttpAction, PlainAction, Submission, action_params
-from app.core.calls import objection
+from app.core.action import (
+    HTTP_BUNDLE,
+    HTTP_REQUEST,
+    Action,
+    HttpAction,
+    PlainAction,
+    Submission,
+    action_params,
+)
+from app.core.calls import CallNotPermitted, objection
 from app.core.canonical import canonical
-from app.core.errors import CallNotPermitted, InvalidAction, MalformedJson, TargetNotPermitted
+from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
 from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
@@ -39,6 +47,11 @@ def build_action(name: str, params: JsonObject) -> Action:
     """
     if name == HTTP_REQUEST:
         return _http_action(params)
+    if name == HTTP_BUNDLE:
+        raise InvalidAction(
+            f"policies judge each call of a bundle as {HTTP_REQUEST}; try the calls one by one",
+            pointer="/action",
+        )
     if not ACTION_NAME.fullmatch(name):
         raise InvalidAction(
             "an action's name is a lower-case letter, then up to 127 of a-z 0-9 _ . -",
@@ -47,7 +60,7 @@ def build_action(name: str, params: JsonObject) -> Action:
     if name.startswith(RESERVED):
         raise InvalidAction(
             f"names that begin with {', '.join(RESERVED)} are reserved; of these only "
-            f"{HTTP_REQUEST} can be asked for here",
+            f"{HTTP_REQUEST} and {HTTP_BUNDLE} can be asked for here",
             pointer="/action",
         )
     return PlainAction(name, params)

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from app.core.conditions.glob import MAX_GLOB, Match, path_glob
-from app.core.errors import InvalidField
+from app.core.errors import Forbidden, InvalidField
 from app.core.paths import METHODS
 
 MAX_RULES: Final = 200
@@ -15,6 +15,12 @@ MAX_RULES: Final = 200
 
 _DECODINGS: Final = 4
 _SHOWN: Final = 5
+
+
+class CallNotPermitted(Forbidden):
+    """The target's lists of calls do not let this call pass, whoever makes it."""
+
+    code = "call_not_permitted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,12 +242,6 @@ class TargetNotPermitted(Forbidden):
     code = "target_not_permitted"
 
 
-class CallNotPermitted(Forbidden):
-    """The target's lists of calls do not let this call pass, whoever makes it."""
-
-    code = "call_not_permitted"
-
-
 class NotAnApprover(Forbidden):
     """This person may not decide this request."""
 

@@ -8,8 +8,9 @@ from app.core import events as ev
 from app.core.action import HttpAction, Submission, unseal
 from app.core.asking import check_call, permit
 from app.core.audit import Actor
+from app.core.calls import CallNotPermitted
 from app.core.canonical import canonical
-from app.core.errors import AssentryError, CallNotPermitted, TargetNotPermitted
+from app.core.errors import AssentryError, TargetNotPermitted
 from app.core.json_types import JsonObject, JsonValue
 from app.core.lifecycle import MAX_ATTEMPTS
 from app.core.outcome import Ambiguous, HttpPlan, NotStarted, Outcome, Passed

@@ -11,6 +11,7 @@ class JobKind(StrEnum):
     """What is to be done after a transition; written in the transition's own transaction."""
 
     EXECUTE = "execute"
+    BUNDLE = "bundle"
     NOTIFY = "notify"
     REFRESH = "refresh"
     ANNOUNCE = "announce"

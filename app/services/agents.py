@@ -392,11 +392,7 @@ def _rotate(
 
 def _note_key(tx: Tx, actor: Actor, event: str, key: ApiKey) -> None:
     details: dict[str, JsonValue] = {
-        "name": key.name,
-        "prefix": key.prefix,
-        "agent_id": key.agent_id,
-        "person_id": key.person_id,
-        "scopes": sorted(key.scopes),
-        "replaces": key.replaces,
-    }
+        "name": key.name, "prefix": key.prefix, "agent_id": key.agent_id,
+        "person_id": key.person_id, "scopes": sorted(key.scopes), "replaces": key.replaces,
+    }  # fmt: skip
     tx.note(event, actor, f"key:{key.id}", details)

@@ -10,6 +10,7 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.breakers import Breakers
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.connections import Connections
 from app.services.couriers import Couriers
@@ -59,6 +60,7 @@ class Services:
     decisions: Decisions
     execution: Execution
     inline: Inline
+    bundles: Bundles
     sweeps: Sweeps
     feed: Feed
     audit: Audit

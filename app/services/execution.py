@@ -98,7 +98,7 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is Kind.PLAIN:
+        if request.kind is not Kind.HTTP:
             return None
         if tx.requests.executing(request.agent_id) >= self.settings.agent_concurrency:
             return _BUSY
@@ -134,11 +134,14 @@ class Execution:
         plan_of(submission, target)
         if agent is not None:
             facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
-            self._verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
+            self.verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
         return submission, target
 
-    def _verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
-        """Refuse what the policies of today would not let through (T40)."""
+    def verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
+        """Refuse what the policies of today would not let through (T40).
+
+        :raises Refusal: they deny it, or ask for more than it has.
+        """
         if f'"revision":{self.policies.snapshot.revision}' in request.verdict:
             return
         if verdict.effect is Effect.DENY:
@@ -188,7 +191,7 @@ class Execution:
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
         request = claimed.request
         executor = self.executors[request.kind.value]
-        injection = await self._inject(claimed)
+        injection = await self.inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
         if needs_whole(request):
             relay = None
@@ -199,7 +202,11 @@ class Execution:
             )
         return await kept_back(outcome, request.verdict)
 
-    async def _inject(self, claimed: Claimed) -> Injection:
+    async def inject(self, claimed: Claimed) -> Injection:
+        """Return what the vault adds to a call.
+
+        :raises NotStarted: it cannot be had.
+        """
         try:
             return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
         except AssentryError as error:

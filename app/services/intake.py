@@ -8,9 +8,21 @@ from typing import Final
 
 from app.clock import Ids, SystemClock
 from app.core import events as ev
-from app.core.action import Action, BoundTarget, HttpAction, Submission, Urgency, seal
-from app.core.asking import build_action, check_call, facts_of, permit
+from app.core.action import (
+    HTTP_BUNDLE,
+    Action,
+    BoundTarget,
+    BundleAction,
+    BundleItem,
+    HttpAction,
+    Submission,
+    Urgency,
+    seal,
+)
+from app.core.asking import build_action, check_call, permit
 from app.core.audit import Actor, ActorKind
+from app.core.bundle import common_target, in_call, read_bundle
+from app.core.bundle_verdict import Asking, judge
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
@@ -24,8 +36,9 @@ from app.core.errors import (
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
-from app.core.pipeline import Verdict, evaluate
+from app.core.pipeline import Verdict
 from app.core.policy import Effect
+from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.services.access import require
@@ -147,8 +160,10 @@ class Intake:
         """Return the request that the policies make of a submission."""
         agent, key = _asker(caller)
         now = self.clock.now()
-        facts = facts_of(submission, agent, now, remote_ip, counters)
-        verdict = evaluate(self.policies.snapshot, facts)
+        settings = self.settings
+        usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
+        asking = Asking(agent, now, remote_ip, counters, usual)
+        verdict = judge(self.policies.snapshot, submission, asking)
         return self._request(submission, agent, key, asked, verdict, now)
 
     def _record(
@@ -186,15 +201,31 @@ class Intake:
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         _check_words(asked)
-        action = asked.call or build_action(asked.action, asked.params)
+        if asked.action == HTTP_BUNDLE:
+            action: Action = await self._bundle(key, asked)
+            target = common_target(action)
+        else:
+            action = asked.call or build_action(asked.action, asked.params)
+            target = await self._bind(action, key, asked.target)
         return Submission(
             agent_id=agent.id,
             action=action,
-            target=await self._bind(action, key, asked.target),
+            target=target,
             urgency=asked.urgency,
             reason=asked.reason,
             context=asked.context,
         )
+
+    async def _bundle(self, key: ApiKey, asked: Asked) -> BundleAction:
+        """Return a bundle, each of whose calls passed what a call alone has to pass."""
+        drafts, on_failure = read_bundle(asked.params, asked.target)
+        items: list[BundleItem] = []
+        for number, draft in enumerate(drafts, 1):
+            with in_call(number):
+                target = await self._bind(draft.call, key, draft.target)
+            assert target is not None
+            items.append(BundleItem(draft.call, target, draft.note))
+        return BundleAction(tuple(items), on_failure)
 
     async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
         if not isinstance(action, HttpAction):

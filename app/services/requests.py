@@ -1,11 +1,13 @@
 """Reading requests: one, a page, and all that a person needs to decide."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from app.core.action import Submission, unseal
+from app.core.action import BundleAction, BundleItem, Kind, Submission, unseal
 from app.core.ballots import obstacle
+from app.core.bundle import CallState
 from app.core.credentials import CredentialKind, injected_names
 from app.core.errors import NotFound, ResultNotKept
 from app.core.execution import Refusal, verify_payload
@@ -19,7 +21,7 @@ from app.core.targets import Target
 from app.services.access import require
 from app.services.decisions import able, rules_of
 from app.services.execution import RESULT
-from app.services.results import unpack
+from app.services.results import ITEM_RESULT, unpack
 from app.services.sealing import Sealer
 from app.store.audit import AuditRecord
 from app.store.engine import Store
@@ -50,12 +52,21 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A call of a bundle with how it stands."""
+
+    item: BundleItem
+    state: CallState
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """Everything about one request that a page shows.
 
     :ivar submission: None when the stored payload is not what was submitted.
     :ivar damage: why there is no submission.
     :ivar injected: what the vault would add, named without values.
+    :ivar calls: of a bundle, with how they stand.
     :ivar seated: who approved and still may.
     :ivar shortage: why these people can never reach the quorum, or empty.
     :ivar why_not: why this caller may not decide, empty when it may.
@@ -71,6 +82,7 @@ class Detail:
     owner: Person | None
     target: Target | None
     injected: tuple[str, ...]
+    calls: list[Listed]
     deciders: list[Person]
     seated: list[Voter]
     shortage: str
@@ -159,6 +171,28 @@ class Requests:
         if outcome.get("kept") is False:
             raise ResultNotKept(extra={"outcome": outcome})
 
+    async def calls(self, caller: Caller, request: Request) -> list[Listed]:
+        """Return the calls of a bundle that the caller sees; none of what is no bundle."""
+        visible(caller, request)
+        if request.kind is not Kind.BUNDLE:
+            return []
+        states = await self.store.read(lambda tx: tx.bundles.of(request.id))
+        return listed(request, states)
+
+    async def call_result(self, caller: Caller, request_id: str, number: int) -> HttpResult | None:
+        """Return the upstream's answer to a call of a bundle, or None when there is none.
+
+        :raises NotFound: no such request, or another agent's; or it has no such call.
+        """
+        await self.get(caller, request_id)
+        if await self.store.read(lambda tx: tx.bundles.get(request_id, number)) is None:
+            message = "this request has no such call"
+            raise NotFound(message)
+        sealed = await self.store.read(lambda tx: tx.bundles.result(request_id, number))
+        if sealed is None:
+            return None
+        return unpack(self.sealer.open(ITEM_RESULT, f"{request_id}/{number}", sealed))
+
     async def detail(self, caller: Caller, request_id: str) -> Detail:
         """Return all that a page about the request shows."""
         request = await self.get(caller, request_id)
@@ -221,12 +255,22 @@ def detail_of(tx: Tx, request: Request, person: Person | None) -> Detail:
         agent=tx.agents.get(request.agent_id),
         owner=None if request.owner_id is None else tx.people.get(request.owner_id),
         target=target,
-        injected=_injected(tx, target),
+        injected=_all_injected(tx, submission, target),
+        calls=listed(request, tx.bundles.of(request.id)) if request.kind is Kind.BUNDLE else [],
         deciders=[voter.person for voter in voters],
         seated=_seated(tx, request, votes),
         shortage=shortage(request.plan, request.quorum, request.stage, voters),
         why_not=_why_not(tx, request, person, votes),
     )
+
+
+def listed(request: Request, states: Sequence[CallState]) -> list[Listed]:
+    """Return the calls of a bundle with how they stand; none when it cannot be read."""
+    submission, _ = _opened(request)
+    if submission is None or not isinstance(submission.action, BundleAction):
+        return []
+    items = submission.action.items
+    return [Listed(item, state) for item, state in zip(items, states, strict=False)]
 
 
 def _opened(request: Request) -> tuple[Submission | None, str]:
@@ -240,6 +284,17 @@ def _opened(request: Request) -> tuple[Submission | None, str]:
 def _undecided(request: Request) -> Request:
     """Return the request as if no vote were needed, to check its payload alone."""
     return replace(request, effect=Effect.ALLOW)
+
+
+def _all_injected(tx: Tx, submission: Submission | None, target: Target | None) -> tuple[str, ...]:
+    """Return what the vault would add; of a bundle, at each of its targets."""
+    if submission is None or not isinstance(submission.action, BundleAction):
+        return _injected(tx, target)
+    bound = {item.target.id: item.target.name for item in submission.action.items}
+    found = [(name, _injected(tx, tx.targets.get(key))) for key, name in bound.items()]
+    if len(found) == 1:
+        return found[0][1]
+    return tuple(f"{line} (at {name})" for name, lines in found for line in lines)
 
 
 def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:

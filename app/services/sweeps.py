@@ -72,6 +72,7 @@ class Sweeps:
         now = tx.now
         idle = self.settings.session_idle_seconds
         tx.requests.drop_results(now)
+        tx.bundles.drop_results(now)
         tx.requests.drop_idempotency(plus(now, -self.settings.idempotency_retention))
         kept = plus(now, -self.settings.delivery_retention)
         tx.deliveries.forget(kept)

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import (
+    Column,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
@@ -16,6 +25,7 @@ from app.core.routing import Assurance
 from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.sql import Sql, table_of
 from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
+from app.store.tables_bundles import RequestItemRow
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -24,6 +34,7 @@ T = table_of(RequestRow)
 V = table_of(VoteRow)
 A = table_of(AttemptRow)
 R = table_of(ResultRow)
+B = table_of(RequestItemRow)
 I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
 COLUMNS: Final = [column.name for column in T.columns]
 _VALUES: Final = attrgetter(*COLUMNS)
@@ -159,6 +170,10 @@ def from_row(row: Sequence[Any]) -> Request:
     return Request(*values)
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(","))) if text else ()
+
+
 class Requests:
     """The requests of one transaction or read."""
 
@@ -208,8 +223,10 @@ class Requests:
 
     def names_target(self, target_id: str) -> bool:
         """Whether an open request names this target."""
+        calls = select(B.c.request_id).where(B.c.target_id == target_id)
         statement = select(T.c.id).where(
-            T.c.target_id == target_id, T.c.status.in_(("pending", "approved", "executing"))
+            or_(T.c.target_id == target_id, T.c.id.in_(calls)),
+            T.c.status.in_(("pending", "approved", "executing")),
         )
         return self._tx.query(statement.limit(1)).first() is not None
 
@@ -292,6 +309,7 @@ class Requests:
                 "cast_at": vote.cast_at,
                 "assurance": int(vote.ballot.assurance),
                 "display": vote.ballot.display,
+                "excluded": ",".join(map(str, vote.ballot.excluded)),
             },
         )
 
@@ -306,7 +324,8 @@ class Requests:
         return [
             Vote(r.request_id, r.person_id,
                  Ballot(Choice(r.choice), r.digest, r.comment, r.channel,
-                        Assurance(r.assurance), r.display), Instant(r.cast_at))
+                        Assurance(r.assurance), r.display, _numbers(r.excluded)),
+                 Instant(r.cast_at))
             for r in rows
         ]  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.sql import Executable
 
+from app.core.action import Kind
 from app.core.audit import Actor, AuditEntry
 from app.core.instant import Instant
 from app.core.jobs import Job, JobKind
@@ -15,6 +16,7 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.bundles import Bundles
 from app.store.connections import Connections
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
@@ -66,6 +68,7 @@ class Tx:
         self._brings_jobs = False
         self.changes: list[Change] = []
         self.requests = Requests(self)
+        self.bundles = Bundles(self)
         self.audit = Audit(self)
         self.jobs = Jobs(self)
         self.policies = Policies(self)
@@ -190,6 +193,8 @@ class Tx:
             self.requests.add_vote(transition.vote)
         if transition.before is not None and after.fence != transition.before.fence:
             self.requests.add_attempt(after, self.now)
+        if after.kind is Kind.BUNDLE:
+            self.bundles.follow(transition.before, after)
         self.audit.add(transition.audit)
         self.changes.append(("request", after.id))
         for job in transition.jobs:

@@ -8,24 +8,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.core.breaker import Breaker
-from app.core.calls import CallRule
 from app.core.principals import Agent, ApiKey, Person
 from app.core.targets import Credential, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
+from app.web.models_calls import CallRuleIn, FromPreset, PermissionIn
 
 # --- targets and credentials ---
-
-
-class CallRuleIn(Strict):
-    """Calls by method and path; an empty list means all."""
-
-    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
-    paths: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=100)] = []
-
-    def value(self) -> CallRule:
-        """Return the rule as the core has it."""
-        return CallRule(tuple(self.methods), tuple(self.paths))
 
 
 class TargetSettingsIn(Strict):
@@ -54,15 +43,16 @@ class TargetSettingsIn(Strict):
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""
         fields: JsonDict = {name: getattr(self, name) for name in self.__struct_fields__}
-        fields |= {"networks": tuple(self.networks), "methods": tuple(self.methods)}
         fields |= {
+            "networks": tuple(self.networks),
+            "methods": tuple(self.methods),
             "allow": tuple(one.value() for one in self.allow),
             "deny": tuple(one.value() for one in self.deny),
         }
         return TargetSettings(**fields)
 
 
-class TargetIn(Strict):
+class TargetIn(FromPreset, kw_only=True):
     """A new target: by hand with name and base_url, or of a preset, which gives both.
 
     ``guard`` makes the policy by which reads pass there and everything else asks. ``account``,
@@ -72,11 +62,6 @@ class TargetIn(Strict):
 
     name: Annotated[str, Meta(max_length=64)] = ""
     base_url: Annotated[str, Meta(max_length=2000)] = ""
-    preset: Annotated[str, Meta(max_length=64)] = ""
-    account: Annotated[str, Meta(max_length=64)] = ""
-    fields: dict[str, Annotated[str, Meta(max_length=16_384)]] = {}
-    client_id: Annotated[str, Meta(max_length=512)] = ""
-    client_secret: Annotated[str, Meta(max_length=4096)] = ""
     guard: Literal["", "reads_pass"] = ""
     description: Text = ""
     credential_id: Id | None = None
@@ -264,15 +249,6 @@ class AgentList(Out):
     """All agents by name."""
 
     items: list[AgentOut]
-
-
-class PermissionIn(Strict):
-    """Calls that a key permits at a target; ``denied`` takes them out of the others again."""
-
-    target: Annotated[str, Meta(min_length=1, max_length=64)]
-    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
-    paths: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=100)] = []
-    denied: bool = False
 
 
 class KeyIn(Strict):

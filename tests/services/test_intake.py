@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from app.core.action import unseal
-from app.core.calls import CallRule
+from app.core.calls import CallNotPermitted, CallRule
 from app.core.canonical import digest
 from app.core.errors import (
     AgentFrozen,
     AssentryError,
-    CallNotPermitted,
     Forbidden,
     IdempotencyMismatch,
     InvalidAction,

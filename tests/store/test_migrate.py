@@ -39,6 +39,8 @@ REFUSED = {
     "vote withdrawn": "DELETE FROM votes",
     "version changed": "UPDATE policy_versions SET document = '{}'",
     "version removed": "DELETE FROM policy_versions",
+    "call revived": "UPDATE request_items SET status = 'waiting'",
+    "call removed": "DELETE FROM request_items",
 }
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -56,6 +58,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "votes": {
         "request_id": "req_1", "person_id": "per_1", "choice": "deny", "digest": "d",
         "comment": "", "channel": "api", "cast_at": 1, "assurance": 2, "display": "",
+    },
+    "request_items": {
+        "request_id": "req_1", "number": 1, "target_id": "tgt_1", "status": "succeeded",
+        "fence": 1,
     },
     "policy_versions": {
         "policy_id": "pol_1", "version": 1, "document": "{}", "author": "", "created_at": 1,
@@ -109,6 +115,7 @@ def test_up_from_empty(database_url: str) -> None:
 
 @pytest.mark.requirement("OPS-1")
 def test_models_and_migrations_agree(database: Database) -> None:
+    import_module("app.store.tables_bundles")
     import_module("app.store.tables_directory")
     import_module("app.store.tables_limits")
     import_module("app.store.tables_notices")
@@ -119,8 +126,9 @@ def test_models_and_migrations_agree(database: Database) -> None:
 
 def test_down_one_and_up(database: Database) -> None:
     downgrade(database, "-1")
-    assert current(database) == "20261126_1200"
-    assert "connections" not in tables(database)
+    assert current(database) == "20261126_2000"
+    assert "request_items" not in tables(database)
+    assert "connections" in tables(database)
     migrate(database)
     downgrade(database, "base")
     assert current(database) is None

@@ -33,6 +33,10 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "requests_settle": DECIDERS,  # and of these operators only, once the request is found
     "requests_result": READERS,
     "requests_trail": READERS,
+    "requests_call_result": READERS,
+    **dict.fromkeys(("queue_index", "queue_status", "queue_status_account"), READERS),
+    **dict.fromkeys(("queue_submit", "queue_submit_account"), frozenset({"agent", "agent_create"})),
+    **dict.fromkeys(("queue_withdraw", "queue_withdraw_account"), READERS),
     "requests_card": PEOPLE,
     "sse_request_events": READERS,
     "sse_follow": PEOPLE,
@@ -96,6 +100,10 @@ BODIES: Final[dict[str, Any]] = {
     "requests_decide": {"decision": "deny", "digest": "0" * 64},
     "selections_decide": {"decision": "deny", "items": [{"id": "x", "digest": "0" * 64}]},
     "requests_cancel": {},
+    "queue_submit": {"requests": [{"method": "POST", "path": "/x"}]},
+    "queue_submit_account": {"requests": [{"method": "POST", "path": "/x"}]},
+    "queue_withdraw": {},
+    "queue_withdraw_account": {},
     "requests_settle": {"ran": True, "note": "looked"},
     "policies_create": {"name": "p", "rules": [{"name": "r", "effect": "review"}]},
     "policies_update": {

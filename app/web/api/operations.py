@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.core.policy import policy_json_schema
-from app.web import sse
+from app.web import queue, sse
 from app.web.api import (
     accounts,
     agents,
@@ -33,6 +33,7 @@ from app.web.models import (
     PolicyList,
     PolicyOut,
     PolicyUpdateIn,
+    QueueIn,
     RequestIn,
     RequestOut,
     RequestPage,
@@ -118,6 +119,7 @@ _FILTERS: Final = (
     Query("created_from", {"type": "string", "format": "date-time"}),
     Query("created_to", {"type": "string", "format": "date-time"}), _LIMIT, _CURSOR,
 )  # fmt: skip
+_QUEUED: Final = tuple(query for query in _FILTERS if query.name != "action")
 _WAIT: Final = (
     Query("wait", {"type": "integer", "minimum": 0, "maximum": MAX_WAIT}),
     Query("until", {"enum": ["final", "decided"]}),
@@ -130,6 +132,7 @@ _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
+_Q, _Q1, _Q2 = "/api/queue", "/api/queue/{target}", "/api/queue/{service}/{account}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
 _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
@@ -156,9 +159,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
     Operation("POST", f"{_R1}/settle", requests.settle, "Say whether an unknown outcome ran", RequestOut, SettleIn),
     Operation("GET", f"{_R1}/result", requests.result, "Read the upstream's answer", ResultOut),
+    Operation("GET", f"{_R1}/items/{{number}}/result", requests.call_result, "Read the upstream's answer to a call of a bundle", ResultOut),
     Operation("GET", f"{_R1}/audit", requests.trail, "Read the request's part of the record", AuditPage),
     Operation("GET", f"{_R1}/events", sse.request_events, "Follow a request", str, media_type=_STREAM),
     Operation("GET", "/api/events", sse.api_events, "Follow everything (people)", str, media_type=_STREAM),
+    Operation("GET", _Q, queue.index, "List the write queue, newest first", RequestPage, query=_QUEUED),
+    Operation("POST", f"{_Q1}/submit", queue.submit, "Put writes at a target into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
+    Operation("GET", f"{_Q1}/status/{{request_id}}", queue.status, "Read how a submission stands", RequestOut),
+    Operation("POST", f"{_Q1}/status/{{request_id}}/withdraw", queue.withdraw, "Take a submission back", RequestOut, NoteIn),
+    Operation("POST", f"{_Q2}/submit", queue.submit_account, "Put writes at an account into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
+    Operation("GET", f"{_Q2}/status/{{request_id}}", queue.status_account, "Read how a submission at an account stands", RequestOut),
+    Operation("POST", f"{_Q2}/status/{{request_id}}/withdraw", queue.withdraw_account, "Take a submission at an account back", RequestOut, NoteIn),
     Operation("GET", _P, policies.index, "List policies in the order of evaluation", PolicyList),
     Operation("POST", _P, policies.create, "Create a policy", PolicyOut, policy_json_schema(), statuses=(201,)),
     Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", _OBJECT, DryRunIn),

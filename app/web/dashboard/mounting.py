@@ -31,6 +31,7 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/requests", requests.history),
     ("/requests/{request_id}", requests.one),
     ("/requests/{request_id}/status", requests.one_status),
+    ("/requests/{request_id}/items/{number}", requests.call),
     ("/setup", sessions.setup),
     ("/sign-in", sessions.sign_in_form),
     ("/account", sessions.account),
