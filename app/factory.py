@@ -19,6 +19,8 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.backlog import Backlog
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundle import Services
 from app.services.bundles import Bundles
@@ -211,6 +213,21 @@ def _want(store: Store, channels: Channels) -> None:
         store.want(kind)
 
 
+def _execution(
+    settings: Settings,
+    store: Store,
+    policies: Policies,
+    vault: Vault,
+    sealer: Sealer,
+    executors: dict[str, Executor],
+    breakers: Breakers,
+) -> Execution:
+    return Execution(
+        store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
+        Leases(store, settings.lease_margin), breakers, Bodies(store, Ids(store.clock)),
+    )  # fmt: skip
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
@@ -228,9 +245,7 @@ def wire(
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     breakers = Breakers(store)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    leases, worker = Leases(store, settings.lease_margin), _worker_name()
-    execution = Execution(store, clock, policies, vault, sealer, settings, executors, worker,
-                          leases, breakers)  # fmt: skip
+    execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(
         settings=settings,
         store=store,
@@ -256,12 +271,14 @@ def wire(
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),
+        bodies=execution.bodies,
         cards=cards,
         notices=notices,
         announcements=Announcements(store, ids, settings),
         couriers=Couriers(store, cards, links, channels.made, webhooks, channels.announcer),
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
+        backlog=Backlog(store),
         links=links,
         desk=(desk := Desk(store, cards, settings)),
         inbounds=channels.inbound(desk),

@@ -96,11 +96,16 @@ class Settings(BaseSettings):
         description="Seconds that a worker's lease outlasts the time limit of its call.",
     )  # fmt: skip
     worker_concurrency: int = Field(
-        default=32, ge=1, le=256, description="Actions that one worker carries out at a time."
+        default=32,
+        ge=1,
+        le=256,
+        description="Actions that one worker carries out at a time for policies, and as many "
+        "again that people approved.",
     )
     agent_concurrency: int = Field(
-        default=8, ge=1, le=256,
-        description="Actions of one agent that are carried out at a time, over all workers.",
+        default=8, ge=1, le=10_000,
+        description="Actions of one agent that are carried out at a time, over all workers; "
+        "those that people approved are counted apart.",
     )  # fmt: skip
     max_body_bytes: int = Field(
         default=1_048_576, ge=1024, le=64 * 1_048_576,

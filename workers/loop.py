@@ -6,8 +6,8 @@ loop goes on.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
@@ -23,14 +23,16 @@ POLL_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 20.0
 """How long a graceful stop waits for what is running."""
 
-_SOON: Final = 0.05
-"""Seconds to wait when due work could not be had: another worker, or a clock that differs."""
+_SOON: Final = 0.1
+"""Seconds to wait when due work could not be had: whose it is has enough in work, another worker
+took it, or a clock differs. News does not end this wait: a flood of it would make it none."""
 
 _NO_WORK: Final = frozenset({"request"})
 """Changes that are many and bring no source anything: a transition leaves a job where it does."""
 
 log = structlog.get_logger()
 Item = TypeVar("Item")
+Report = Callable[[], Awaitable[None]]
 
 
 class Source(Protocol[Item]):
@@ -48,9 +50,26 @@ class Source(Protocol[Item]):
         """Take up to ``most`` due pieces under a lease."""
         ...
 
-    async def work(self, item: Item) -> None:
-        """Carry one piece out and report it; raises nothing."""
+    async def work(self, item: Item) -> "Report | None":
+        """Carry one piece out; return how to write that down, or None when it was. Raises nothing.
+
+        Others may begin while it is written.
+        """
         ...
+
+
+@dataclass(slots=True)
+class _Hands:
+    """What is in work.
+
+    :ivar busy: pieces that are being carried out.
+    :ivar tasks: those, and the ones of which it is being written down.
+    :ivar freed: set when a piece was carried out.
+    """
+
+    busy: int = 0
+    tasks: "set[asyncio.Task[None]]" = field(default_factory=set["asyncio.Task[None]"])
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +89,65 @@ class Loop(Generic[Item]):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then finish what is running, within a deadline."""
-        running: set[asyncio.Task[None]] = set()
+        hands = _Hands()
         async with asyncio.TaskGroup() as group:
             with self.store.signals.following(_NO_WORK) as news:
                 while not stop.is_set():
-                    items, seconds = await self._look(self.concurrency - len(running))
+                    hands.freed.clear()
+                    items, seconds, hears = await self._look(self.concurrency - hands.busy)
                     for item in items:
-                        task = group.create_task(self.source.work(item))
-                        running.add(task)
-                        task.add_done_callback(running.discard)
+                        hands.busy += 1
+                        task = group.create_task(self._carry(item, hands))
+                        hands.tasks.add(task)
+                        task.add_done_callback(hands.tasks.discard)
                     if not items:
-                        await self._pause(news, running, stop, seconds)
-            await self._drain(running)
+                        await self._pause(news if hears else None, hands, stop, seconds)
+            await self._drain(hands.tasks)
 
-    async def _look(self, most: int) -> tuple[Sequence[Item], float]:
-        """Return up to ``most`` claimed pieces, or none and the seconds until to look again."""
+    async def _carry(self, item: Item, hands: _Hands) -> None:
+        try:
+            report = await self.source.work(item)
+        finally:
+            hands.busy -= 1
+            hands.freed.set()
+        if report is not None:
+            await report()
+
+    async def _look(self, most: int) -> tuple[Sequence[Item], float, bool]:
+        """Return up to ``most`` claimed pieces.
+
+        Beside it, for when there are none: seconds until to look again, whatever else happens, and
+        whether news is a reason to look before.
+        """
         if most <= 0:
-            return [], self.poll_seconds
+            return [], self.poll_seconds, False
         try:
             due = await self.source.next_at()
             if due is None:
-                return [], self.poll_seconds
+                return [], self.poll_seconds, True
             left = (due - self.store.clock.now()) / SECOND
             if left > 0:
-                return [], min(left, self.poll_seconds)
-            return await self.source.claim(most), _SOON
+                return [], min(left, self.poll_seconds), True
+            return await self.source.claim(most), _SOON, False
         except Exception as error:  # noqa: BLE001 - the loop outlives its database
             log.warning("work_unavailable", error=named(error))
-            return [], self.poll_seconds
+            return [], self.poll_seconds, True
 
     async def _pause(
         self,
-        news: "asyncio.Queue[Change | None]",
-        running: "set[asyncio.Task[None]]",
+        news: "asyncio.Queue[Change | None] | None",
+        hands: _Hands,
         stop: asyncio.Event,
         seconds: float,
     ) -> None:
         """Sleep until there may be work, a piece ended, it is time to look, or to stop."""
+        if hands.freed.is_set():
+            return
         async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(_stopped(stop))]
-            if len(running) < self.concurrency:
+            waits = [group.create_task(_set(stop)), group.create_task(_set(hands.freed))]
+            if news is not None:
                 waits.append(group.create_task(self._news(news)))
-            await asyncio.wait(
-                {*waits, *running}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
 
@@ -141,5 +175,5 @@ def named(error: Exception) -> str:
     return f"{name}: {error.detail}" if isinstance(error, AssentryError) else name
 
 
-async def _stopped(stop: asyncio.Event) -> None:
-    await stop.wait()
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from app.core.jobs import EXECUTING, Lane
 from app.core.ports import Inbound
 from app.services.access import Access
 from app.services.announcements import WEBHOOK, Announcements
@@ -15,6 +16,7 @@ from app.services.notices import Notices
 from app.services.sweeps import Sweeps
 from app.settings import Settings
 from app.store.engine import Store
+from app.store.jobs import ClaimedJob
 from workers.bots import holding
 from workers.couriers import DeliverySource
 from workers.jobs import JobSource
@@ -23,6 +25,9 @@ from workers.schedule import scheduler
 
 CARRIED: Final = 16
 """Messages that one worker carries at a time in one channel."""
+
+TOLD: Final = 16
+"""Notices or announcements that one worker makes at a time."""
 
 log = structlog.get_logger()
 
@@ -63,10 +68,20 @@ async def work(services: Parts, stop: asyncio.Event) -> None:
             for channel in (*services.couriers.channels, WEBHOOK):
                 source = DeliverySource(services.couriers, channel)
                 group.create_task(Loop(services.store, source, CARRIED).run(stop))
-            jobs = JobSource(services.store, services)
-            await Loop(services.store, jobs, services.settings.worker_concurrency).run(stop)
+            async with asyncio.TaskGroup() as lanes:
+                for lane in Lane:
+                    lanes.create_task(_lane(services, lane).run(stop))
             for bot in bots:
                 bot.cancel()
     finally:
         ticks.shutdown(wait=False)
         log.info("worker_stopped", worker=services.execution.worker)
+
+
+def _lane(services: Parts, lane: Lane) -> Loop[ClaimedJob]:
+    """Return the loop over one lane; that one is full leaves the others alone."""
+    settings = services.settings
+    if lane in EXECUTING:
+        source = JobSource(services.store, services, lane, settings.agent_concurrency)
+        return Loop(services.store, source, settings.worker_concurrency)
+    return Loop(services.store, JobSource(services.store, services, lane), TOLD)

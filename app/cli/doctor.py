@@ -1,4 +1,4 @@
-"""``assentry doctor``: check settings, key, database, policies, targets, port, channels."""
+"""``assentry doctor``: check settings, key, database, policies, targets, queues, port, channels."""
 
 import argparse
 import asyncio
@@ -136,6 +136,20 @@ async def _targets(settings: Settings) -> str:
     return f"{len(targets)} set up, calls pass at all of them"
 
 
+async def _queues(settings: Settings) -> str:
+    from app.factory import services  # noqa: PLC0415 - heavy
+
+    await _need_database(settings)
+    async with services(settings) as opened:
+        lanes = await opened.backlog.look()
+    waiting = [lane for lane in lanes if lane.due]
+    words = ", ".join(f"{lane.name}: {lane.due} for {lane.seconds:.0f} s" for lane in waiting)
+    if any(lane.late for lane in waiting):
+        message = f"work waits for a worker; {words}"
+        raise Unavailable(message)
+    return words or "nothing waits for a worker"
+
+
 async def _need_database(settings: Settings) -> None:
     """Let a check pass that would otherwise make a database, or wait for one.
 
@@ -182,6 +196,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (
     ("clock", _clock),
     ("policies", _policies),
     ("targets", _targets),
+    ("queues", _queues),
     ("port", _port),
 )
 """What is looked at, in this order."""

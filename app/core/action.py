@@ -43,14 +43,30 @@ _JSON: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Detached:
+    """A body that is too large to stand in the envelope: kept apart, bound by its digest.
+
+    :ivar sha256: in hex.
+    :ivar size: bytes.
+    """
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class HttpAction:
-    """One HTTP call at a target; ``path`` and ``query`` keep their percent-encoding."""
+    """One HTTP call at a target; ``path`` and ``query`` keep their percent-encoding.
+
+    :ivar body: the bytes; empty where they are ``detached``.
+    """
 
     method: str
     path: str
     query: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    detached: Detached | None = None
 
     kind: ClassVar[Kind] = Kind.HTTP
     name: ClassVar[str] = HTTP_REQUEST
@@ -199,11 +215,14 @@ def _call_out(action: HttpAction) -> JsonObject:
         "path": action.path,
         "query": action.query,
         "headers": [[name, value] for name, value in action.headers],
-        "body": _body_out(action.body),
+        "body": _body_out(action),
     }
 
 
-def _body_out(body: bytes) -> JsonObject:
+def _body_out(action: HttpAction) -> JsonObject:
+    body = action.body
+    if action.detached is not None:
+        return {"sha256": action.detached.sha256, "size": action.detached.size}
     if b"\x00" not in body:  # JSON of ours holds no NUL, so that it could not be read again
         with suppress(UnicodeDecodeError):
             return {"text": body.decode()}
@@ -213,7 +232,15 @@ def _body_out(body: bytes) -> JsonObject:
 def _body_in(body: JsonObject) -> bytes:
     if "text" in body:
         return cast("str", body["text"]).encode()
+    if "sha256" in body:
+        return b""
     return base64.b64decode(cast("str", body["base64"]), validate=True)
+
+
+def _detached_in(body: JsonObject) -> Detached | None:
+    if "sha256" not in body:
+        return None
+    return Detached(cast("str", body["sha256"]), cast("int", body["size"]))
 
 
 def _action(document: dict[str, JsonValue]) -> Action:
@@ -243,12 +270,14 @@ def _bundle(params: JsonObject) -> BundleAction:
 
 def _call(params: JsonObject) -> HttpAction:
     pairs = cast("list[list[str]]", params["headers"])
+    body = cast("JsonObject", params["body"])
     return HttpAction(
         method=cast("str", params["method"]),
         path=cast("str", params["path"]),
         query=cast("str", params["query"]),
         headers=tuple((name, value) for name, value in pairs),
-        body=_body_in(cast("JsonObject", params["body"])),
+        body=_body_in(body),
+        detached=_detached_in(body),
     )
 
 

@@ -189,6 +189,7 @@ def _http_facts(action: HttpAction) -> Mapping[str, object]:
         "path": action.path,
         "query": _gather(parse_qsl(action.query, keep_blank_values=True)),
         "headers": _gather(action.headers),
+        "body_bytes": len(action.body) if action.detached is None else action.detached.size,
     }
     if action.body and action.says_json:
         try:

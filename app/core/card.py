@@ -15,6 +15,7 @@ from typing import Final
 from app.core.action import (
     BoundTarget,
     BundleAction,
+    Detached,
     HttpAction,
     OnFailure,
     PlainAction,
@@ -43,6 +44,7 @@ class Block:
     :ivar exact: the exact form, where ``text`` is a formatted one.
     :ivar faithful: whether ``text`` says all that ``exact`` says, white space aside.
     :ivar call: number of the call of a bundle that it belongs to; 0 where there is one alone.
+    :ivar shown: whether the text is the part itself; otherwise a person must look elsewhere.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Block:
     exact: str = ""
     faithful: bool = True
     call: int = 0
+    shown: bool = True
 
     @property
     def whole(self) -> str:
@@ -140,9 +143,17 @@ def _http_blocks(action: HttpAction) -> tuple[Block, ...]:
     if action.headers:
         lines = "\n".join(f"{name}: {value}" for name, value in action.headers)
         blocks.append(Block("Headers", lines))
-    if action.body:
+    if action.detached is not None:
+        blocks.append(_detached(action, action.detached))
+    elif action.body:
         blocks.append(_body(action.body, formatted=action.says_json))
     return tuple(blocks)
+
+
+def _detached(action: HttpAction, body: Detached) -> Block:
+    types = [value for name, value in action.headers if name == "content-type"] or ["no type said"]
+    text = f"Type: {', '.join(types)}\nSize: {body.size:,} bytes\nSHA-256: {body.sha256}"
+    return Block("Body", text, "too large to show, known by its digest", shown=False)
 
 
 def _body(body: bytes, *, formatted: bool) -> Block:

@@ -255,7 +255,11 @@ def _jobs(row: Row, after: Request, event: ev.Event, now: Instant) -> tuple[Job,
     if after.kind is Kind.BUNDLE:
         kinds = tuple(JobKind.BUNDLE if kind is JobKind.EXECUTE else kind for kind in kinds)
     later = plus(now, backoff(after.attempt)) if row.source is Status.EXECUTING else now
-    return tuple(Job(kind, after.id, later if kind in _EXECUTION else now) for kind in kinds)
+    return tuple(
+        Job(kind, after.id, later if kind in _EXECUTION else now, after.agent_id,
+            after.by_people, after.urgency)
+        for kind in kinds
+    )  # fmt: skip
 
 
 def _audit_name(row: Row, event: ev.Event) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from app.core.mixtures import Mixture, mixtures
+from app.core.mixtures import Mixture, any_of, mixtures
 
 MIN_SECRET_LENGTH: Final = 6
 """Secrets below this many characters are ignored here and refused when a credential is made:
@@ -39,7 +39,7 @@ class Redactor:
     :ivar longest: bytes of the longest encoding (or of the mark); 0 without secrets.
     """
 
-    __slots__ = ("_begin", "_firsts", "_forms", "_mixed", "longest")
+    __slots__ = ("_any", "_begin", "_firsts", "_forms", "_mixed", "longest")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare every encoding of every secret of at least :data:`MIN_SECRET_LENGTH`."""
@@ -52,6 +52,7 @@ class Redactor:
         self._mixed = tuple(mixed)
         lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
         self.longest = max(*lengths, len(_MARK)) if lengths else 0
+        self._any = any_of(self._forms, mixed) if lengths else None
         self._begin: dict[int, tuple[_Bytes, ...]] | None = None
         self._firsts: re.Pattern[_Bytes] | None = None
 
@@ -124,6 +125,8 @@ class Redactor:
     def spans(self, piece: _Bytes) -> list[tuple[int, int]]:
         """Return the places of secrets, in order, overlapping ones merged."""
         merged: list[tuple[int, int]] = []
+        if self._any is None or self._any(piece) is None:
+            return merged
         for start, end in sorted(self._places(piece)):
             if merged and start < merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -122,6 +122,11 @@ class Request:
         return tuple(map(str, json.loads(self.verdict).get("tags", ())))
 
     @property
+    def by_people(self) -> bool:
+        """Whether people decide it, so that it runs because somebody said so."""
+        return self.effect is Effect.REVIEW
+
+    @property
     def final(self) -> bool:
         """Whether nothing more will happen without a human: the end of an agent's wait."""
         if self.status in TERMINAL or self.status is Status.UNKNOWN:

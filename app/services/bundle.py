@@ -9,6 +9,8 @@ from app.services.accounts import Accounts
 from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
+from app.services.backlog import Backlog
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundles import Bundles
 from app.services.cards import Cards
@@ -64,6 +66,7 @@ class Services:
     sweeps: Sweeps
     feed: Feed
     audit: Audit
+    bodies: Bodies
     cards: Cards
     notices: Notices
     announcements: Announcements
@@ -72,4 +75,5 @@ class Services:
     desk: Desk
     webhooks: Webhooks
     accounts: Accounts
+    backlog: Backlog
     inbounds: tuple[Inbound, ...] = ()

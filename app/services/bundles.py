@@ -40,7 +40,7 @@ from app.core.lifecycle import MAX_ATTEMPTS, step
 from app.core.outcome import Ambiguous, HttpResult, NotStarted, Outcome
 from app.core.request import Request, Status
 from app.services.breakers import Stopped
-from app.services.execution import UNAUTHORIZED, Claimed, Execution
+from app.services.execution import UNAUTHORIZED, Claimed, Execution, verify_handles
 from app.services.masks import kept_back
 from app.services.results import ITEM_RESULT, pack
 from app.store.tx import Tx
@@ -109,7 +109,8 @@ class Bundles:
         if request.kind is not Kind.BUNDLE:
             return None
         settings = self.execution.settings
-        if tx.requests.executing(request.agent_id) >= settings.agent_concurrency:
+        running = tx.requests.executing(request.agent_id, by_people=request.by_people)
+        if running >= settings.agent_concurrency:
             return _BUSY
         try:
             work = self._verify(tx, request)
@@ -168,6 +169,7 @@ class Bundles:
         target = verify_target(one, tx.targets.get(one.target.id if one.target else ""))
         verify_permission(one, tx.agents.key(request.key_id))
         plan_of(one, target)
+        verify_handles(tx, one, target)
         return Call(number, Claimed(request, one, target, tx.now))
 
     # --- run ---

@@ -146,8 +146,9 @@ class Connections:
             raise InvalidField(message, pointer="/name")
         made = Connection(self.ids.new("crd"), name, 1, client)
         credential = Credential(
-            made.credential_id, "default", name, description, client.kind, 1, tx.now, tx.now
-        )
+            made.credential_id, "default", name, description, client.kind, 1, tx.now, tx.now,
+            adds=("Authorization: ",),
+        )  # fmt: skip
         self._add(tx, caller, credential, made, secret)
         return made
 

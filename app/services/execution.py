@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
-from app.core.action import Kind, Submission
+from app.core.action import HttpAction, Kind, Submission
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.errors import AssentryError, IllegalTransition
@@ -28,14 +28,16 @@ from app.core.execution import (
 from app.core.instant import Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, HttpResult, Injection, NotStarted, Outcome
+from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
+from app.services.handles import check_handles
 from app.services.leases import Leases
 from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
@@ -59,12 +61,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A request under this worker's lease, with all that its execution needs."""
+    """A request under this worker's lease, with all that its execution needs.
+
+    :ivar content: its body, where a door has it at hand.
+    """
 
     request: Request
     submission: Submission
     target: Target
     began: Instant
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Execution:
     worker: str
     leases: Leases
     breakers: Breakers
+    bodies: Bodies
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -100,7 +107,8 @@ class Execution:
             return None
         if request.kind is not Kind.HTTP:
             return None
-        if tx.requests.executing(request.agent_id) >= self.settings.agent_concurrency:
+        running = tx.requests.executing(request.agent_id, by_people=request.by_people)
+        if running >= self.settings.agent_concurrency:
             return _BUSY
         try:
             submission, target = self._verify(tx, request)
@@ -126,23 +134,29 @@ class Execution:
 
     def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
         submission = verify_payload(request, tx.requests.votes(request.id))
-        agent = tx.agents.get(request.agent_id)
+        agent, policies = tx.agents.get(request.agent_id), self.policies.snapshot
         key = tx.agents.key(request.key_id)
         verify_parties(agent, key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
-        if agent is not None:
-            facts = facts_of(submission, agent, tx.now, None, tx.requests.counters(agent.id))
-            self.verify_policy(tx, request, evaluate(self.policies.snapshot, facts))
+        verify_handles(tx, submission, target)
+        if agent is not None and not self.is_judged(request):
+            counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
+            facts = facts_of(submission, agent, tx.now, None, counters)
+            self.verify_policy(tx, request, evaluate(policies, facts))
         return submission, target
+
+    def is_judged(self, request: Request) -> bool:
+        """Whether its verdict is one of the policies in force."""
+        return f'"revision":{self.policies.snapshot.revision}' in request.verdict
 
     def verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
         """Refuse what the policies of today would not let through (T40).
 
         :raises Refusal: they deny it, or ask for more than it has.
         """
-        if f'"revision":{self.policies.snapshot.revision}' in request.verdict:
+        if self.is_judged(request):
             return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
@@ -166,7 +180,7 @@ class Execution:
         """
         event, result = await self._attempt(claimed, once=once, relay=relay)
         if result is not None and result.status == UNAUTHORIZED:
-            await self.vault.rejected(claimed.target, claimed.began)
+            await self.vault.rejected(claimed.target, claimed.began, _call(claimed))
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
@@ -195,6 +209,8 @@ class Execution:
         plan = plan_of(claimed.submission, claimed.target)
         if needs_whole(request):
             relay = None
+        if content := await self._content(claimed):
+            plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
             outcome = await executor.execute(
@@ -202,13 +218,23 @@ class Execution:
             )
         return await kept_back(outcome, request.verdict)
 
+    async def _content(self, claimed: Claimed) -> Content | None:
+        """Return the body that is kept apart, if there is one."""
+        action = claimed.submission.action
+        if claimed.content is not None or not isinstance(action, HttpAction):
+            return claimed.content
+        if action.detached is None:
+            return None
+        return await self.bodies.checked(claimed.request.id, action.detached)
+
     async def inject(self, claimed: Claimed) -> Injection:
         """Return what the vault adds to a call.
 
         :raises NotStarted: it cannot be had.
         """
+        agent_id = claimed.request.agent_id
         try:
-            return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
+            return await self.vault.for_execution(claimed.target, agent_id, _call(claimed))
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
@@ -249,6 +275,17 @@ class Execution:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
 
 
+def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
+    """Refuse a call whose handles may not be used there by its agent any more (T63).
+
+    :raises Refusal: there is one.
+    """
+    try:
+        check_handles(tx, submission.action, target.id, submission.agent_id)
+    except AssentryError as error:
+        raise Refusal(error.code, error.detail) from error
+
+
 def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
     found = json.loads(request.verdict).get("obligations", [])
@@ -257,6 +294,11 @@ def needs_whole(request: Request) -> bool:
 
 def _nothing() -> None:
     """There is nobody to tell."""
+
+
+def _call(claimed: Claimed) -> HttpAction | None:
+    action = claimed.submission.action
+    return action if isinstance(action, HttpAction) else None
 
 
 def lose(tx: Tx, request_id: str, now: Instant) -> bool:

@@ -11,30 +11,23 @@ from app.core import events as ev
 from app.core.action import (
     HTTP_BUNDLE,
     Action,
-    BoundTarget,
-    BundleAction,
-    BundleItem,
-    HttpAction,
     Submission,
-    Urgency,
     seal,
 )
-from app.core.asking import build_action, check_call, permit
+from app.core.asking import build_action
 from app.core.audit import Actor, ActorKind
-from app.core.bundle import common_target, in_call, read_bundle
+from app.core.bundle import common_target
 from app.core.bundle_verdict import Asking, judge
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
     Forbidden,
     IdempotencyMismatch,
-    InvalidField,
     InvalidKey,
     NotFound,
     TooManyOpenRequests,
 )
 from app.core.instant import Instant, plus
-from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
 from app.core.pipeline import Verdict
 from app.core.policy import Effect
@@ -42,6 +35,14 @@ from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.services.access import require
+from app.services.asked import (
+    MAX_CONTEXT_BYTES,
+    MAX_EXPIRES_IN,
+    Asked,
+    check_context,
+    check_words,
+)
+from app.services.binding import Binding
 from app.services.decisions import shortage_of
 from app.services.policies import Policies
 from app.services.rates import Rates
@@ -49,9 +50,6 @@ from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
 
-MAX_REASON: Final = 2000
-MAX_CONTEXT_BYTES: Final = 65_536
-MAX_EXPIRES_IN: Final = 30 * 86_400
 Then = Callable[[Tx, Request], Request]
 """What a door does with a request in the transaction that records it."""
 
@@ -59,31 +57,6 @@ _TEXTS: Final = 256
 """Verdicts whose text is kept."""
 
 _NO_COUNTERS: Final[dict[str, int]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an agent asks, as a door understood it; every field is still to be judged.
-
-    :ivar expires_in: seconds until the request expires undecided, or None.
-    :ivar supersedes: id of an own pending request that this one replaces.
-    :ivar idempotency_key: the caller's token for safe repetition, with ``fingerprint`` of the body.
-    :ivar call: an HTTP call that a door read from the wire, instead of action and params.
-    :ivar valid_for: seconds that a grant by policy lasts, where the door says so.
-    """
-
-    action: str
-    params: JsonObject
-    context: JsonObject
-    reason: str = ""
-    urgency: Urgency = Urgency.NORMAL
-    target: str | None = None
-    expires_in: int | None = None
-    supersedes: str | None = None
-    idempotency_key: str | None = None
-    fingerprint: str = ""
-    call: HttpAction | None = None
-    valid_for: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +69,11 @@ class Intake:
     policies: Policies
     settings: Settings
     rates: Rates
+
+    @property
+    def binding(self) -> Binding:
+        """What binds calls to their targets."""
+        return Binding(self.store, self.rates)
 
     async def submit(
         self,
@@ -200,13 +178,13 @@ class Intake:
         return after if then is None else then(tx, after)
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
-        _check_words(asked)
+        check_words(asked)
         if asked.action == HTTP_BUNDLE:
-            action: Action = await self._bundle(key, asked)
+            action: Action = await self.binding.bundle(agent, key, asked.params, asked.target)
             target = common_target(action)
         else:
             action = asked.call or build_action(asked.action, asked.params)
-            target = await self._bind(action, key, asked.target)
+            target = await self.binding.bind(action, agent, key, asked.target)
         return Submission(
             agent_id=agent.id,
             action=action,
@@ -216,38 +194,16 @@ class Intake:
             context=asked.context,
         )
 
-    async def _bundle(self, key: ApiKey, asked: Asked) -> BundleAction:
-        """Return a bundle, each of whose calls passed what a call alone has to pass."""
-        drafts, on_failure = read_bundle(asked.params, asked.target)
-        items: list[BundleItem] = []
-        for number, draft in enumerate(drafts, 1):
-            with in_call(number):
-                target = await self._bind(draft.call, key, draft.target)
-            assert target is not None
-            items.append(BundleItem(draft.call, target, draft.note))
-        return BundleAction(tuple(items), on_failure)
+    async def body_limit(self, caller: Caller, asked: Asked) -> int:
+        """Return the most bytes that the body of a call may have, before it is read.
 
-    async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
-        if not isinstance(action, HttpAction):
-            if name is not None:
-                message = "an action of this kind has no target"
-                raise InvalidField(message, pointer="/target")
-            return None
-        if name is None:
-            message = "http.request needs a target"
-            raise InvalidField(message, pointer="/target")
-        permit(key.permissions, name, action)
-        target = await self.store.read(lambda tx: tx.targets.named(name))
-        if target is None or not target.enabled:
-            message = f"there is no target {name!r} that can be called"
-            raise NotFound(message, pointer="/target")
-        self.rates.learn(target)
-        methods = target.settings.methods
-        if methods and action.method not in methods:
-            message = f"{name} takes only {', '.join(methods)}"
-            raise InvalidField(message, pointer="/params/method")
-        check_call(target, action)
-        return BoundTarget(target.id, target.name, target.base_url, target.revision)
+        :param asked: with the call's head alone; what it is refused for is refused here.
+        """
+        require(caller, Scope.REQUEST_CREATE)
+        _, key = _asker(caller)
+        if asked.call is None:
+            return self.settings.max_body_bytes
+        return (await self.binding.target(asked.call, key, asked.target)).settings.request_bytes
 
     def _request(
         self,
@@ -260,7 +216,7 @@ class Intake:
     ) -> Request:
         payload = seal(submission)
         if len(payload) > MAX_CONTEXT_BYTES:
-            _check_context(submission.context)
+            check_context(submission.context)
         route, target = verdict.route, submission.target
         lifetime = min(
             asked.expires_in or MAX_EXPIRES_IN, route.expires_in or self.settings.request_ttl
@@ -306,21 +262,6 @@ def _asker(caller: Caller) -> tuple[Agent, ApiKey]:
     if caller.agent.frozen:
         raise AgentFrozen
     return caller.agent, caller.key
-
-
-def _check_words(asked: Asked) -> None:
-    if len(asked.reason) > MAX_REASON:
-        message = f"a reason has at most {MAX_REASON} characters"
-        raise InvalidField(message, pointer="/reason")
-    if asked.expires_in is not None and not 1 <= asked.expires_in <= MAX_EXPIRES_IN:
-        message = f"expires_in is a number of seconds from 1 to {MAX_EXPIRES_IN}"
-        raise InvalidField(message, pointer="/expires_in")
-
-
-def _check_context(context: JsonObject) -> None:
-    if len(canonical(context)) > MAX_CONTEXT_BYTES:
-        message = f"the context is larger than {MAX_CONTEXT_BYTES} bytes"
-        raise InvalidField(message, pointer="/context")
 
 
 def _verdict_text(verdict: Verdict, revision: int) -> str:

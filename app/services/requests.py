@@ -3,15 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from app.core.action import BundleAction, BundleItem, Kind, Submission, unseal
+from app.core.action import BundleAction, BundleItem, HttpAction, Kind, Submission, unseal
 from app.core.ballots import obstacle
 from app.core.bundle import CallState
-from app.core.credentials import CredentialKind, injected_names
-from app.core.errors import NotFound, ResultNotKept
+from app.core.call_errors import ResultNotKept
+from app.core.errors import Invalid, NotFound
 from app.core.execution import Refusal, verify_payload
-from app.core.oauth import is_oauth
+from app.core.handles import Handle, handles_in
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
@@ -22,7 +22,7 @@ from app.services.access import require
 from app.services.decisions import able, rules_of
 from app.services.execution import RESULT
 from app.services.results import ITEM_RESULT, unpack
-from app.services.sealing import Sealer
+from app.services.sealing import LONGEST_HEAD, Sealer, key_id
 from app.store.audit import AuditRecord
 from app.store.engine import Store
 from app.store.requests import RequestFilter
@@ -31,6 +31,7 @@ from app.store.tx import Tx
 __all__ = ("Detail", "Listing", "Page", "RequestFilter", "Requests")
 
 T = TypeVar("T")
+_BATCH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,30 @@ class Requests:
             return None
         return unpack(self.sealer.open(RESULT, request_id, sealed))
 
+    async def rewrap_results(self) -> int:
+        """Wrap every sealed result by the current master key; return how many were not yet.
+
+        :raises CannotOpen: one does not open, because a former master key is missing.
+        """
+        count, last = 0, ""
+        while heads := await self.store.read(
+            lambda tx, after=last: tx.results.heads(after, LONGEST_HEAD, _BATCH)
+        ):
+            for request_id, head in heads:
+                if key_id(head) != self.sealer.current:
+                    count += await self.store.write(
+                        lambda tx, one=request_id: self._rewrap(tx, one), order=request_id
+                    )
+            last = heads[-1][0]
+        return count
+
+    def _rewrap(self, tx: Tx, request_id: str) -> int:
+        sealed = tx.requests.result(request_id)
+        if sealed is None:
+            return 0
+        fresh = self.sealer.rewrap(RESULT, request_id, sealed)
+        return int(tx.results.reseal(request_id, sealed, fresh))
+
     async def check_kept(self, caller: Caller, request_id: str) -> None:
         """Say that an answer was passed on and is not here, where that is so.
 
@@ -287,25 +312,37 @@ def _undecided(request: Request) -> Request:
 
 
 def _all_injected(tx: Tx, submission: Submission | None, target: Target | None) -> tuple[str, ...]:
-    """Return what the vault would add; of a bundle, at each of its targets."""
-    if submission is None or not isinstance(submission.action, BundleAction):
-        return _injected(tx, target)
-    bound = {item.target.id: item.target.name for item in submission.action.items}
-    found = [(name, _injected(tx, tx.targets.get(key))) for key, name in bound.items()]
-    if len(found) == 1:
-        return found[0][1]
-    return tuple(f"{line} (at {name})" for name, lines in found for line in lines)
+    """Return what the vault would add; of a bundle, for each of its calls, each thing once."""
+    if submission is None:
+        return ()
+    action = submission.action
+    if isinstance(action, HttpAction):
+        return _injected(tx, target, action)
+    items = action.items if isinstance(action, BundleAction) else ()
+    several = len({item.target.id for item in items}) > 1
+    lines = (
+        f"{line} (at {item.target.name})" if several else line
+        for item in items
+        for line in _injected(tx, tx.targets.get(item.target.id), item.call)
+    )
+    return tuple(dict.fromkeys(lines))
 
 
-def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
-    if target is None or target.credential_id is None:
+def _injected(tx: Tx, target: Target | None, action: HttpAction) -> tuple[str, ...]:
+    """Return what the vault would add to a call, named without values."""
+    if target is None:
         return ()
-    credential = tx.vault.get(target.credential_id)
-    if credential is None:
+    credential_id = target.credential_for(action.method, action.path)
+    credential = None if credential_id is None else tx.vault.get(credential_id)
+    handles = tuple(f"{{{{{handle.text}}}}}" for handle in _handles(action))
+    return (*(() if credential is None else credential.shown), *handles)
+
+
+def _handles(action: HttpAction) -> tuple[Handle, ...]:
+    try:
+        return handles_in(action)
+    except Invalid:
         return ()
-    if is_oauth(credential.kind):
-        return (f"Authorization: <{credential.name}>",)
-    return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
 
 
 def _seated(tx: Tx, request: Request, votes: list[Vote]) -> list[Voter]:

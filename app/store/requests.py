@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import (
-    Column,
-    bindparam,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Column, bindparam, func, insert, literal_column, or_, select, update
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
@@ -58,7 +49,15 @@ _PENDING: Final = Sql(
     .offset(bindparam("most"))
 )
 _EXECUTING: Final = Sql(
-    select(func.count()).where(T.c.agent_id == bindparam("agent_id"), T.c.status == "executing")
+    select(func.count()).where(
+        T.c.agent_id == bindparam("agent_id"), T.c.status == "executing",
+        T.c.effect == bindparam("effect"),
+    )
+)  # fmt: skip
+_EXECUTING_NOW: Final = Sql(
+    select(T.c.agent_id, func.count())
+    .where(T.c.status == literal_column("'executing'"), T.c.effect == bindparam("effect"))
+    .group_by(T.c.agent_id)
 )
 _PENDING_TEXT: Final = literal_column("'pending'")
 """Spelled out, so that SQLite sees that the partial index serves."""
@@ -105,12 +104,19 @@ _VOTED: Final = Sql(
         V.c.request_id == bindparam("request_id"), V.c.person_id == bindparam("person_id")
     )
 )
+_VOTES: Final = Sql(
+    select(V).where(V.c.request_id == bindparam("request_id")).order_by(V.c.cast_at)
+)
 _CLAIMED: Final = Sql(insert(A))
 _EVIDENCE: Final = Sql(
     update(A)
     .where(A.c.request_id == bindparam("b_id"), A.c.fence == bindparam("b_fence"))
     .values({name: bindparam(name) for name in ("sent_at", "finished_at", "evidence")})
 )
+_REPLACED: Final = " ON CONFLICT (request_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in ("sealed", "created_at", "expires_at")
+)
+_KEEP_RESULT: Final = Sql(insert(R), suffix=dict.fromkeys(("sqlite", "postgresql"), _REPLACED))
 _IDEMPOTENT: Final = Sql(
     insert(I), suffix=dict.fromkeys(("sqlite", "postgresql"), " ON CONFLICT DO NOTHING")
 )
@@ -172,6 +178,10 @@ def from_row(row: Sequence[Any]) -> Request:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(","))) if text else ()
+
+
+def _effect(*, by_people: bool) -> str:
+    return (Effect.REVIEW if by_people else Effect.ALLOW).value
 
 
 class Requests:
@@ -282,9 +292,18 @@ class Requests:
             Status(row[0]): int(row[1]) for row in self._tx.query(statement.group_by(T.c.status))
         }
 
-    def executing(self, agent_id: str) -> int:
-        """Return how many of an agent's requests are being carried out."""
-        return int(self._tx.run(_EXECUTING, {"agent_id": agent_id}).fetchone()[0])
+    def executing(self, agent_id: str, *, by_people: bool) -> int:
+        """Return how many of an agent's requests are being carried out.
+
+        :param by_people: whether to count those that people approved, or the others.
+        """
+        params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
+        return int(self._tx.run(_EXECUTING, params).fetchone()[0])
+
+    def executing_now(self, *, by_people: bool) -> dict[str, int]:
+        """Return the same of every agent that has any."""
+        rows = self._tx.run(_EXECUTING_NOW, {"effect": _effect(by_people=by_people)}).fetchall()
+        return {str(row[0]): int(row[1]) for row in rows}
 
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return an undecided request of the agent for exactly the same, or None."""
@@ -320,12 +339,11 @@ class Requests:
 
     def votes(self, request_id: str) -> list[Vote]:
         """Return the votes of a request, oldest first."""
-        rows = self._tx.query(select(V).where(V.c.request_id == request_id).order_by(V.c.cast_at))
+        rows = self._tx.run(_VOTES, {"request_id": request_id}).fetchall()
         return [
-            Vote(r.request_id, r.person_id,
-                 Ballot(Choice(r.choice), r.digest, r.comment, r.channel,
-                        Assurance(r.assurance), r.display, _numbers(r.excluded)),
-                 Instant(r.cast_at))
+            Vote(str(r[0]), str(r[1]),
+                 Ballot(Choice(r[2]), r[3], r[4], r[5], Assurance(r[7]), r[8], _numbers(r[9])),
+                 Instant(r[6]))
             for r in rows
         ]  # fmt: skip
 
@@ -373,14 +391,13 @@ class Requests:
 
     def put_result(self, request_id: str, sealed: bytes, now: Instant, until: Instant) -> None:
         """Keep a sealed result until its time is over."""
-        values = {
+        params = {
             "request_id": request_id,
             "sealed": sealed,
             "created_at": now,
             "expires_at": until,
         }
-        self._tx.query(R.delete().where(R.c.request_id == request_id))
-        self._tx.query(insert(R).values(**values))
+        self._tx.run(_KEEP_RESULT, params)
 
     def result(self, request_id: str) -> bytes | None:
         """Return the sealed result, or None when there is none any more."""

@@ -167,7 +167,11 @@ class JobRow(SQLModel, table=True):
     """One piece of work, claimed under a lease; ``tries`` is its fencing number."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_due", "run_at"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_jobs_due", "lane", "run_at"),
+        Index("ix_jobs_turn", "lane", "agent_id", "rank", "run_at", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=SERIAL)
     kind: str
@@ -176,6 +180,9 @@ class JobRow(SQLModel, table=True):
     tries: int
     dead: bool
     last_error: str
+    lane: str
+    agent_id: str
+    rank: int
 
 
 class IdempotencyRow(SQLModel, table=True):

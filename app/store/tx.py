@@ -10,12 +10,13 @@ from sqlalchemy.sql import Executable
 from app.core.action import Kind
 from app.core.audit import Actor, AuditEntry
 from app.core.instant import Instant
-from app.core.jobs import Job, JobKind
+from app.core.jobs import Job, JobKind, Lane
 from app.core.json_types import JsonValue
 from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.bodies import Bodies
 from app.store.bundles import Bundles
 from app.store.connections import Connections
 from app.store.deliveries import Deliveries
@@ -26,6 +27,7 @@ from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
 from app.store.requests import Requests
+from app.store.results import Results
 from app.store.sql import Sql
 from app.store.targets import Targets
 from app.store.vault import Vault
@@ -65,10 +67,11 @@ class Tx:
         self._asked_of: set[str] = set()
         self.now = Instant(0)
         self.touched = False
-        self._brings_jobs = False
+        self._lanes: set[Lane] = set()
         self.changes: list[Change] = []
         self.requests = Requests(self)
         self.bundles = Bundles(self)
+        self.results = Results(self)
         self.audit = Audit(self)
         self.jobs = Jobs(self)
         self.policies = Policies(self)
@@ -82,6 +85,7 @@ class Tx:
         self.limits = Limits(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
+        self.bodies = Bodies(self)
 
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""
@@ -91,7 +95,7 @@ class Tx:
         self._alone = self.engine == "sqlite"
         self.changes = []
         self.touched = False
-        self._brings_jobs = False
+        self._lanes.clear()
         self.now = now
 
     def run(self, sql: Sql, params: Mapping[str, object], *, blind: bool = False) -> Cursor:
@@ -203,11 +207,12 @@ class Tx:
         return after
 
     def add_job(self, job: Job) -> None:
-        """Add a job, and wake the workers once in the transaction."""
+        """Add a job, and wake the workers of its lane once in the transaction."""
         self.jobs.add(job)
-        if not self._brings_jobs:
-            self._brings_jobs = True
-            self.changes.append(("job", "-"))
+        lane = job.lane
+        if lane not in self._lanes:
+            self._lanes.add(lane)
+            self.changes.append(("job", lane.value))
 
     def note(
         self,

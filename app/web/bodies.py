@@ -1,15 +1,24 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
 import re
+from collections.abc import AsyncIterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from app.core.errors import InvalidField, MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from app.core.call_errors import BodyTooLarge
+from app.core.errors import (
+    InvalidField,
+    MalformedJson,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from app.core.json_types import JsonObject
 from app.core.strict_json import parse_json
+from app.services.spooling import Spooled, spool
 
 T = TypeVar("T")
 
@@ -39,6 +48,47 @@ async def raw(request: Request, most: int) -> bytes:
         chunks.append(chunk)
         more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+async def content(request: Request, memory: int, most: int, folder: Path) -> bytes | Spooled:
+    """Return the body of a call that is passed on; a large one as a file without a name.
+
+    :param memory: bytes that are held in memory.
+    :raises BodyTooLarge: it is longer than ``most`` bytes.
+    """
+    check_length(request, most)
+    pieces = _pieces(request, most)
+    begun = bytearray()
+    async for piece in pieces:
+        begun += piece
+        if len(begun) > memory:
+            return await spool(bytes(begun), pieces, folder)
+    return bytes(begun)
+
+
+def check_length(request: Request, most: int) -> None:
+    """Refuse a body that says that it is too long, before it is read.
+
+    :raises BodyTooLarge: it does.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > most):
+        raise _body_too_large(most)
+
+
+async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            raise _body_too_large(most)
+        if piece:
+            yield piece
+
+
+def _body_too_large(most: int) -> BodyTooLarge:
+    message = f"The target takes bodies of at most {most} bytes."
+    return BodyTooLarge(message, pointer="/body", extra={"most": most})
 
 
 def _too_large(most: int) -> PayloadTooLarge:

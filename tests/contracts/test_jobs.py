@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.core.instant import SECOND
+from app.core.instant import SECOND, Instant
 from app.core.jobs import MAX_TRIES, Job, JobKind, backoff
 from app.core.lifecycle import TABLE
 from app.core.request import Choice
@@ -30,6 +30,10 @@ async def written(place: World) -> list[tuple[str, str]]:
     statement = text("SELECT kind, request_id FROM jobs ORDER BY id")
     rows = await place.services.store.read(lambda tx: tx.query(statement).fetchall())
     return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def job_of(kind: JobKind, at: Instant) -> Job:
+    return Job(kind, "req_bad", at)
 
 
 async def make_due(place: World) -> None:
@@ -71,29 +75,29 @@ async def test_whatever_is_written_is_handled(place: World) -> None:
 
 @pytest.mark.parametrize("kind", list(HANDLERS))
 async def test_retries_have_a_bound(place: World, kind: JobKind) -> None:
-    store = place.services.store
-    await store.write(lambda tx: tx.jobs.add(Job(kind, "req_bad", tx.now)))
+    store, lane = place.services.store, job_of(kind, Instant(0)).lane
+    await store.write(lambda tx: tx.jobs.add(job_of(kind, tx.now)))
     for tries in range(1, MAX_TRIES + 1):
         await make_due(place)
-        (job,) = await store.write(lambda tx: tx.jobs.claim(5, 60))
+        (job,) = await store.write(lambda tx: tx.jobs.claim(lane, "", 5, 60))
         assert (job.kind, job.tries) == (kind, tries)
         await store.write(lambda tx, job=job: tx.jobs.retry(job, "again"))
     await make_due(place)
-    assert await store.write(lambda tx: tx.jobs.claim(5, 60)) == []
-    assert await store.read(lambda tx: tx.jobs.next_at()) is None
+    assert await store.write(lambda tx: tx.jobs.claim(lane, "", 5, 60)) == []
+    assert await store.read(lambda tx: tx.jobs.next_at(lane)) is None
     assert await store.read(lambda tx: tx.jobs.depth()) == {"dead": 1}
 
 
 @pytest.mark.requirement("T29")
 @pytest.mark.parametrize("kind", list(HANDLERS))
 async def test_a_retry_waits(place: World, kind: JobKind) -> None:
-    store = place.services.store
-    await store.write(lambda tx: tx.jobs.add(Job(kind, "req_bad", tx.now)))
-    (job,) = await store.write(lambda tx: tx.jobs.claim(5, 60))
+    store, lane = place.services.store, job_of(kind, Instant(0)).lane
+    await store.write(lambda tx: tx.jobs.add(job_of(kind, tx.now)))
+    (job,) = await store.write(lambda tx: tx.jobs.claim(lane, "", 5, 60))
     before = await store.write(lambda tx: tx.now)
     await store.write(lambda tx: tx.jobs.retry(job, "again"))
-    assert await store.write(lambda tx: tx.jobs.claim(5, 60)) == []
-    due = await store.read(lambda tx: tx.jobs.next_at())
+    assert await store.write(lambda tx: tx.jobs.claim(lane, "", 5, 60)) == []
+    due = await store.read(lambda tx: tx.jobs.next_at(lane))
     assert due is not None and due >= before + backoff(1) * SECOND
 
 

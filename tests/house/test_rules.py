@@ -139,7 +139,8 @@ async def test_reading_changes_nothing(tmp_path: Path) -> None:
         for operation in OPERATIONS:
             if operation.method != "GET" or operation.media_type == "text/event-stream":
                 continue
-            client = agent if operation.name.startswith("discovery_") else person
+            agents = ("discovery_", "credentials_search")
+            client = agent if operation.name.startswith(agents) else person
             answer = await client.get(operation.path.format_map(ids))
             good = 404 if operation.name in NOT_THERE else 200
             assert answer.status_code == good, (operation.name, answer.text)

@@ -12,12 +12,13 @@ from standardwebhooks import Webhook
 
 from app.core.delivery import Delivery, DeliveryState
 from app.core.errors import InvalidField, MissingRole, MissingScope, NameTaken, NotFound
-from app.core.jobs import JobKind
+from app.core.jobs import JobKind, Lane
 from app.core.principals import ROLE_SCOPES, Role
 from app.core.request import Ballot, Choice
 from app.core.subscriptions import EVENT_TYPES, Filters, Subscription
 from app.services.announcements import WEBHOOK
 from app.services.webhooks import Wanted
+from app.store.jobs import Share
 from tests.support.receiver import Receiver
 from tests.support.world import FakeClock, World, with_scopes, world
 from workers.couriers import DeliverySource
@@ -155,7 +156,10 @@ async def test_rotation_keeps_both_secrets_for_a_day(database_url: str, tmp_path
         services, clock = place.services, place.services.clock
         assert isinstance(clock, FakeClock)
         await place.ask("send_mail")
-        for job in await services.store.write(lambda tx: tx.jobs.claim(10, 60)):
+        share = Share(10, {})
+        for job in await services.store.write(
+            lambda tx: tx.jobs.take(Lane.ANNOUNCE, 10, 60, share)
+        ):
             await services.announcements.announce(job.request_id)
         (delivery,) = await log(place, hook.id)
         assert (await services.webhooks.parcel(delivery)).secrets == (old,)

@@ -49,6 +49,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "policies_delete": OPERATORS,
     "policies_versions": PEOPLE,
     "policies_version": PEOPLE,
+    "credentials_search": frozenset({"agent", "agent_create"}),
     "targets_index": PEOPLE,
     "targets_get": PEOPLE,
     "targets_breaker": PEOPLE,

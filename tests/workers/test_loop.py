@@ -14,14 +14,14 @@ from sqlalchemy import text
 
 from app.core.errors import StoreUnavailable
 from app.core.instant import plus
-from app.core.jobs import Job, JobKind, backoff
+from app.core.jobs import Job, JobKind, Lane, backoff
 from app.core.request import Status
 from app.store.engine import Store
 from app.store.tx import Tx
 from tests.support.upstream import Upstream
 from tests.support.world import World, world
 from workers.handlers import HANDLERS, Handling
-from workers.jobs import JobSource
+from workers.jobs import UNLIMITED, JobSource
 from workers.loop import Loop
 
 DEADLINE = 15.0
@@ -121,12 +121,17 @@ async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None
 
 @asynccontextmanager
 async def working(
-    store: object, execution: object, concurrency: int = 4, **limits: float
+    store: object,
+    execution: object,
+    concurrency: int = 4,
+    lane: Lane = Lane.ALLOWED,
+    limit: int = UNLIMITED,
+    **limits: float,
 ) -> AsyncGenerator[asyncio.Event, None]:
     """Run a loop; it has ended by itself when the block is left."""
     stop = asyncio.Event()
     services = cast("Handling", SimpleNamespace(execution=execution))
-    source = JobSource(cast("Store", store), services)
+    source = JobSource(cast("Store", store), services, lane, limit)
     loop = Loop(cast("Store", store), source, concurrency, **limits)
     async with asyncio.timeout(DEADLINE * 2), asyncio.TaskGroup() as group:
         group.create_task(loop.run(stop))
@@ -165,8 +170,9 @@ def test_every_kind_of_job_that_is_written_is_handled() -> None:
 async def test_an_approved_request_is_carried_out_at_once(place: World) -> None:
     async with (
         Upstream() as upstream,
-        working(place.services.store, place.services.execution, poll_seconds=NEVER),
-    ):
+        working(place.services.store, place.services.execution, poll_seconds=NEVER,
+                lane=Lane.DECIDED),
+    ):  # fmt: skip
         await place.target(upstream.url)
         request = await place.call("POST", "/echo", json={"amount": 5})
         assert upstream.log == []
@@ -215,7 +221,7 @@ async def test_a_handler_that_fails_is_logged_and_tried_again_later(place: World
         async with working(store, player, poll_seconds=NEVER):
             await store.until(left, [("req_bad", 1, "RuntimeError")])
             assert player.ended == ["req_good"]
-            due = await store.read(lambda tx: tx.jobs.next_at())
+            due = await store.read(lambda tx: tx.jobs.next_at(Lane.ALLOWED))
             assert due > place.services.clock.now()
             await player.until(lambda: "req_bad" in player.ended)
     (failed,) = [entry for entry in logs if entry["event"] == "job_failed"]
@@ -281,7 +287,7 @@ async def test_what_is_late_at_the_stop_is_left_to_its_lease(place: World) -> No
         stop.set()
     assert player.ended == []
     assert await jobs(place) == [("req_1", 1, False, "")]
-    due = await place.services.store.read(lambda tx: tx.jobs.next_at())
+    due = await place.services.store.read(lambda tx: tx.jobs.next_at(Lane.ALLOWED))
     assert due is not None and due > place.services.clock.now()
 
 
@@ -304,8 +310,8 @@ async def test_workers_share_the_jobs_and_run_none_twice(place: World) -> None:
 async def test_who_lost_the_lease_acknowledges_nothing(place: World) -> None:
     store = place.services.store
     await add(place, "req_1")
-    (first,) = await store.write(lambda tx: tx.jobs.claim(1, 0))
-    (second,) = await store.write(lambda tx: tx.jobs.claim(1, 60))
+    (first,) = await store.write(lambda tx: tx.jobs.claim(Lane.ALLOWED, "", 1, 0))
+    (second,) = await store.write(lambda tx: tx.jobs.claim(Lane.ALLOWED, "", 1, 60))
     assert not await store.write(lambda tx: tx.jobs.done(first))
     await store.write(lambda tx: tx.jobs.retry(first, "late"))
     assert await jobs(place) == [("req_1", 2, False, "")]

@@ -57,12 +57,6 @@ from app.web.models_directory import (  # fmt: skip
     AgentOut,
     AgentUpdateIn,
     BreakerOut,
-    CredentialIn,
-    CredentialList,
-    CredentialOut,
-    CredentialUpdateIn,
-    GrantIn,
-    GrantList,
     InstallationIn,
     InstallationOut,
     KeyIn,
@@ -109,6 +103,15 @@ from app.web.models_notices import (  # fmt: skip
     WebhookUpdateIn,
 )
 from app.web.models_presets import PresetList
+from app.web.models_vault import (  # fmt: skip
+    CredentialIn,
+    CredentialList,
+    CredentialOut,
+    CredentialUpdateIn,
+    GrantIn,
+    GrantList,
+    HandlesList,
+)
 
 _TEXT: Final = {"type": "string"}
 _LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
@@ -195,6 +198,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", f"{_C1}/grants", credentials.grants, "List where it may be used", GrantList),
     Operation("POST", f"{_C1}/grants", credentials.grant, "Let it be used", body=GrantIn, statuses=(204,)),
     Operation("POST", f"{_C1}/grants/revoke", credentials.revoke, "Let it be used no more", body=GrantIn, statuses=(204,)),
+    Operation("GET", "/api/vault/search", credentials.search, "Find the handles that this agent may use", HandlesList, query=(Query("domain", _TEXT),)),
     Operation("GET", _N, connections.index, "List connections of accounts at services, and how they stand", ConnectionList),
     Operation("POST", _N, connections.create, "Create a connection; nobody has consented yet", ConnectionOut, ConnectionIn, statuses=(201,)),
     Operation("PUT", _N1, connections.replace, "Replace client and addresses; it must be connected again", ConnectionOut, ClientIn),

@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.web.dashboard import (
     connections,
+    credentials,
     directory,
     notices,
     policies,
@@ -32,6 +33,7 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/requests/{request_id}", requests.one),
     ("/requests/{request_id}/status", requests.one_status),
     ("/requests/{request_id}/items/{number}", requests.call),
+    ("/requests/{request_id}/body", requests.body),
     ("/setup", sessions.setup),
     ("/sign-in", sessions.sign_in_form),
     ("/account", sessions.account),
@@ -73,9 +75,9 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),
     ("/targets/{target_id}/breaker", targets.close_breaker),
-    ("/credentials", targets.create_credential),
-    ("/credentials/{credential_id}", targets.replace_credential),
-    ("/credentials/{credential_id}/delete", targets.delete_credential),
+    ("/credentials", credentials.create),
+    ("/credentials/{credential_id}", credentials.replace),
+    ("/credentials/{credential_id}/delete", credentials.delete),
     ("/connections", connections.create),
     ("/connections/{credential_id}", connections.replace),
     ("/connections/{credential_id}/connect", connections.connect),

@@ -29,6 +29,7 @@ async def _index(
     manages = caller.may(Scope.WEBHOOK_MANAGE)
     return page(
         request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
+        lanes=await services.backlog.lanes(caller),
         webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
         events=EVENT_TYPES, formats=FORMATS, secret=secret,
         form=request.state.form if error else Form(), error=error,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from app.core.ballots import check_shown
 from app.core.card import card_of
@@ -90,6 +90,19 @@ async def one_status(request: Request, caller: Caller) -> Response:
     return await _one(request, caller, "request_status.html")
 
 
+@signed_in
+async def body(request: Request, caller: Caller) -> Response:
+    """Download a body that is too large to be shown, as bytes and nothing else."""
+    services = services_of(request)
+    found = await services.requests.get(caller, request.path_params["request_id"])
+    stored = await services.bodies.download(caller, found)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.id}.bin"',
+        "Content-Length": str(stored.size),
+    }
+    return StreamingResponse(stored.pieces(), 200, headers, "application/octet-stream")
+
+
 async def _one(
     request: Request, caller: Caller, template: str, error: AssentryError | None = None
 ) -> Response:
@@ -106,6 +119,8 @@ async def _one(
         left_out=_left_out(detail, people),
         display=services.cards.card(detail, {}, services.clock.now()).display,
         people=people,
+        place=await services.backlog.place(request_id)
+        if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
