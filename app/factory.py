@@ -41,6 +41,7 @@ from app.services.links import Links
 from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
+from app.services.presets import Presets
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
@@ -53,6 +54,7 @@ from app.settings import Settings
 from app.store.engine import Store
 from integrations.links.signer import Signer
 from integrations.registry import SetUp, enabled
+from integrations.services.loader import presets
 from workers.executors import EXECUTORS
 
 log = structlog.get_logger()
@@ -205,6 +207,12 @@ def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def _want(store: Store, channels: Channels) -> None:
+    """Make jobs for channels only where there are some."""
+    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
+        store.want(kind)
+
+
 def _execution(
     settings: Settings,
     store: Store,
@@ -232,8 +240,7 @@ def wire(
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
-        store.want(kind)
+    _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
     execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
@@ -245,9 +252,10 @@ def wire(
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
         agents=Agents(store, ids, clock),
-        targets=Targets(store, ids, clock),
+        targets=(targets := Targets(store, ids, clock, policies)),
         vault=vault,
-        connections=Connections(store, ids, clock, sealer, vault.tokens, settings),
+        connections=(connections := Connections(store, ids, clock, sealer, vault.tokens, settings)),
+        presets=Presets(store, ids, clock, targets, vault, connections, policies, presets),
         policies=policies,
         limits=Limits(store, clock),
         breakers=breakers,

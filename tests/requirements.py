@@ -69,6 +69,11 @@ PROMISES: dict[str, Promise] = {
         "servers; a circuit breaker stops calls at a target that fails.",
         "S5",
     ),
+    "GW-5": Promise(
+        "By one tick reads pass at a target, writes ask and deletions are marked; lists of a "
+        "target's and a key's calls hold before policy and when a call runs, in any spelling.",
+        "S1 S3",
+    ),
     "SVC-1": Promise(
         "A preset of each service says which calls pass, ask, are marked or are refused; its "
         "examples are tests.",

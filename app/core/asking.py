@@ -16,8 +16,8 @@ from app.core.action import (
     Submission,
     action_params,
 )
+from app.core.calls import CallNotPermitted, objection
 from app.core.canonical import canonical
-from app.core.conditions.glob import path_glob
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
 from app.core.facts import Facts
 from app.core.instant import Instant
@@ -25,6 +25,7 @@ from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import METHODS, parse_target_path, request_headers
 from app.core.principals import Agent, Permission
 from app.core.strict_json import parse_json
+from app.core.targets import Target
 
 ACTION_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,127}")
 """Grammar of an action's name."""
@@ -136,19 +137,24 @@ def permit(permissions: tuple[Permission, ...] | None, target: str, action: Http
     """
     if permissions is None:
         return
-    for permission in permissions:
-        if permission.target == target and _covers(permission, action):
-            return
-    message = f"this key does not permit {action.method} {action.path} at {target}"
-    raise TargetNotPermitted(message, pointer="/target")
+    here = [one for one in permissions if one.target == target]
+    method, path = action.method, action.path
+    denied = any(one.denied and one.calls.forbids(method, path) for one in here)
+    if denied or not any(not one.denied and one.calls.permits(method, path) for one in here):
+        message = f"this key does not permit {method} {path} at {target}"
+        raise TargetNotPermitted(message, pointer="/target")
 
 
-def _covers(permission: Permission, action: HttpAction) -> bool:
-    if permission.methods and action.method not in permission.methods:
-        return False
-    return not permission.paths or any(
-        path_glob(pattern)(action.path) is True for pattern in permission.paths
-    )
+def check_call(target: Target, action: HttpAction) -> None:
+    """Refuse a call that the target's lists do not let pass, whoever makes it (GW-5).
+
+    :raises CallNotPermitted: saying what would pass.
+    """
+    settings = target.settings
+    if not settings.allow and not settings.deny:
+        return
+    if reason := objection(settings.allow, settings.deny, action.method, action.path):
+        raise CallNotPermitted(f"{target.name}: {reason}", pointer="/params/path")
 
 
 def facts_of(

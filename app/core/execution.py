@@ -6,9 +6,11 @@ from typing import Final
 
 from app.core import events as ev
 from app.core.action import HttpAction, Submission, unseal
+from app.core.asking import check_call, permit
 from app.core.audit import Actor
+from app.core.calls import CallNotPermitted
 from app.core.canonical import canonical
-from app.core.errors import AssentryError
+from app.core.errors import AssentryError, TargetNotPermitted
 from app.core.json_types import JsonObject, JsonValue
 from app.core.lifecycle import MAX_ATTEMPTS
 from app.core.outcome import Ambiguous, HttpPlan, NotStarted, Outcome, Passed
@@ -77,16 +79,35 @@ def verify_parties(agent: Agent | None, key: ApiKey | None) -> None:
         raise Refusal("key_revoked", "The key that asked was revoked.")
 
 
-def verify_target(submission: Submission, target: Target | None) -> Target:
-    """Return the target, if it is still the one that was approved (T3).
+def verify_permission(submission: Submission, key: ApiKey | None) -> None:
+    """Refuse a call that the key does not permit (KEY-2).
 
-    :raises Refusal: it is gone, switched off or was changed.
+    :raises Refusal: it is not among its permissions.
+    """
+    action, bound = submission.action, submission.target
+    if key is None or bound is None or not isinstance(action, HttpAction):
+        return
+    try:
+        permit(key.permissions, bound.name, action)
+    except TargetNotPermitted as error:
+        raise Refusal(error.code, error.detail) from error
+
+
+def verify_target(submission: Submission, target: Target | None) -> Target:
+    """Return the target, if it is still the one that was approved (T3) and takes the call.
+
+    :raises Refusal: it is gone, switched off or was changed, or its lists exclude the call.
     """
     bound = submission.target
     if bound is None or target is None or not target.enabled:
         raise Refusal("target_disabled", "The target is gone or switched off.")
     if target.revision != bound.revision or target.base_url != bound.base_url:
         raise Refusal("target_changed", "The target was changed after the request; ask again.")
+    if isinstance(submission.action, HttpAction):
+        try:
+            check_call(target, submission.action)
+        except CallNotPermitted as error:
+            raise Refusal(error.code, error.detail) from error
     return target
 
 

@@ -2,17 +2,23 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import urlsplit
 
+from app.core.errors import InvalidField
 from app.core.json_types import JsonObject, JsonValue
 from app.core.oauth import OAuthEndpoints
+from app.core.paths import BaseUrl, parse_base_url
 
 DESTRUCTIVE: Final = "destructive"
 """Tag of calls that delete something or can't be undone."""
 
 PRIORITY: Final = 500
 """Place of a preset's policy in the line: rules of people have room before it."""
+
+BLOCKED_PRIORITY: Final = 10
+"""Place of what a preset blocks: before rules of people."""
 
 POINTS: Final = 50
 """Risk of a destructive call: ``high``."""
@@ -94,32 +100,93 @@ class Preset:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a preset's service is for one installation."""
+
+    base_url: str
+    oauth: OAuthEndpoints | None
+
+
+def place_of(preset: Preset, base_url: str) -> Place:
+    """Return where a service is, with the operator's host in place of the one that stands for it.
+
+    :param base_url: the operator's address; empty for a service with one address for all.
+    :raises InvalidField: it is missing, is the one that stands for it, or is not wanted.
+    """
+    usual = parse_base_url(preset.base_url)
+    if not preset.own_host:
+        if base_url:
+            message = f"{preset.title} has one address for all; add another by hand as a target"
+            raise InvalidField(message, pointer="/base_url")
+        return Place(usual.text, preset.oauth)
+    own = parse_base_url(base_url) if base_url else usual
+    if own.host == usual.host:
+        message = f"give the address of your own {preset.title}, such as {usual.text}"
+        raise InvalidField(message, pointer="/base_url")
+    return Place(own.text, None if preset.oauth is None else _moved(preset.oauth, usual, own))
+
+
+def _moved(urls: OAuthEndpoints, usual: BaseUrl, own: BaseUrl) -> OAuthEndpoints:
+    def moved(url: str) -> str:
+        parts = urlsplit(url)
+        return parts._replace(netloc=own.authority).geturl() if parts.netloc == usual.host else url
+
+    return replace(
+        urls,
+        authorize_url=moved(urls.authorize_url),
+        token_url=moved(urls.token_url),
+        revoke_url=moved(urls.revoke_url),
+        issuer=moved(urls.issuer),
+    )
+
+
 READS_PASS: Final = PresetRules(
     reads=("/**",), destructive=(Calls(methods=("DELETE",), paths=("/**",)),)
 )
 """The guard for a service without preset: reads pass, writes ask, DELETE is marked (GW-5)."""
 
 
-def policy_document(target: str, title: str, rules: PresetRules) -> JsonObject:
-    """Return the policy that holds a preset's rules for one target, named like the target."""
-    return {
+def policy_documents(target: str, title: str, rules: PresetRules) -> tuple[JsonObject, ...]:
+    """Return the policies that hold a preset's rules for one target.
+
+    What is blocked comes first, in a policy of its own: a broad rule of somebody's own between the
+    two does not let it through.
+    """
+    scope: JsonObject = {"targets": [target]}
+    usual: JsonObject = {
         "name": target,
         "description": f"{title}: reads pass, everything else asks.",
         "priority": PRIORITY,
-        "scope": {"targets": [target]},
+        "scope": scope,
         "rules": _rules(rules),
         "risk": _risk(rules),
     }
+    if not rules.blocked:
+        return (usual,)
+    blocked: JsonObject = {
+        "name": blocked_name(target),
+        "description": f"{title}: what is out of bounds, whatever other policies allow.",
+        "priority": BLOCKED_PRIORITY,
+        "scope": scope,
+        "rules": [_blocked(rules.blocked)],
+    }
+    return (blocked, usual)
+
+
+def blocked_name(target: str) -> str:
+    """Return the name of the policy that holds what is blocked at a target."""
+    return f"{target}: blocked"
+
+
+def _blocked(globs: tuple[str, ...]) -> JsonObject:
+    match: JsonObject = {"any": [{"http.path": {"regex": blocked_pattern(one)}} for one in globs]}
+    reason = "Private messages, accounts and credentials are out of bounds here."
+    return _rule("blocked", "deny", match, reason)
 
 
 def _rules(rules: PresetRules) -> list[JsonValue]:
     found = list[JsonValue]()
-    if rules.blocked:
-        match: JsonObject = {
-            "any": [{"http.path": {"regex": blocked_pattern(glob)}} for glob in rules.blocked]
-        }
-        reason = "Private messages, accounts and credentials are out of bounds here."
-        found.append(_rule("blocked", "deny", match, reason))
     if rules.destructive:
         reason = "This deletes something or can't be undone."
         rule = _rule("destructive", "review", _any(rules.destructive), reason)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.core.audit import Actor, ActorKind
+from app.core.calls import CallRule
 from app.core.errors import InvalidField, ScopeConflict
 from app.core.instant import Instant
 
@@ -79,11 +80,20 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Calls that a key permits at a target: any of the methods at any of the path globs."""
+    """Calls that a key permits at a target: any of the methods at any of the path globs.
+
+    :ivar denied: the calls are taken out again of what the key's others permit.
+    """
 
     target: str
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    denied: bool = False
+
+    @property
+    def calls(self) -> CallRule:
+        """The calls, as lists of calls hold them."""
+        return CallRule(self.methods, self.paths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ class Request:
         return str(risk.get("level", ""))
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the rule that decided."""
+        return tuple(map(str, json.loads(self.verdict).get("tags", ())))
+
+    @property
     def by_people(self) -> bool:
         """Whether people decide it, so that it runs because somebody said so."""
         return self.effect is Effect.REVIEW

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.breaker import Fuse
+from app.core.calls import CallRule
 from app.core.conditions.glob import path_glob
 from app.core.instant import Instant
 
@@ -32,6 +33,8 @@ class TargetSettings:
         limit.
     :ivar breaker_failures: see :class:`app.core.breaker.Fuse`; 0 switches the breaker off.
     :ivar breaker_on_errors: answers of 500 and above count as failures.
+    :ivar allow: the only calls that are made there; empty means all.
+    :ivar deny: calls that are never made there, before any policy is asked.
     """
 
     networks: tuple[str, ...] = ()
@@ -51,6 +54,8 @@ class TargetSettings:
     breaker_cool_down: int = 30
     breaker_probes: int = 1
     breaker_on_errors: bool = True
+    allow: tuple[CallRule, ...] = ()
+    deny: tuple[CallRule, ...] = ()
 
     @property
     def fuse(self) -> Fuse:

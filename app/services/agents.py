@@ -10,6 +10,7 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
 from app.core.bucket import check_rate
+from app.core.calls import check_rules
 from app.core.errors import Conflict, InvalidField, NameTaken, NotFound, ScopeConflict
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonValue
@@ -259,6 +260,7 @@ def _check_key(key: ApiKey, now: Instant) -> None:
         except ValueError as error:
             message = f"{network!r} is not a network such as 192.0.2.0/24 or 2001:db8::/32"
             raise InvalidField(message, pointer=f"/networks/{place}") from error
+    check_rules(tuple(one.calls for one in key.permissions or ()), "/permissions")
     if key.rate_limit is not None and not 1 <= key.rate_limit <= 1_000_000:  # noqa: PLR2004
         message = "rate_limit is 1 to 1000000 calls in a minute"
         raise InvalidField(message, pointer="/rate_limit")
@@ -390,11 +392,7 @@ def _rotate(
 
 def _note_key(tx: Tx, actor: Actor, event: str, key: ApiKey) -> None:
     details: dict[str, JsonValue] = {
-        "name": key.name,
-        "prefix": key.prefix,
-        "agent_id": key.agent_id,
-        "person_id": key.person_id,
-        "scopes": sorted(key.scopes),
-        "replaces": key.replaces,
-    }
+        "name": key.name, "prefix": key.prefix, "agent_id": key.agent_id,
+        "person_id": key.person_id, "scopes": sorted(key.scopes), "replaces": key.replaces,
+    }  # fmt: skip
     tx.note(event, actor, f"key:{key.id}", details)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.core.action import Action, BoundTarget, BundleAction, BundleItem, HttpAction
-from app.core.asking import permit
+from app.core.asking import check_call, permit
 from app.core.bundle import in_call, read_bundle
 from app.core.errors import InvalidField, NotFound
 from app.core.handles import handles_in
@@ -73,4 +73,5 @@ class Binding:
         if methods and action.method not in methods:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
+        check_call(target, action)
         return target

@@ -28,6 +28,7 @@ from app.services.links import Links
 from app.services.notices import Notices
 from app.services.people import People
 from app.services.policies import Policies
+from app.services.presets import Presets
 from app.services.requests import Requests
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
@@ -51,6 +52,7 @@ class Services:
     targets: Targets
     vault: Vault
     connections: Connections
+    presets: Presets
     policies: Policies
     limits: Limits
     breakers: Breakers

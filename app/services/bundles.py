@@ -30,6 +30,7 @@ from app.core.execution import (
     reported,
     verify_parties,
     verify_payload,
+    verify_permission,
     verify_target,
 )
 from app.core.instant import plus
@@ -166,6 +167,7 @@ class Bundles:
     def _call(self, tx: Tx, request: Request, submission: Submission, number: int) -> Call:
         one = call_of(submission, number)
         target = verify_target(one, tx.targets.get(one.target.id if one.target else ""))
+        verify_permission(one, tx.agents.key(request.key_id))
         plan_of(one, target)
         verify_handles(tx, one, target)
         return Call(number, Claimed(request, one, target, tx.now))

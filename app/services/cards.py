@@ -125,6 +125,7 @@ def _facts(detail: Detail) -> list[tuple[str, str]]:
         ("Rule", rule),
         ("Why", reasons),
         ("Warning", "; ".join(map(str, detail.verdict.get("warnings", ())))),
+        ("Marked", ", ".join(request.tags)),
         ("Asked", moment(request.created_at)),
         ("Expires", moment(request.expires_at)),
     ]

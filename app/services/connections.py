@@ -126,17 +126,30 @@ class Connections:
         :raises NameTaken: another credential has the name.
         """
         require(caller, Scope.ADMIN)
+        return await self.store.write(
+            lambda tx: self.enter(tx, caller, name, client, secret, description)
+        )
+
+    def enter(
+        self,
+        tx: Tx,
+        caller: Caller,
+        name: str,
+        client: OAuthClient,
+        secret: str,
+        description: str = "",
+    ) -> Connection:
+        """Add one within a transaction, for a caller who may."""
         _check(client, secret)
         if not _NAME.fullmatch(name):
             message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
             raise InvalidField(message, pointer="/name")
         made = Connection(self.ids.new("crd"), name, 1, client)
-        now = self.clock.now()
         credential = Credential(
-            made.credential_id, "default", name, description, client.kind, 1, now, now,
+            made.credential_id, "default", name, description, client.kind, 1, tx.now, tx.now,
             adds=("Authorization: ",),
         )  # fmt: skip
-        await self.store.write(lambda tx: self._add(tx, caller, credential, made, secret))
+        self._add(tx, caller, credential, made, secret)
         return made
 
     def _add(

@@ -118,13 +118,17 @@ class Discovery:
     def _calls(
         self, agent: Agent, target: Target, permissions: tuple[Permission, ...]
     ) -> tuple[Calls, ...]:
-        any_method = any(not one.methods for one in permissions)
-        named = {method for one in permissions for method in one.methods}
-        allowed = set(target.settings.methods or METHODS)
+        settings = target.settings
+        allowed = set(settings.methods or METHODS)
+        wanted = [one.calls for one in permissions if not one.denied]
+        never = [*settings.deny, *(one.calls for one in permissions if one.denied)]
         return tuple(
             Calls(method, self._outcomes(agent, target, method))
             for method in _ORDER
-            if method in allowed and (any_method or method in named)
+            if method in allowed
+            and any(one.takes(method) for one in wanted)
+            and (not settings.allow or any(one.takes(method) for one in settings.allow))
+            and not any(one.everywhere and one.takes(method) for one in never)
         )
 
     def _outcomes(self, agent: Agent, target: Target, method: str) -> tuple[str, ...]:
@@ -147,9 +151,10 @@ def _permissions(key: ApiKey, target: Target) -> tuple[Permission, ...]:
 
 
 def _paths(permissions: tuple[Permission, ...]) -> tuple[str, ...]:
-    if any(not one.paths for one in permissions):
+    wanted = [one for one in permissions if not one.denied]
+    if any(not one.paths for one in wanted):
         return ()
-    return tuple(dict.fromkeys(path for one in permissions for path in one.paths))
+    return tuple(dict.fromkeys(path for one in wanted for path in one.paths))
 
 
 def _described(target: Target) -> str:

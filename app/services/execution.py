@@ -22,6 +22,7 @@ from app.core.execution import (
     reported,
     verify_parties,
     verify_payload,
+    verify_permission,
     verify_target,
 )
 from app.core.instant import Instant, plus
@@ -134,7 +135,9 @@ class Execution:
     def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
         submission = verify_payload(request, tx.requests.votes(request.id))
         agent, policies = tx.agents.get(request.agent_id), self.policies.snapshot
-        verify_parties(agent, tx.agents.key(request.key_id))
+        key = tx.agents.key(request.key_id)
+        verify_parties(agent, key)
+        verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
         verify_handles(tx, submission, target)

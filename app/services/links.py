@@ -11,6 +11,7 @@ from app.core.errors import AssentryError, AssuranceTooLow, LinkUsed, NotFound
 from app.core.instant import plus
 from app.core.json_types import JsonValue
 from app.core.ports import LinkSigner, LinkView, Said
+from app.core.presets import DESTRUCTIVE
 from app.core.principals import Person
 from app.core.request import Ballot, Choice, Request
 from app.core.routing import Assurance
@@ -133,6 +134,8 @@ def _sign_in(request: Request, card: ApprovalCard) -> str:
         return "A part of it is too large to show here: sign in to review it in full."
     if request.plan.assurance > Assurance.LINK:
         return "The policy asks you to sign in to decide this."
+    if DESTRUCTIVE in request.tags:
+        return "This deletes or cannot be undone: sign in to decide this."
     if request.risk_level in _RISKY:
         return f"The risk is {request.risk_level}: sign in to decide this."
     return ""

@@ -101,6 +101,10 @@ class Policies:
         await self.refresh()
         return record
 
+    def enter(self, tx: Tx, actor: Actor, document: Mapping[str, JsonValue]) -> PolicyRecord:
+        """Add a policy within a transaction of somebody who refreshes the set after it."""
+        return _add(tx, actor, parse_policy(document, id=self.ids.new("pol"), version=1))
+
     async def update(
         self, caller: Caller, policy_id: str, document: Mapping[str, JsonValue], *, version: int
     ) -> PolicyRecord:

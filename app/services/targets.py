@@ -1,6 +1,7 @@
 """Targets: the upstreams that agents may name."""
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,11 +12,13 @@ from app.core.addresses import parse_networks
 from app.core.audit import Actor
 from app.core.breaker import Breaker, State
 from app.core.bucket import check_rate
+from app.core.calls import check_rules
 from app.core.conditions.glob import path_glob
 from app.core.credentials import ITEM
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
 from app.core.paths import METHODS, parse_base_url
+from app.core.presets import READS_PASS, PresetRules, policy_documents
 from app.core.principals import Caller, Scope
 from app.core.targets import (
     MAX_REQUEST_BYTES,
@@ -29,6 +32,7 @@ from app.core.targets import (
     TargetSettings,
 )
 from app.services.access import require
+from app.services.policies import Policies
 from app.store.engine import Store
 from app.store.tx import Tx
 
@@ -52,6 +56,7 @@ class Targets:
     store: Store
     ids: Ids
     clock: SystemClock
+    policies: Policies
 
     async def create(
         self,
@@ -65,9 +70,11 @@ class Targets:
         settings: TargetSettings | None = None,
         enabled: bool = True,
         grant_agents: Sequence[str] | None = None,
+        guard: bool = False,
     ) -> Target:
         """Add a target.
 
+        :param guard: make the policy by which reads pass there and everything else asks (GW-5).
         :param credential_id: what calls get that none of ``credentials`` covers.
         :param credentials: rules for other credentials; the first that covers a call counts.
         :param grant_agents: agents that may use the credentials there; ``*`` stands for all, and
@@ -76,6 +83,8 @@ class Targets:
         :raises NameTaken: another target has the name.
         """
         require(caller, Scope.ADMIN)
+        if guard:
+            require(caller, Scope.POLICY_WRITE)
         now = self.clock.now()
         target = Target(
             id=self.ids.new("tgt"),
@@ -92,12 +101,36 @@ class Targets:
             credentials=tuple(credentials),
         )
         agents = (ANY_AGENT,) if grant_agents is None else grant_agents
-        return await self.add(caller.actor, target, agents)
+        rules = READS_PASS if guard else None
+        made = await self.store.write(
+            lambda tx: self.enter(tx, caller.actor, target, agents, target.name, rules)
+        )
+        if guard:
+            await self.policies.refresh()
+        return made
 
     async def add(self, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
         """Add a target on behalf of an actor whose right was checked before."""
+        return await self.store.write(lambda tx: self.enter(tx, actor, target, grant_agents))
+
+    def enter(
+        self,
+        tx: Tx,
+        actor: Actor,
+        target: Target,
+        grant_agents: Sequence[str],
+        title: str = "",
+        rules: PresetRules | None = None,
+    ) -> Target:
+        """Add a target within a transaction, with the policies of a preset's rules if given.
+
+        Who gives rules refreshes the policies after it.
+        """
         _check(target)
-        return await self.store.write(lambda tx: _add(tx, actor, target, grant_agents))
+        _add(tx, actor, target, grant_agents)
+        for document in () if rules is None else policy_documents(target.name, title, rules):
+            self.policies.enter(tx, actor, document)
+        return target
 
     async def update(
         self,
@@ -170,6 +203,8 @@ def _check(target: Target) -> None:
         message = f"{min(unknown)} is no method that can be used"
         raise InvalidField(message, pointer="/settings/methods")
     _check_networks(settings.networks)
+    check_rules(settings.allow, "/settings/allow")
+    check_rules(settings.deny, "/settings/deny")
     _check_limits(settings)
     for name, value, most in (
         ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
@@ -262,12 +297,11 @@ def _check_references(tx: Tx, target: Target) -> None:
             raise InvalidField(message, pointer=pointer)
 
 
-def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
+def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> None:
     _check_references(tx, target)
     tx.targets.add(target)
     _grant(tx, target, grant_agents, target.credential_ids)
     tx.note("target.created", actor, f"target:{target.id}", _summary(target))
-    return target
 
 
 def _update(
@@ -333,10 +367,7 @@ def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
 
 
 def _summary(target: Target) -> dict[str, JsonValue]:
-    settings: dict[str, JsonValue] = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(target.settings).items()
-    }
+    settings: dict[str, JsonValue] = json.loads(json.dumps(asdict(target.settings)))
     return {
         "name": target.name,
         "base_url": target.base_url,

@@ -89,6 +89,13 @@ class Vault:
         await self.store.write(lambda tx: _add(tx, actor, credential, sealed))
         return replace(credential, fields=tuple(sorted(fields)))
 
+    def enter(
+        self, tx: Tx, actor: Actor, credential: Credential, fields: Mapping[str, str]
+    ) -> None:
+        """Add a credential within a transaction, on behalf of an actor who may."""
+        credential = checked(credential, fields)
+        _add(tx, actor, credential, self._seal(credential, fields))
+
     async def update(
         self,
         caller: Caller,

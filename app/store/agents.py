@@ -211,7 +211,9 @@ def _permissions(document: list[Mapping[str, Any]] | None) -> tuple[Permission, 
     if document is None:
         return None
     return tuple(
-        Permission(item["target"], tuple(item["methods"]), tuple(item["paths"]))
+        Permission(
+            item["target"], tuple(item["methods"]), tuple(item["paths"]), item.get("denied", False)
+        )
         for item in document
     )
 

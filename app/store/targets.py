@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
+from app.core.calls import CallRule
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import TargetCredentialRow, TargetRow
@@ -112,6 +113,11 @@ class Targets:
         settings = json.loads(values[10])
         for name in ("networks", "methods"):
             settings[name] = tuple(settings[name])
+        for name in ("allow", "deny"):
+            settings[name] = tuple(
+                CallRule(tuple(one["methods"]), tuple(one["paths"]))
+                for one in settings.get(name, ())
+            )
         values[10] = TargetSettings(**settings)
         return Target(*values, credentials=self._rules(str(values[0])) if ruled else ())
 

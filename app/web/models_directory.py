@@ -12,6 +12,7 @@ from app.core.principals import Agent, ApiKey, Person
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
+from app.web.models_calls import CallRuleIn, FromPreset, PermissionIn
 
 # --- targets ---
 
@@ -36,11 +37,18 @@ class TargetSettingsIn(Strict):
     breaker_cool_down: Annotated[int, Meta(ge=1, le=3600)] = 30
     breaker_probes: Annotated[int, Meta(ge=1, le=100)] = 1
     breaker_on_errors: bool = True
+    allow: Annotated[list[CallRuleIn], Meta(max_length=100)] = []
+    deny: Annotated[list[CallRuleIn], Meta(max_length=100)] = []
 
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""
         fields: JsonDict = {name: getattr(self, name) for name in self.__struct_fields__}
-        fields |= {"networks": tuple(self.networks), "methods": tuple(self.methods)}
+        fields |= {
+            "networks": tuple(self.networks),
+            "methods": tuple(self.methods),
+            "allow": tuple(one.value() for one in self.allow),
+            "deny": tuple(one.value() for one in self.deny),
+        }
         return TargetSettings(**fields)
 
 
@@ -56,11 +64,17 @@ class CredentialRuleIn(Strict):
         return CredentialRule(self.credential_id, tuple(self.methods), tuple(self.paths))
 
 
-class TargetIn(Strict):
-    """A new target."""
+class TargetIn(FromPreset, kw_only=True):
+    """A new target: by hand with name and base_url, or of a preset, which gives both.
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    base_url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    ``guard`` makes the policy by which reads pass there and everything else asks. ``account``,
+    ``fields`` (of the credential), ``client_id`` and ``client_secret`` (of an OAuth client that is
+    connected later) go with a preset; so does ``base_url`` where it says ``own_host``.
+    """
+
+    name: Annotated[str, Meta(max_length=64)] = ""
+    base_url: Annotated[str, Meta(max_length=2000)] = ""
+    guard: Literal["", "reads_pass"] = ""
     description: Text = ""
     credential_id: Id | None = None
     credentials: Annotated[list[CredentialRuleIn], Meta(max_length=32)] = []
@@ -181,14 +195,6 @@ class AgentList(Out):
     """All agents by name."""
 
     items: list[AgentOut]
-
-
-class PermissionIn(Strict):
-    """Calls that a key permits at a target."""
-
-    target: Annotated[str, Meta(min_length=1, max_length=64)]
-    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
-    paths: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=100)] = []
 
 
 class KeyIn(Strict):

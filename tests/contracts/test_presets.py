@@ -16,7 +16,7 @@ from app.core.oauth import OAuthEndpoints
 from app.core.paths import METHODS, parse_base_url, parse_target_path
 from app.core.pipeline import PolicySet, evaluate
 from app.core.policy import Effect, parse_policy
-from app.core.presets import DESTRUCTIVE, Example, Preset, policy_document
+from app.core.presets import DESTRUCTIVE, Example, Preset, policy_documents
 from app.core.principals import Agent
 from app.core.verdict import Verdict
 from integrations.services.loader import presets
@@ -40,9 +40,11 @@ def facts(preset: Preset, example: Example) -> Facts:
 
 
 def verdict(preset: Preset, example: Example) -> Verdict:
-    document = policy_document(preset.name, preset.title, preset.rules)
-    policy = parse_policy(document, id="pol_1", version=1)
-    return evaluate(PolicySet.compile([policy], 1), facts(preset, example))
+    documents = policy_documents(preset.name, preset.title, preset.rules)
+    policies = [
+        parse_policy(document, id=f"pol_{at}", version=1) for at, document in enumerate(documents)
+    ]
+    return evaluate(PolicySet.compile(policies, 1), facts(preset, example))
 
 
 def urls(endpoints: OAuthEndpoints | None) -> Iterator[str]:

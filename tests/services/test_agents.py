@@ -76,7 +76,10 @@ async def test_a_key_is_random_and_kept_as_a_hash(place: World) -> None:
 
 @pytest.mark.requirement("KEY-1")
 async def test_what_a_key_may_is_kept(place: World, clock: FakeClock) -> None:
-    permissions = (Permission("github", ("GET",), ("/repos/**",)), Permission("mail"))
+    permissions = (
+        Permission("github", ("GET",), ("/repos/**",)), Permission("mail"),
+        Permission("github", ("GET",), ("/repos/secret/**",), denied=True),
+    )  # fmt: skip
     key, _ = await made(
         place, permissions=permissions, networks=["192.0.2.0/24", "2001:db8::/32"],
         rate_limit=5, expires_at=plus(clock.now(), 60),

@@ -63,6 +63,27 @@ async def test_it_runs_once_however_often_it_is_asked(place: World, upstream: Up
     assert len(upstream.log) == 1
 
 
+LISTS = {
+    "call_not_permitted": "UPDATE targets SET settings = "
+    """replace(settings, '"deny": []', '"deny": [{"methods": ["POST"], "paths": []}]')""",
+    "target_not_permitted": "UPDATE api_keys SET permissions = "
+    """'[{"target": "upstream", "methods": ["GET"], "paths": []}]'""",
+}
+
+
+@pytest.mark.requirement("GW-5", "KEY-2")
+@pytest.mark.parametrize("code", LISTS)
+async def test_lists_of_calls_hold_when_it_runs(
+    place: World, upstream: Upstream, code: str
+) -> None:
+    request_id = await approved(place, upstream)
+    await place.services.store.write(lambda tx: tx.connection.execute(text(LISTS[code])))
+    assert await run(place, request_id) is Status.CANCELLED
+    assert not upstream.log
+    trail = await place.services.requests.trail(place.anne, request_id)
+    assert code in str(trail[-1].details)
+
+
 MUTATIONS = {
     "payload": "UPDATE requests SET "
     "payload = CAST(replace(CAST(payload AS TEXT), '5', '6') AS BLOB)",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.action import unseal
+from app.core.calls import CallNotPermitted, CallRule
 from app.core.canonical import digest
 from app.core.errors import (
     AgentFrozen,
@@ -131,6 +132,40 @@ async def test_a_key_permits_what_it_lists(place: World) -> None:
     ):
         with pytest.raises(TargetNotPermitted):
             await place.call(method, path, target)
+
+
+@pytest.mark.requirement("KEY-2", "T45")
+async def test_a_key_may_have_calls_taken_out_again(place: World) -> None:
+    await place.target("http://127.0.0.1:1")
+    listed = (
+        Permission("upstream", (), ("/repos/**",)),
+        Permission("upstream", ("DELETE",), (), denied=True),
+        Permission("upstream", (), ("/repos/*/keys",), denied=True),
+    )
+    place.robot = agent_caller(place.agent, replace(place.key, permissions=listed))
+    assert (await place.call("GET", "/repos/a")).status is Status.PENDING
+    for method, path in (
+        ("DELETE", "/repos/a"), ("GET", "/repos/a/keys"), ("GET", "/repos/a/KEYS/"),
+        ("GET", "/users"),
+    ):  # fmt: skip
+        with pytest.raises(TargetNotPermitted):
+            await place.call(method, path)
+
+
+@pytest.mark.requirement("GW-5", "T45")
+async def test_a_target_takes_what_its_lists_say(place: World) -> None:
+    reads, drops = CallRule(("GET", "HEAD"), ("/repos/**",)), CallRule((), ("/repos/*/keys/**",))
+    await place.target("http://127.0.0.1:1", allow=(reads,), deny=(drops,))
+    await place.policy("yes", "allow", {"action": "http.request"})
+    assert (await place.call("GET", "/repos/a")).status is Status.APPROVED
+    for method, path in (
+        ("POST", "/repos/a"), ("GET", "/users"), ("GET", "/Repos/a"), ("GET", "/repos/a/keys"),
+        ("GET", "/repos/a/Keys/1/"),
+    ):  # fmt: skip
+        with pytest.raises(CallNotPermitted) as refused:
+            await place.call(method, path)
+        assert refused.value.pointer == "/params/path"
+        assert "/repos/*" in refused.value.detail
 
 
 async def test_only_an_agents_key_with_the_scope_asks(place: World) -> None:

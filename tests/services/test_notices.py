@@ -163,6 +163,7 @@ async def test_links_are_bound_and_die(database_url: str, tmp_path: Path) -> Non
     "rule",
     [
         {"obligations": [{"kind": "require_assurance", "level": "L2"}]},
+        {"tags": ["destructive"]},
         {},
     ],
 )

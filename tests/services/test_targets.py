@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.core.calls import CallRule
 from app.core.errors import AssentryError, InUse, InvalidField, MissingRole, NameTaken, NotFound
 from app.core.targets import CredentialGrant, CredentialRule, Target, TargetSettings
 from app.services.targets import ANY_AGENT
@@ -53,6 +54,7 @@ async def test_what_shapes_a_run_raises_the_revision(place: World) -> None:
     binding: list[dict[str, Any]] = [
         {"base_url": "https://other.example.org"},
         {"settings": TargetSettings(methods=("GET",))},
+        {"settings": TargetSettings(allow=(CallRule(("GET",), ("/a/**",)),), deny=(CallRule(),))},
         {"credential_id": await credential(place)},
         {"credential_id": None},
     ]
@@ -75,6 +77,10 @@ async def test_what_shapes_a_run_raises_the_revision(place: World) -> None:
         ({"base_url": "example.org"}, InvalidField, "/base_url"),
         ({"description": "x" * 2001}, InvalidField, "/description"),
         ({"settings": TargetSettings(methods=("TRACE",))}, InvalidField, "/settings/methods"),
+        (
+            {"settings": TargetSettings(deny=(CallRule(paths=("a",)),))}, InvalidField,
+            "/settings/deny/0/paths/0",
+        ),
         ({"settings": TargetSettings(methods=("get",))}, InvalidField, "/settings/methods"),
         (
             {"settings": TargetSettings(networks=("10.0.0.0/8", "10.0.0.1/8"))},

@@ -22,7 +22,10 @@ async def test_no_change_is_lost_and_each_is_counted(database_url: str, tmp_path
         store = Store(database_url)
         await store.open()
         try:
-            here, there = services.targets, Targets(store, services.ids, services.clock)
+            here, there = (
+                services.targets,
+                Targets(store, services.ids, services.clock, services.policies),
+            )
             for number in range(ROUNDS):
                 made = await here.create(place.anne, name=f"api{number}", base_url=OLD)
                 await asyncio.gather(

@@ -4,7 +4,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.instant import plus
-from app.core.principals import Permission
 from app.web.api.replies import reply
 from app.web.bodies import optional, read
 from app.web.deps import caller_of, services_of
@@ -83,9 +82,7 @@ async def create_key(request: Request) -> Response:
         scopes=body.scopes,
         agent_id=body.agent_id,
         person_id=body.person_id,
-        permissions=None
-        if permissions is None
-        else [Permission(p.target, tuple(p.methods), tuple(p.paths)) for p in permissions],
+        permissions=None if permissions is None else [one.permission() for one in permissions],
         networks=body.networks,
         rate_limit=body.rate_limit,
         expires_at=None if body.expires_in is None else plus(services.clock.now(), body.expires_in),

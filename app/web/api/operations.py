@@ -14,6 +14,7 @@ from app.web.api import (
     health,
     people,
     policies,
+    presets,
     requests,
     selections,
     session,
@@ -101,6 +102,7 @@ from app.web.models_notices import (  # fmt: skip
     WebhookOut,
     WebhookUpdateIn,
 )
+from app.web.models_presets import PresetList
 from app.web.models_vault import (  # fmt: skip
     CredentialIn,
     CredentialList,
@@ -182,6 +184,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", f"{_P1}/versions/{{version}}", policies.version, "Read one version's document", policy_json_schema()),
     Operation("GET", _T, targets.index, "List targets", TargetList),
     Operation("POST", _T, targets.create, "Create a target", TargetOut, TargetIn, statuses=(201,), refusals=(404,)),
+    Operation("GET", "/api/presets", presets.index, "List the services that there are presets for", PresetList),
     Operation("GET", _T1, targets.get, "Read a target", TargetOut),
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
     Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),

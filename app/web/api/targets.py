@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.targets import Target
 from app.web.api.replies import nothing, reply
 from app.web.bodies import optional, read
 from app.web.deps import caller_of, services_of
@@ -17,6 +18,7 @@ from app.web.models_directory import (
     TargetSettingsIn,
     TargetUpdateIn,
 )
+from app.web.models_presets import check_by_hand, wanted_of
 
 
 async def index(request: Request) -> Response:
@@ -30,6 +32,10 @@ async def create(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     body = await read(request, TargetIn)
+    if body.preset:
+        target = await services_of(request).presets.apply(caller, wanted_of(body))
+        return _created(target)
+    check_by_hand(body)
     target = await services_of(request).targets.create(
         caller,
         name=body.name,
@@ -40,7 +46,12 @@ async def create(request: Request) -> Response:
         settings=body.settings.value(),
         enabled=body.enabled,
         grant_agents=("*",) if body.grant_agents is None else body.grant_agents,
+        guard=bool(body.guard),
     )
+    return _created(target)
+
+
+def _created(target: Target) -> Response:
     return reply(TargetOut.of(target), 201, {"Location": f"/api/targets/{target.id}"})
 
 

@@ -113,7 +113,10 @@ def _scopes(form: Form) -> list[str]:
 
 
 def _permissions(form: Form) -> list[Permission] | None:
-    """Read lines such as ``github GET,HEAD /repos/**``; none means every target."""
+    """Read lines such as ``github GET,HEAD /repos/**``; none means every target.
+
+    A line that begins with ``!`` takes its calls out of what the others permit.
+    """
     lines = [line.split() for line in form["permissions"].splitlines() if line.strip()]
     if not lines:
         return None
@@ -124,7 +127,8 @@ def _permissions(form: Form) -> list[Permission] | None:
             message = "write a target, its methods and its paths, such as: github GET /repos/**"
             raise InvalidField(message, pointer="/permissions")
         chosen = () if methods == "*" else tuple(methods.upper().split(","))
-        found.append(Permission(target, chosen, tuple(paths)))
+        denied = target.startswith("!")
+        found.append(Permission(target.removeprefix("!"), chosen, tuple(paths), denied))
     return found
 
 

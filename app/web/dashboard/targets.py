@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.calls import CallRule, read_rule
 from app.core.credentials import KINDS
 from app.core.errors import AssentryError, InvalidField
 from app.core.paths import METHODS
@@ -58,7 +59,14 @@ def _settings(form: Form) -> TargetSettings:
         breaker_cool_down=form.number("breaker_cool_down", 30),
         breaker_probes=form.number("breaker_probes", 1),
         breaker_on_errors=form.ticked("breaker_on_errors"),
+        allow=_calls(form, "allow"),
+        deny=_calls(form, "deny"),
     )
+
+
+def _calls(form: Form, name: str) -> tuple[CallRule, ...]:
+    lines = filter(str.strip, form[name].splitlines())
+    return tuple(read_rule(line, f"/settings/{name}") for line in lines)
 
 
 async def _rules(request: Request, caller: Caller, form: Form) -> tuple[CredentialRule, ...]:
@@ -86,6 +94,7 @@ async def create(request: Request, caller: Caller) -> Response:
             caller, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
             credentials=await _rules(request, caller, form), settings=_settings(form),
+            guard=form.ticked("guard"),
         )  # fmt: skip
     except AssentryError as error:
         return await show(request, caller, error, failed="target")
