@@ -20,8 +20,10 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.backlog import Backlog
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundle import Services
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.connections import Connections
 from app.services.couriers import Couriers
@@ -203,33 +205,38 @@ def _worker_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def _execution(
+    settings: Settings,
+    store: Store,
+    policies: Policies,
+    vault: Vault,
+    sealer: Sealer,
+    executors: dict[str, Executor],
+    breakers: Breakers,
+) -> Execution:
+    return Execution(
+        store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
+        Leases(store, settings.lease_margin), breakers, Bodies(store, Ids(store.clock)),
+    )  # fmt: skip
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock = store.clock
-    ids = Ids(clock)
+    clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
-    cards = Cards(settings)
-    links = Links(store, cards, settings, Signer(derived(keys, "links")),
-                  derived(keys, "link forms")[0][1])  # fmt: skip
-    desk = Desk(store, cards, settings)
-    webhooks = Webhooks(store, ids, clock, sealer)
+    cards, breakers = Cards(settings), Breakers(store)
+    signer = Signer(derived(keys, "links"))
+    links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
+    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    if channels.made:
-        for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM):
-            store.want(kind)
-    policies = Policies(store, ids, clock)
+    for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
+        store.want(kind)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    requests = Requests(store, sealer)
-    breakers = Breakers(store)
-    rates = Rates(store, settings, breakers)
-    intake = Intake(store, ids, clock, policies, settings, rates)
-    execution = Execution(
-        store, clock, policies, vault, sealer, settings, executors, _worker_name(),
-        Leases(store, settings.lease_margin), breakers,
-    )  # fmt: skip
+    intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
+    execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(
         settings=settings,
         store=store,
@@ -246,13 +253,15 @@ def wire(
         breakers=breakers,
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
-        requests=requests,
+        requests=Requests(store, sealer),
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),
+        bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),
         audit=Audit(store),
+        bodies=execution.bodies,
         cards=cards,
         notices=notices,
         announcements=Announcements(store, ids, settings),
@@ -261,6 +270,6 @@ def wire(
         accounts=Accounts(store, ids, clock, notices),
         backlog=Backlog(store),
         links=links,
-        desk=desk,
+        desk=(desk := Desk(store, cards, settings)),
         inbounds=channels.inbound(desk),
     )

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         "again that people approved.",
     )
     agent_concurrency: int = Field(
-        default=8, ge=1, le=256,
+        default=8, ge=1, le=10_000,
         description="Actions of one agent that are carried out at a time, over all workers; "
         "those that people approved are counted apart.",
     )  # fmt: skip
@@ -222,6 +222,10 @@ def _load(
     return _build(kind, prefix, fields)
 
 
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
 def _read_file(name: str, path: str, values: dict[str, str]) -> None:
     plain = name.removesuffix(_FILE)
     if plain in values:
@@ -237,7 +241,7 @@ def _build(kind: type[Known], prefix: str, fields: Mapping[str, str]) -> Known:
         return kind.model_validate(fields)
     except ValidationError as error:
         parts = [
-            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"{prefix}{'_'.join(str(part) for part in item['loc']).upper()}: {_said(item['msg'])}"
             for item in error.errors()
         ]
         message = "; ".join(parts)

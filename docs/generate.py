@@ -57,8 +57,9 @@ def settings() -> str:
         f"its file, and a missing file is warned about. An unknown `{PREFIX}` name stops the",
         "start.",
         "",
-        f"Secrets are {_secrets(PREFIX, Settings.model_fields)}, and the database's URL when it",
-        "holds a password. Give them as files that only the server's account can read: variables",
+        f"Secrets are {_secrets(PREFIX, Settings.model_fields)}, the channels' tokens, keys and",
+        "passwords below, and the database's URL when it holds a password. Give them as files that",
+        "only the server's account can read: variables",
         "show up in process lists and in crash reports. No page, log or answer repeats them.",
         "",
         "| variable | default | meaning |",
@@ -150,11 +151,52 @@ def openapi() -> str:
     return json.dumps(document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def presets() -> str:
+    """Return the page of every service that there is a preset for."""
+    from integrations.services.loader import presets as all_presets  # noqa: PLC0415
+
+    lines = [
+        "# Presets of services",
+        "",
+        NOTE,
+        "What is known of a service: a file each in `integrations/services`. Reads pass, what is",
+        "blocked is refused, and everything else asks a person. Destructive calls ask and carry",
+        "the tag `destructive`. A host that ends in `.example` stands for your own.",
+    ]
+    for preset in all_presets():
+        credential, rules = preset.credential, preset.rules
+        lines += ["", f"## {preset.title}", "", preset.description, ""]
+        lines += [f"- Name: `{preset.name}`, [documentation]({preset.documentation})"]
+        lines += [f"- Base URL: `{preset.base_url}`"]
+        fields = _codes(credential.fields)
+        lines += [f"- Credential: `{credential.kind}` with {fields}. {credential.hint}"]
+        if preset.oauth is not None:
+            lines += [f"- OAuth 2 scopes: {_codes(preset.oauth.scopes) or 'none'}"]
+        lines += [f"- Header to send: `{name}: {text}`" for name, text in preset.headers.items()]
+        lines += [f"- GET and HEAD pass: {_codes(rules.reads)}"] if rules.reads else []
+        for title, paths in (
+            ("POST passes", rules.reading_posts),
+            ("Queries without a mutation pass", rules.graphql),
+        ):
+            lines += [f"- {title}: {_codes(paths)}"] if paths else []
+        lines += [
+            f"- Destructive: {', '.join(calls.methods)} at {_codes(calls.paths)}"
+            for calls in rules.destructive
+        ]
+        lines += [f"- Blocked: {_codes(rules.blocked)}"] if rules.blocked else []
+    return "\n".join(lines) + "\n"
+
+
+def _codes(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 PAGES: Final[tuple[tuple[str, Callable[[], str]], ...]] = (
     ("errors.md", errors),
     ("settings.md", settings),
     ("lifecycle.md", lifecycle),
     ("openapi.json", openapi),
+    ("presets.md", presets),
 )
 
 

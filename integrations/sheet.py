@@ -75,6 +75,8 @@ class Fitting:
         """Yield the parts that show a block of what will run."""
         yield Part("title", f"{block.title} ({block.note})" if block.note else block.title)
         yield from self._fitted("payload", block.whole)
+        if not block.shown:
+            self.cut = True
 
     def quote(self, text: str) -> Iterator[Part]:
         """Yield the parts that quote the agent."""

@@ -69,6 +69,11 @@ PROMISES: dict[str, Promise] = {
         "servers; a circuit breaker stops calls at a target that fails.",
         "S5",
     ),
+    "SVC-1": Promise(
+        "A preset of each service says which calls pass, ask, are marked or are refused; its "
+        "examples are tests.",
+        "S3 S1",
+    ),
     "SVC-3": Promise(
         "Discovery, a skill and an overview tell an agent what its key may use, nothing more.",
         "S3 S1",
@@ -94,11 +99,16 @@ PROMISES: dict[str, Promise] = {
         "Results are redacted, bounded, kept sealed for a set time, and fetched by the owner.",
         "S1 S3",
     ),
+    "GW-1": Promise(
+        "Answers are passed on while they come, bodies of any size pass with flat memory.", "S1 S3"
+    ),
     "GW-2": Promise(
         "Calls through the gateway run inline, wait for a person, or are denied.", "S1 S3"
     ),
     "GW-3": Promise(
-        "Credentials are put into the outgoing call: bearer, basic, headers, query.", "S1 new"
+        "Credentials are put into the outgoing call: bearer, basic, headers, query, body fields, "
+        "JWT, HMAC, AWS signatures, client certificates; several for a target by method and path.",
+        "S1 new",
     ),
     "GW-4": Promise(
         "Targets can't be left: address, redirect, path and header rules.", "S2 threats"
@@ -110,8 +120,8 @@ PROMISES: dict[str, Promise] = {
     ),
     "VLT-1": Promise("Secrets are sealed with rotating keys and never leave to agents.", "S1"),
     "VLT-2": Promise(
-        "Credentials are opened inside the executor, at granted targets only, and redacted from "
-        "what comes back.",
+        "Credentials and handles are opened inside the executor, at granted targets only, and "
+        "redacted from what comes back; agents find handles by domain.",
         "S1",
     ),
     # --- record, dashboard, operations ---
@@ -165,6 +175,8 @@ PROMISES: dict[str, Promise] = {
     "T43": Promise("Policy and upstream see the same path.", "threats"),
     "T44": Promise("A redirect is not followed and takes no secret along.", "threats"),
     "T45": Promise("Agents can't smuggle headers, and none of theirs leak.", "threats"),
+    "T46": Promise("A call that is framed in two ways is refused.", "threats"),
+    "T60": Promise("No upgrade of a connection gets past the policy.", "threats"),
     "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
     "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),
     "T49": Promise("Every address is checked, and the checked one is connected to.", "threats"),
@@ -174,7 +186,6 @@ PROMISES: dict[str, Promise] = {
     "T32": Promise("There are no default secrets, and set-up can't be taken over.", "threats"),
     "T61": Promise("Sealed values are bound to their row and purpose.", "threats"),
     "T42": Promise("Splitting requests gets no further than a limit.", "threats"),
-    "T59": Promise("An upstream's text is data, masked where policy says so.", "threats"),
     "T66": Promise("Rate limits hold for parallel calls.", "threats"),
     "T68": Promise("Key and database files can be read by their owner alone.", "threats"),
     "T69": Promise("A committed change survives a crash on SQLite too.", "threats"),
@@ -214,6 +225,12 @@ PROMISES: dict[str, Promise] = {
     "T17": Promise("Only linked accounts decide in channels.", "threats"),
     "T18": Promise("Discord's posts are signed, fresh, and meant for us.", "threats"),
     "T20": Promise("No field of a request becomes a header of a mail.", "threats"),
+    # --- the gateway ---
+    "REQ-8": Promise(
+        "Several calls in one request run in order, each at most once, without those left out.",
+        "S3",
+    ),
+    "SVC-4": Promise("Writes at an account are queued, listed, followed and withdrawn.", "S3"),
 }
 """Promises that tests show."""
 

@@ -27,6 +27,9 @@ _SOON: Final = 0.1
 """Seconds to wait when due work could not be had: whose it is has enough in work, another worker
 took it, or a clock differs. News does not end this wait: a flood of it would make it none."""
 
+_NO_WORK: Final = frozenset({"request"})
+"""Changes that are many and bring no source anything: a transition leaves a job where it does."""
+
 log = structlog.get_logger()
 Item = TypeVar("Item")
 Report = Callable[[], Awaitable[None]]
@@ -88,7 +91,7 @@ class Loop(Generic[Item]):
         """Work until ``stop`` is set, then finish what is running, within a deadline."""
         hands = _Hands()
         async with asyncio.TaskGroup() as group:
-            with self.store.signals.following() as news:
+            with self.store.signals.following(_NO_WORK) as news:
                 while not stop.is_set():
                     hands.freed.clear()
                     items, seconds, hears = await self._look(self.concurrency - hands.busy)

@@ -9,6 +9,7 @@ from app.core.jobs import EXECUTING, Lane
 from app.core.ports import Inbound
 from app.services.access import Access
 from app.services.announcements import WEBHOOK, Announcements
+from app.services.bundles import Bundles
 from app.services.couriers import Couriers
 from app.services.execution import Execution
 from app.services.notices import Notices
@@ -42,6 +43,8 @@ class Parts(Protocol):
     def access(self) -> Access: ...  # noqa: D102
     @property
     def execution(self) -> Execution: ...  # noqa: D102
+    @property
+    def bundles(self) -> Bundles: ...  # noqa: D102
     @property
     def notices(self) -> Notices: ...  # noqa: D102
     @property

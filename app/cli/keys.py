@@ -1,4 +1,4 @@
-"""``assentry keys rotate``: wrap every stored secret by the current master key."""
+"""``assentry keys rotate``: wrap every stored secret and result by the current master key."""
 
 import argparse
 
@@ -19,8 +19,13 @@ async def _rotate(settings: Settings) -> int:
 
     check_schema(settings)
     async with services(settings) as opened:
-        count = await opened.vault.rotate() + await opened.webhooks.rewrap()
-        days = settings.result_retention / 86_400
-        print(f"{count} values were wrapped anew; the current key is {opened.vault.sealer.current}")
-        print(f"Keep the former keys configured for {days:g} days: results may still need them.")
+        current = opened.vault.sealer.current
+        counts = {
+            "credentials and items": await opened.vault.rotate(),
+            "webhooks": await opened.webhooks.rewrap(),
+            "results": await opened.requests.rewrap_results(),
+        }
+    for what, count in counts.items():
+        print(f"{what}: {count} values were wrapped anew")
+    print(f"Everything stored is under {current} now. A backup needs the keys of its time.")
     return 0

@@ -5,15 +5,20 @@ connect could hold memory and sockets without a key.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.cli.gathering import Gathering
 
 MOST: Final = 65_536
 """Bytes of a call's line and headers."""
 
 ARRIVE: Final = 60.0
 """Seconds that a whole call may take to arrive; also those of a silent connection."""
+
+PACE: Final = 16_384.0
+"""Bytes of content that give a call another second to arrive."""
 
 _LOOK: Final = 15.0
 _TOO_LARGE: Final = (
@@ -32,7 +37,7 @@ class Patient(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Gathering(transport, self.loop)))
         self._since = self.loop.time()
         self._watch = self.loop.call_later(_LOOK, self._look)
 
@@ -65,13 +70,21 @@ class Patient(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Count anew: what comes now is content."""
+        """Count anew: what comes now is content.
+
+        A target in absolute form (``GET http://…``) keeps its whole text as the raw path, so that
+        a door that looks at that sees it (T43).
+        """
         self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
+        if not self.url.startswith(b"/"):
+            self.scope["raw_path"] = self.url
 
     def on_body(self, body: bytes) -> None:
-        """Take content."""
+        """Take content; a call that goes on arriving at a fair pace has longer."""
         self._fruitless = 0
+        if self._since is not None:
+            self._since = min(self._since + len(body) / PACE, self.loop.time())
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -17,12 +17,14 @@ from app.core.strict_json import parse_json
 
 ENVELOPE_VERSION: Final = 1
 HTTP_REQUEST: Final = "http.request"
+HTTP_BUNDLE: Final = "http.bundle"
 
 
 class Kind(StrEnum):
     """How an approved action is carried out."""
 
     HTTP = "http"
+    BUNDLE = "bundle"
     PLAIN = "plain"
 
 
@@ -41,14 +43,30 @@ _JSON: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Detached:
+    """A body that is too large to stand in the envelope: kept apart, bound by its digest.
+
+    :ivar sha256: in hex.
+    :ivar size: bytes.
+    """
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class HttpAction:
-    """One HTTP call at a target; ``path`` and ``query`` keep their percent-encoding."""
+    """One HTTP call at a target; ``path`` and ``query`` keep their percent-encoding.
+
+    :ivar body: the bytes; empty where they are ``detached``.
+    """
 
     method: str
     path: str
     query: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    detached: Detached | None = None
 
     kind: ClassVar[Kind] = Kind.HTTP
     name: ClassVar[str] = HTTP_REQUEST
@@ -70,9 +88,6 @@ class PlainAction:
     kind: ClassVar[Kind] = Kind.PLAIN
 
 
-Action: TypeAlias = HttpAction | PlainAction
-
-
 @dataclass(frozen=True, slots=True)
 class BoundTarget:
     """The target as it was when the request was made; another revision is another binding."""
@@ -81,6 +96,36 @@ class BoundTarget:
     name: str
     base_url: str
     revision: int
+
+
+class OnFailure(StrEnum):
+    """What becomes of the calls after one that failed."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleItem:
+    """One call of a bundle, bound to its target; ``note`` is the agent's word on it."""
+
+    call: HttpAction
+    target: BoundTarget
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleAction:
+    """Several HTTP calls that are carried out in order; they are numbered from 1."""
+
+    items: tuple[BundleItem, ...]
+    on_failure: OnFailure
+
+    kind: ClassVar[Kind] = Kind.BUNDLE
+    name: ClassVar[str] = HTTP_BUNDLE
+
+
+Action: TypeAlias = HttpAction | BundleAction | PlainAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +143,24 @@ class Submission:
 def seal(submission: Submission) -> bytes:
     """Return the canonical envelope (RFC 8785) of a submission."""
     target = submission.target
-    return canonical(
+    asked = canonical(
         {
-            "v": ENVELOPE_VERSION,
-            "agent": submission.agent_id,
-            "kind": submission.action.kind.value,
             "action": submission.action.name,
-            "target": None
-            if target is None
-            else {
-                "id": target.id,
-                "name": target.name,
-                "base_url": target.base_url,
-                "revision": target.revision,
-            },
-            "urgency": submission.urgency.value,
-            "reason": submission.reason,
+            "agent": submission.agent_id,
             "context": submission.context,
+            "kind": submission.action.kind.value,
             "params": action_params(submission.action),
+            "reason": submission.reason,
         }
     )
+    rest = canonical(
+        {
+            "target": None if target is None else _target_out(target),
+            "urgency": submission.urgency.value,
+            "v": ENVELOPE_VERSION,
+        }
+    )
+    return asked[:-1] + b"," + rest[1:]  # the names of the rest come after those of the first
 
 
 def unseal(envelope: bytes) -> Submission:
@@ -147,16 +190,39 @@ def action_params(action: Action) -> JsonObject:
     """Return the parameters of an action as policy, page and envelope show them."""
     if isinstance(action, PlainAction):
         return action.params
+    if isinstance(action, BundleAction):
+        calls: list[JsonValue] = [_item_out(item) for item in action.items]
+        return {"calls": calls, "on_failure": action.on_failure.value}
+    return _call_out(action)
+
+
+def _item_out(item: BundleItem) -> JsonObject:
+    return {**_call_out(item.call), "target": _target_out(item.target), "note": item.note}
+
+
+def _target_out(target: BoundTarget) -> JsonObject:
+    return {
+        "id": target.id,
+        "name": target.name,
+        "base_url": target.base_url,
+        "revision": target.revision,
+    }
+
+
+def _call_out(action: HttpAction) -> JsonObject:
     return {
         "method": action.method,
         "path": action.path,
         "query": action.query,
         "headers": [[name, value] for name, value in action.headers],
-        "body": _body_out(action.body),
+        "body": _body_out(action),
     }
 
 
-def _body_out(body: bytes) -> JsonObject:
+def _body_out(action: HttpAction) -> JsonObject:
+    body = action.body
+    if action.detached is not None:
+        return {"sha256": action.detached.sha256, "size": action.detached.size}
     if b"\x00" not in body:  # JSON of ours holds no NUL, so that it could not be read again
         with suppress(UnicodeDecodeError):
             return {"text": body.decode()}
@@ -166,23 +232,52 @@ def _body_out(body: bytes) -> JsonObject:
 def _body_in(body: JsonObject) -> bytes:
     if "text" in body:
         return cast("str", body["text"]).encode()
+    if "sha256" in body:
+        return b""
     return base64.b64decode(cast("str", body["base64"]), validate=True)
 
 
+def _detached_in(body: JsonObject) -> Detached | None:
+    if "sha256" not in body:
+        return None
+    return Detached(cast("str", body["sha256"]), cast("int", body["size"]))
+
+
 def _action(document: dict[str, JsonValue]) -> Action:
-    params = cast("dict[str, JsonValue]", document["params"])
+    params = cast("JsonObject", document["params"])
     if document["kind"] == Kind.PLAIN:
         return PlainAction(name=cast("str", document["action"]), params=params)
-    if document["kind"] != Kind.HTTP or document["action"] != HTTP_REQUEST:
+    known = (document["kind"], document["action"])
+    if known == (Kind.BUNDLE, HTTP_BUNDLE):
+        return _bundle(params)
+    if known != (Kind.HTTP, HTTP_REQUEST):
         message = f"unknown kind {document['kind']!r}"
         raise ValueError(message)
+    return _call(params)
+
+
+def _bundle(params: JsonObject) -> BundleAction:
+    calls = cast("list[dict[str, JsonValue]]", params["calls"])
+    items: list[BundleItem] = []
+    for call in calls:
+        target = _target(call["target"])
+        if target is None:
+            message = "a call of a bundle has no target"
+            raise ValueError(message)
+        items.append(BundleItem(_call(call), target, cast("str", call["note"])))
+    return BundleAction(tuple(items), OnFailure(cast("str", params["on_failure"])))
+
+
+def _call(params: JsonObject) -> HttpAction:
     pairs = cast("list[list[str]]", params["headers"])
+    body = cast("JsonObject", params["body"])
     return HttpAction(
         method=cast("str", params["method"]),
         path=cast("str", params["path"]),
         query=cast("str", params["query"]),
         headers=tuple((name, value) for name, value in pairs),
-        body=_body_in(cast("JsonObject", params["body"])),
+        body=_body_in(body),
+        detached=_detached_in(body),
     )
 
 

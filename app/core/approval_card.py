@@ -72,6 +72,11 @@ class ApprovalCard:
     link: str = ""
 
     @property
+    def whole(self) -> bool:
+        """Whether every byte of what will run is on the card, or some of it only by digest."""
+        return all(block.shown for block in self.blocks)
+
+    @property
     def short_digest(self) -> str:
         """The digest's first twelve digits, as every surface shows it."""
         return self.digest[:12]

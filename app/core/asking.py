@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
-from app.core.action import HTTP_REQUEST, Action, HttpAction, PlainAction, Submission, action_params
+from app.core.action import (
+    HTTP_BUNDLE,
+    HTTP_REQUEST,
+    Action,
+    HttpAction,
+    PlainAction,
+    Submission,
+    action_params,
+)
 from app.core.canonical import canonical
 from app.core.conditions.glob import path_glob
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
@@ -26,6 +34,8 @@ RESERVED: Final = ("http.", "ssh.", "mcp.")
 
 _HTTP_FIELDS: Final = frozenset({"method", "path", "headers", "json", "text", "base64"})
 _BODIES: Final = ("json", "text", "base64")
+_NAMED: Final = "method, path, headers (an object), and one of json, text and base64 as the body"
+_METHODS: Final = f"method must be one of {', '.join(sorted(METHODS))}, in capitals"
 _JSON_TYPE: Final = ("content-type", "application/json")
 
 
@@ -36,6 +46,11 @@ def build_action(name: str, params: JsonObject) -> Action:
     """
     if name == HTTP_REQUEST:
         return _http_action(params)
+    if name == HTTP_BUNDLE:
+        raise InvalidAction(
+            f"policies judge each call of a bundle as {HTTP_REQUEST}; try the calls one by one",
+            pointer="/action",
+        )
     if not ACTION_NAME.fullmatch(name):
         raise InvalidAction(
             "an action's name is a lower-case letter, then up to 127 of a-z 0-9 _ . -",
@@ -44,7 +59,7 @@ def build_action(name: str, params: JsonObject) -> Action:
     if name.startswith(RESERVED):
         raise InvalidAction(
             f"names that begin with {', '.join(RESERVED)} are reserved; of these only "
-            f"{HTTP_REQUEST} can be asked for here",
+            f"{HTTP_REQUEST} and {HTTP_BUNDLE} can be asked for here",
             pointer="/action",
         )
     return PlainAction(name, params)
@@ -53,11 +68,12 @@ def build_action(name: str, params: JsonObject) -> Action:
 def _http_action(params: JsonObject) -> HttpAction:
     if unknown := sorted(set(params) - _HTTP_FIELDS):
         raise InvalidAction(
-            f"{HTTP_REQUEST} has no parameter {unknown[0]!r}", pointer=f"/params/{unknown[0]}"
+            f"{HTTP_REQUEST} has no parameter {unknown[0]!r}; it takes {_NAMED}",
+            pointer=f"/params/{unknown[0]}",
         )
     method = _text(params, "method")
     if method not in METHODS:
-        raise InvalidAction(f"method must be one of {', '.join(METHODS)}", pointer="/params/method")
+        raise InvalidAction(_METHODS, pointer="/params/method")
     path, query = parse_target_path(_text(params, "path"), "/params/path")
     headers = request_headers(_header_lines(params.get("headers", {})), "/params/headers")
     body = _body(params)
@@ -75,7 +91,7 @@ def read_call(
     :raises InvalidAction: with a pointer to what must change.
     """
     if method not in METHODS:
-        raise InvalidAction(f"method must be one of {', '.join(METHODS)}", pointer="/method")
+        raise InvalidAction(_METHODS, pointer="/method")
     path, query = parse_target_path(target, "/path")
     return HttpAction(method, path, query, request_headers(headers, "/headers"), body)
 
@@ -167,6 +183,7 @@ def _http_facts(action: HttpAction) -> Mapping[str, object]:
         "path": action.path,
         "query": _gather(parse_qsl(action.query, keep_blank_values=True)),
         "headers": _gather(action.headers),
+        "body_bytes": len(action.body) if action.detached is None else action.detached.size,
     }
     if action.body and action.says_json:
         try:

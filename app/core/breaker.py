@@ -19,7 +19,7 @@ _UNREACHED: Final = frozenset(
         *("dns_failed", "tls_failed", "tls_certificate"),
     }
 )
-_OURS: Final = frozenset({"cancelled", "caller_gone"})
+_OURS: Final = frozenset({"caller_left", "stream_seconds", "lease_lost"})
 
 
 class State(StrEnum):

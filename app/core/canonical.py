@@ -8,6 +8,7 @@ output then is canonical already; the rest is written here.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
@@ -19,6 +20,12 @@ from app.core.json_types import JsonValue
 _ENCODE: Final = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
 ).encode
+_SORTED: Final = (
+    orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+)
+_DOUBTFUL: Final = re.compile(rb"(?:^|[:\[,])(?:-?\d+[.eE]|null)")
+"""What may have been a fractional number, which orjson writes in its own way, NaN as null."""
+
 _LAST_BMP: Final = "\uffff"
 _FIXED_LIMIT: Final = 21
 _SMALL_LIMIT: Final = -7
@@ -29,12 +36,12 @@ def canonical(value: JsonValue) -> bytes:
 
     :raises MalformedJson: for NaN, infinities and lone surrogates, which have no canonical form.
     """
-    if _plain(value):
-        try:
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        except TypeError:  # a lone surrogate, or an integer of more than 64 bits
-            return _encoded(_ENCODE(value))
-    return _encoded("".join(_write(value)))
+    try:
+        data = orjson.dumps(value, option=_SORTED)
+    except TypeError:  # a lone surrogate, an integer of more than 64 bits, or no type of JSON
+        return _encoded(_ENCODE(value) if _plain(value) else "".join(_write(value)))
+    sure = data.isascii() and _DOUBTFUL.search(data) is None
+    return data if sure or _plain(value) else _encoded("".join(_write(value)))
 
 
 def _encoded(text: str) -> bytes:

@@ -8,10 +8,19 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from app.core.action import BoundTarget, HttpAction, PlainAction, Submission
+from app.core.action import (
+    BoundTarget,
+    BundleAction,
+    Detached,
+    HttpAction,
+    OnFailure,
+    PlainAction,
+    Submission,
+)
 from app.core.canonical import canonical
 from app.core.errors import MalformedJson
 from app.core.strict_json import parse_json
@@ -20,6 +29,10 @@ _EFFECTS: Final = {
     "GET": "reads", "HEAD": "reads", "OPTIONS": "reads", "POST": "creates or triggers",
     "PUT": "replaces", "PATCH": "changes", "DELETE": "deletes",
 }  # fmt: skip
+_AFTER: Final = {
+    OnFailure.STOP: "run in order; the first failure stops the rest",
+    OnFailure.CONTINUE: "run in order, also after one that fails",
+}
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"]|\s+')
 
 
@@ -30,6 +43,8 @@ class Block:
     :ivar note: how it is to be read, such as ``JSON, formatted``.
     :ivar exact: the exact form, where ``text`` is a formatted one.
     :ivar faithful: whether ``text`` says all that ``exact`` says, white space aside.
+    :ivar call: number of the call of a bundle that it belongs to; 0 where there is one alone.
+    :ivar shown: whether the text is the part itself; otherwise a person must look elsewhere.
     """
 
     title: str
@@ -37,6 +52,8 @@ class Block:
     note: str = ""
     exact: str = ""
     faithful: bool = True
+    call: int = 0
+    shown: bool = True
 
     @property
     def whole(self) -> str:
@@ -75,6 +92,11 @@ def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
             context, submission.reason,
         )  # fmt: skip
     line = headline_of(submission)
+    if isinstance(action, BundleAction):
+        return Card(
+            _counted(action), line, _AFTER[action.on_failure], tuple(_bundle_blocks(action)), added,
+            context, submission.reason,
+        )  # fmt: skip
     blocks = (Block("Call", line), *_http_blocks(action))
     return Card(
         action.method, line, _EFFECTS.get(action.method, "acts"), blocks, added, context,
@@ -87,7 +109,27 @@ def headline_of(submission: Submission) -> str:
     action = submission.action
     if isinstance(action, PlainAction):
         return action.name
+    if isinstance(action, BundleAction):
+        names = dict.fromkeys(item.target.name for item in action.items)
+        methods = dict.fromkeys(item.call.method for item in action.items)
+        return f"{_counted(action)} ({', '.join(methods)}) at {', '.join(names)}"
     return f"{action.method} {_url(action, submission.target)}"
+
+
+def _counted(action: BundleAction) -> str:
+    count = len(action.items)
+    return f"{count} calls" if count > 1 else "1 call"
+
+
+def _bundle_blocks(action: BundleAction) -> Iterator[Block]:
+    """Yield every call in full, each part with the number of its call."""
+    for number, item in enumerate(action.items, 1):
+        line = f"{item.call.method} {_url(item.call, item.target)}"
+        parts = [Block("call", line, f"target {item.target.name}"), *_http_blocks(item.call)]
+        if item.note:
+            parts.append(Block("the agent's note", item.note, "claimed, not checked"))
+        for part in parts:
+            yield replace(part, title=f"{number}. {part.title.capitalize()}", call=number)
 
 
 def _url(action: HttpAction, target: BoundTarget | None) -> str:
@@ -101,9 +143,17 @@ def _http_blocks(action: HttpAction) -> tuple[Block, ...]:
     if action.headers:
         lines = "\n".join(f"{name}: {value}" for name, value in action.headers)
         blocks.append(Block("Headers", lines))
-    if action.body:
+    if action.detached is not None:
+        blocks.append(_detached(action, action.detached))
+    elif action.body:
         blocks.append(_body(action.body, formatted=action.says_json))
     return tuple(blocks)
+
+
+def _detached(action: HttpAction, body: Detached) -> Block:
+    types = [value for name, value in action.headers if name == "content-type"] or ["no type said"]
+    text = f"Type: {', '.join(types)}\nSize: {body.size:,} bytes\nSHA-256: {body.sha256}"
+    return Block("Body", text, "too large to show, known by its digest", shown=False)
 
 
 def _body(body: bytes, *, formatted: bool) -> Block:

@@ -68,12 +68,6 @@ class NotFound(AssentryError):
     code = "not_found"
 
 
-class ResultNotKept(NotFound):
-    """The answer was passed on while it came and is too long to keep; see the outcome."""
-
-    code = "result_not_kept"
-
-
 class Conflict(AssentryError):
     """The current state does not allow that."""
 
@@ -110,12 +104,6 @@ class AnswerTooLarge(Upstream):
     code = "answer_too_large"
 
 
-class AnswerBroken(Upstream):
-    """The answer was cut off or could not be read; its status and size are in `outcome`."""
-
-    code = "answer_broken"
-
-
 class Unavailable(AssentryError):
     """A part that is needed does not answer now; try again later."""
 
@@ -135,18 +123,6 @@ class PayloadTooLarge(Invalid):
     """The body is larger than the server accepts."""
 
     code = "payload_too_large"
-
-
-class BodyTooLarge(PayloadTooLarge):
-    """The body is larger than the target takes; its setting `request_bytes` is the limit."""
-
-    code = "body_too_large"
-
-
-class UpgradeRefused(Invalid):
-    """WebSocket and other upgrades of the connection are not passed on."""
-
-    code = "upgrade_refused"
 
 
 class UnsupportedMediaType(Invalid):
@@ -282,12 +258,6 @@ class LinkUsed(Conflict):
     """This link was used, or is no longer valid."""
 
     code = "link_used"
-
-
-class ConnectFailed(Conflict):
-    """The service did not connect the account; start again from the page of connections."""
-
-    code = "connect_failed"
 
 
 class CrossOrigin(Forbidden):

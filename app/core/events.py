@@ -36,12 +36,14 @@ class _Cast(Event):
 
     def details(self) -> JsonObject:
         """Return what the audit entry keeps of it."""
+        excluded = self.ballot.excluded
         return {
             "comment": self.ballot.comment,
             "channel": self.ballot.channel,
             "shown": self.ballot.digest,
             "display": self.ballot.display,
             "assurance": int(self.ballot.assurance),
+            **({"except": list(excluded)} if excluded else {}),
         }
 
 
@@ -131,6 +133,25 @@ class _Holder(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Advance(_Holder):
+    """A call of a bundle has its end, and the holder goes on; what came before is settled.
+
+    :ivar number: of the call, and ``became`` what became of it.
+    :ivar lease_seconds: how long the holder may be busy with what comes next.
+    """
+
+    number: int = 0
+    became: str = ""
+    lease_seconds: float = 0.0
+
+    past: ClassVar[str] = "advanced"
+
+    def details(self) -> JsonObject:
+        """Return what the audit entry keeps of it."""
+        return {**_Holder.details(self), "number": self.number, "became": self.became}
+
+
+@dataclass(frozen=True, slots=True)
 class Release(_Holder):
     """The executor proved that nothing was sent."""
 
@@ -162,11 +183,15 @@ class Lose(_Holder):
 
 @dataclass(frozen=True, slots=True)
 class Settle(Event):
-    """A named human says of an unknown outcome whether it ran."""
+    """A named human says of an unknown outcome whether it ran.
+
+    :ivar complete: whether everything is done if it ran; calls of a bundle may be left undone.
+    """
 
     ran: bool
     note: str
     outcome: str | None = None
+    complete: bool = True
 
     past: ClassVar[str] = "settled"
 

@@ -12,6 +12,7 @@ class JobKind(StrEnum):
     """What is to be done after a transition; written in the transition's own transaction."""
 
     EXECUTE = "execute"
+    BUNDLE = "bundle"
     NOTIFY = "notify"
     REFRESH = "refresh"
     ANNOUNCE = "announce"
@@ -43,6 +44,7 @@ _LANES: Final = {
     JobKind.ALARM: Lane.ASK,
     JobKind.ANNOUNCE: Lane.ANNOUNCE,
 }
+_RUNNING: Final = {JobKind.EXECUTE, JobKind.BUNDLE}
 _ASKING: Final = {JobKind.ALARM: 0, JobKind.NOTIFY: 1, JobKind.REFRESH: 2}
 _PRESSING: Final = {Urgency.CRITICAL: 0, Urgency.HIGH: 1, Urgency.NORMAL: 2, Urgency.LOW: 3}
 
@@ -71,9 +73,7 @@ class Job:
     @property
     def rank(self) -> int:
         """What goes first among the jobs of one agent in a lane: the smallest."""
-        return (
-            _PRESSING[self.urgency] if self.kind is JobKind.EXECUTE else _ASKING.get(self.kind, 0)
-        )
+        return _PRESSING[self.urgency] if self.kind in _RUNNING else _ASKING.get(self.kind, 0)
 
 
 class Postponed(Exception):

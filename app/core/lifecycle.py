@@ -126,20 +126,21 @@ def _lost_repeatable(request: Request, event: ev.Event, now: Instant) -> bool:
 
 
 def _ran(_request: Request, event: ev.Event, _now: Instant) -> bool:
-    return isinstance(event, ev.Settle) and event.ran
+    return isinstance(event, ev.Settle) and event.ran and event.complete
 
 
-def _did_not_run(_request: Request, event: ev.Event, _now: Instant) -> bool:
-    return isinstance(event, ev.Settle) and not event.ran
+def _did_not_run(request: Request, event: ev.Event, now: Instant) -> bool:
+    return isinstance(event, ev.Settle) and not _ran(request, event, now)
 
 
 def _held(request: Request, event: ev.Event, _now: Instant) -> bool:
     """The holder's fencing number is the stored one, so it is not stale."""
-    fence = event.fence if isinstance(event, ev.Release | ev.Succeed | ev.Fail) else None
-    return fence == request.fence
+    fits = isinstance(event, ev.Advance | ev.Release | ev.Succeed | ev.Fail)
+    return fits and event.fence == request.fence
 
 
 _TOLD: Final = (JobKind.REFRESH, JobKind.ANNOUNCE)
+_EXECUTION: Final = frozenset({JobKind.EXECUTE, JobKind.BUNDLE})
 
 TABLE: Final[tuple[Row, ...]] = (
     Row(1, None, ev.Submit, _effect(Effect.ALLOW), Status.APPROVED,
@@ -169,6 +170,7 @@ TABLE: Final[tuple[Row, ...]] = (
         (JobKind.EXECUTE,)),
     Row(18, Status.UNKNOWN, ev.Settle, _ran, Status.SUCCEEDED, _TOLD),
     Row(18, Status.UNKNOWN, ev.Settle, _did_not_run, Status.FAILED, _TOLD),
+    Row(19, Status.EXECUTING, ev.Advance, _held, Status.EXECUTING),
 )  # fmt: skip
 
 _INDEX: Final[dict[tuple[Status | None, type[ev.Event]], tuple[Row, ...]]] = {
@@ -250,9 +252,11 @@ def _jobs(row: Row, after: Request, event: ev.Event, now: Instant) -> tuple[Job,
     kinds = row.jobs
     if after.kind is Kind.PLAIN or (isinstance(event, ev.Submit) and event.inline):
         kinds = tuple(kind for kind in kinds if kind is not JobKind.EXECUTE)
+    if after.kind is Kind.BUNDLE:
+        kinds = tuple(JobKind.BUNDLE if kind is JobKind.EXECUTE else kind for kind in kinds)
     later = plus(now, backoff(after.attempt)) if row.source is Status.EXECUTING else now
     return tuple(
-        Job(kind, after.id, later if kind is JobKind.EXECUTE else now, after.agent_id,
+        Job(kind, after.id, later if kind in _EXECUTION else now, after.agent_id,
             after.by_people, after.urgency)
         for kind in kinds
     )  # fmt: skip
@@ -352,6 +356,12 @@ def _claim(request: Request, event: ev.Event, now: Instant) -> Changes:
     }
 
 
+def _advance(request: Request, event: ev.Event, now: Instant) -> Changes:
+    assert isinstance(event, ev.Advance)
+    return {"lease_until": plus(now, event.lease_seconds), "sent_at": None,
+            "outcome": event.outcome or request.outcome}  # fmt: skip
+
+
 def _give_back(request: Request, event: ev.Event, _now: Instant) -> Changes:
     outcome = event.outcome if isinstance(event, ev.Release | ev.Lose) else None
     return {"worker": None, "lease_until": None, "outcome": outcome or request.outcome}
@@ -365,6 +375,7 @@ _EFFECTS: Final[dict[type[ev.Event], Callable[[Request, ev.Event, Instant], Chan
     ev.Expire: _close,
     ev.Cancel: _close,
     ev.Claim: _claim,
+    ev.Advance: _advance,
     ev.Release: _give_back,
     ev.Succeed: _finish,
     ev.Fail: _finish,

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -38,11 +38,13 @@ class _Compiled(Protocol):
 class Mixture:
     """One pattern.
 
+    :ivar pattern: over bytes, one character for each.
     :ivar longest: most bytes that it matches.
     :ivar steps: what may stand for each of its characters, for data that ends within it: forms
         to be found as they are, and forms (in lower case) to be found in either case.
     """
 
+    pattern: str
     compiled: _Compiled
     longest: int
     steps: "tuple[Step, ...]"
@@ -107,10 +109,21 @@ def mixtures(secret: str) -> Iterator[Mixture]:
     text = "".join(_character(char) for char in secret)
     longest = sum(max(_ESCAPE, 3 * len(_bytes(char)), 12) for char in secret)
     steps = tuple(_step(char) for char in secret)
-    yield Mixture(_compile(text), longest, steps)
+    yield Mixture(text, _compile(text), longest, steps)
     for digits in _digits(_bytes(secret)):
         lines = _BREAK.join(map(re.escape, digits))
-        yield Mixture(_compile(lines), len(digits) * (1 + _LONGEST_BREAK), _line_steps(digits))
+        yield Mixture(
+            lines, _compile(lines), len(digits) * (1 + _LONGEST_BREAK), _line_steps(digits)
+        )
+
+
+def any_of(forms: Iterable[bytes], mixed: Iterable[Mixture]) -> Callable[[bytes], object | None]:
+    """Return what finds the first of all forms and mixtures in one pass over the data."""
+    plain = ("".join(f"\\x{byte:02x}" for byte in form) for form in forms)
+    try:
+        return _compile("|".join([*plain, *(item.pattern for item in mixed)])).search
+    except re2.error:  # too large for one pattern: let each be looked for by itself
+        return lambda data: data or None
 
 
 def _bytes(text: str) -> bytes:

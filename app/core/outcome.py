@@ -1,6 +1,8 @@
 """What came of carrying out an action, and the two ways in which it can stay open."""
 
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 class NotStarted(Exception):
@@ -85,6 +87,24 @@ class Outcome:
     result: HttpResult
 
 
+class Content(Protocol):
+    """The bytes of a body that is kept apart; they can be read again and again."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest that was approved, in hex."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HttpPlan:
     """Everything an HTTP execution needs, frozen from the approved action and its target.
@@ -93,6 +113,7 @@ class HttpPlan:
     :ivar path: the approved path with percent-encoding as approved; starts with ``/``.
     :ivar query: the approved raw query without ``?``.
     :ivar headers: approved headers, names in lower case.
+    :ivar content: a body kept apart, instead of ``body``; it was checked against its digest.
     :ivar networks: CIDRs of private networks that the target opts in to.
     :ivar connect_seconds: limit for resolve, connect and TLS.
     :ivar total_seconds: limit for the whole exchange.
@@ -117,6 +138,40 @@ class HttpPlan:
     stream_seconds: float = 300.0
     stream_bytes: int = 1 << 30
     pass_cookies: bool = False
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """The final call, as a signature covers it.
+
+    :ivar authority: host and port as they stand in the Host header.
+    :ivar path: with the target's prefix, percent-encoded as it goes out.
+    :ivar headers: every header but Host and Content-Length, names in lower case.
+    """
+
+    method: str
+    authority: str
+    path: str
+    query: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature adds: headers, and the values among them that are to be redacted."""
+
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What is shown in a TLS handshake: certificate chain and private key, as PEM."""
+
+    chain: str = field(repr=False)
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +181,18 @@ class Injection:
     :ivar headers: injected last; they replace the agent's of the same name.
     :ivar query: injected query parameters.
     :ivar secrets: every secret value among them, for redaction.
+    :ivar body: fields of the JSON body: the names on the way to each, and its value.
+    :ivar handles: values of handles, by the handle as ``vault/item.field``.
+    :ivar sign: makes further headers from the final call; a pure function.
+    :ivar signs_body: it needs the body for that.
+    :ivar certificate: shown in the TLS handshake.
     """
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    body: tuple[tuple[tuple[str, ...], str], ...] = field(default=(), repr=False)
+    handles: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    sign: Callable[[CallParts], Signed] | None = field(default=None, repr=False)
+    signs_body: bool = False
+    certificate: ClientCertificate | None = field(default=None, repr=False)

@@ -157,6 +157,7 @@ class Ballot:
     :ivar channel: where it was cast (``dashboard``, ``api``, ...).
     :ivar assurance: how sure that place makes us of who cast it.
     :ivar display: digest of what the surface showed; empty where a program cast it.
+    :ivar excluded: numbers of the calls of a bundle that an approval leaves out, ascending.
     """
 
     choice: Choice
@@ -165,6 +166,7 @@ class Ballot:
     channel: str
     assurance: Assurance = Assurance.CHAT
     display: str = ""
+    excluded: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.breaker import Fuse
+from app.core.conditions.glob import path_glob
 from app.core.instant import Instant
 
 MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
@@ -60,8 +61,31 @@ class TargetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialRule:
+    """Which calls at a target get a credential.
+
+    :ivar methods: methods of the calls; empty means all.
+    :ivar paths: globs of their paths, without the base address; empty means all.
+    """
+
+    credential_id: str
+    methods: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def covers(self, method: str, path: str) -> bool:
+        """Return whether a call is one of these."""
+        if self.methods and method not in self.methods:
+            return False
+        return not self.paths or any(path_glob(glob)(path) is True for glob in self.paths)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """A configured upstream; a new ``revision`` voids approvals given for an older one."""
+    """A configured upstream; a new ``revision`` voids approvals given for an older one.
+
+    :ivar credential_id: what calls get that no rule covers; None for nothing.
+    :ivar credentials: rules for the others; the first that covers a call counts.
+    """
 
     id: str
     name: str
@@ -74,12 +98,31 @@ class Target:
     created_at: Instant
     updated_at: Instant
     settings: TargetSettings = field(default_factory=TargetSettings)
+    credentials: tuple[CredentialRule, ...] = ()
+
+    def credential_for(self, method: str, path: str) -> str | None:
+        """Return the id of the credential that a call gets, or None."""
+        for rule in self.credentials:
+            if rule.covers(method, path):
+                return rule.credential_id
+        return self.credential_id
+
+    @property
+    def credential_ids(self) -> tuple[str, ...]:
+        """The ids of all credentials that calls here may get, each once."""
+        ids = [rule.credential_id for rule in self.credentials]
+        if self.credential_id is not None:
+            ids.append(self.credential_id)
+        return tuple(dict.fromkeys(ids))
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A vault item without its values; agents may see its name at most.
 
+    :ivar domains: hosts that an item is for, by which agents find it.
+    :ivar public_fields: names of an item's fields that are no secrets.
+    :ivar adds: what it adds to a call, each to be followed by its name (``core.credentials``).
     :ivar fields: the names of its sealed fields.
     """
 
@@ -91,7 +134,15 @@ class Credential:
     version: int
     created_at: Instant
     updated_at: Instant
+    domains: tuple[str, ...] = ()
+    public_fields: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What people may see of what it adds, such as ``Authorization: <github-prod>``."""
+        return tuple(f"{text}<{self.name}>" for text in self.adds)
 
 
 @dataclass(frozen=True, slots=True)

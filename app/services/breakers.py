@@ -31,6 +31,9 @@ from app.services.access import require
 from app.store.engine import Store
 from app.store.tx import Change, Tx
 
+_SOON: Final = 1.0
+"""Seconds after which a claim asks again that another transaction kept from counting."""
+
 _RESTING: Final = Breaker(State.CLOSED, Instant(0))
 
 
@@ -97,7 +100,8 @@ class Breakers:
         """
         if target.id not in self.open:
             return 0.0
-        tx.limits.hold()
+        if not tx.limits.try_hold():
+            return _SOON
         before = tx.limits.breaker(target.id)
         if before is None:
             return 0.0

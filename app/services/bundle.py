@@ -10,7 +10,9 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.backlog import Backlog
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers
+from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.connections import Connections
 from app.services.couriers import Couriers
@@ -58,9 +60,11 @@ class Services:
     decisions: Decisions
     execution: Execution
     inline: Inline
+    bundles: Bundles
     sweeps: Sweeps
     feed: Feed
     audit: Audit
+    bodies: Bodies
     cards: Cards
     notices: Notices
     announcements: Announcements

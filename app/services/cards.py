@@ -173,4 +173,7 @@ def _line(record: AuditRecord) -> str:
     where = f" in {channel}" if channel else ""
     said = record.details.get("comment") or record.details.get("note")
     words = f": {json.dumps(said, ensure_ascii=False)}" if said else ""
-    return f"{moment(record.at)} {what} by {record.actor_name or record.actor}{where}{words}"
+    out = record.details.get("except")
+    without = f", without {', '.join(map(str, out))}" if isinstance(out, list) else ""
+    who = record.actor_name or record.actor
+    return f"{moment(record.at)} {what} by {who}{where}{without}{words}"

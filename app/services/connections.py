@@ -12,7 +12,7 @@ import structlog
 
 from app.clock import Ids, SystemClock
 from app.core.connections import STATE_LIFE, Connection
-from app.core.errors import ConnectFailed, InvalidField, NameTaken
+from app.core.errors import Conflict, InvalidField, NameTaken
 from app.core.instant import plus
 from app.core.json_types import JsonValue
 from app.core.oauth import OAuthClient, OAuthEndpoints, OAuthKind, checked, consent_url
@@ -37,6 +37,12 @@ _SECRET: Final = re.compile(r"[\x20-\x7e]{0,4096}")
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,4096}")
 _ERROR: Final = re.compile(r"[a-z0-9_.-]{1,64}")
 log = structlog.get_logger()
+
+
+class ConnectFailed(Conflict):
+    """The service did not connect the account; start again from the page of connections."""
+
+    code = "connect_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +133,9 @@ class Connections:
         made = Connection(self.ids.new("crd"), name, 1, client)
         now = self.clock.now()
         credential = Credential(
-            made.credential_id, "default", name, description, client.kind, 1, now, now
-        )
+            made.credential_id, "default", name, description, client.kind, 1, now, now,
+            adds=("Authorization: ",),
+        )  # fmt: skip
         await self.store.write(lambda tx: self._add(tx, caller, credential, made, secret))
         return made
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core import events as ev
+from app.core.action import Kind
 from app.core.audit import Actor
 from app.core.ballots import Rules, check_ballot, filled, obstacle
+from app.core.bundle import CallStatus, become, check_excluded, summary, whole
 from app.core.errors import (
     AssentryError,
     AssuranceTooLow,
@@ -192,6 +194,7 @@ def cast(
     voted = request.approvals + request.denials > 0 and tx.requests.has_voted(request_id, person_id)
     try:
         check_ballot(request, ballot, voter, rules, voted=voted)
+        check_excluded(request, ballot, tx.requests.votes(request_id) if ballot.excluded else ())
     except AssuranceTooLow as error:
         _comment(tx, actor, request, ballot)
         return error
@@ -250,6 +253,7 @@ def _comment(tx: Tx, actor: Actor, request: Request, ballot: Ballot) -> None:
         "assurance": int(ballot.assurance),
         "shown": ballot.digest,
         "display": ballot.display,
+        **({"except": list(ballot.excluded)} if ballot.excluded else {}),
     }
     tx.note("request.commented", actor, f"request:{request.id}", details, request.id)
 
@@ -260,7 +264,19 @@ def _settle(tx: Tx, person_id: str, request_id: str, event: ev.Settle) -> Reques
     if not person.active or not at_least(person.role, Role.OPERATOR):
         message = "settling needs the role operator"
         raise Forbidden(message)
+    if request.kind is Kind.BUNDLE and request.status is Status.UNKNOWN:
+        event = settled(tx, request, event)
     return tx.record(step(request, event, tx.now))
+
+
+def settled(tx: Tx, request: Request, event: ev.Settle) -> ev.Settle:
+    """Write of a bundle's call in doubt whether it ran, and return the event that says the rest."""
+    became = CallStatus.SUCCEEDED if event.ran else CallStatus.FAILED
+    for state in tx.bundles.of(request.id):
+        if state.status is CallStatus.UNKNOWN:
+            tx.bundles.put(become(state, became, finished_at=tx.now))
+    after = tx.bundles.of(request.id)
+    return replace(event, outcome=summary(after), complete=whole(after))
 
 
 def counted(request: Request, choice: Choice) -> str:

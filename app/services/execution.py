@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
-from app.core.action import Kind, Submission
+from app.core.action import HttpAction, Kind, Submission
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.errors import AssentryError, IllegalTransition
@@ -27,14 +27,16 @@ from app.core.execution import (
 from app.core.instant import Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, HttpResult, Injection, NotStarted, Outcome
+from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
 from app.core.targets import Target
+from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
 from app.services.decisions import satisfied
+from app.services.handles import check_handles
 from app.services.leases import Leases
 from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
@@ -58,12 +60,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A request under this worker's lease, with all that its execution needs."""
+    """A request under this worker's lease, with all that its execution needs.
+
+    :ivar content: its body, where a door has it at hand.
+    """
 
     request: Request
     submission: Submission
     target: Target
     began: Instant
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class Execution:
     worker: str
     leases: Leases
     breakers: Breakers
+    bodies: Bodies
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -97,7 +104,7 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is Kind.PLAIN:
+        if request.kind is not Kind.HTTP:
             return None
         running = tx.requests.executing(request.agent_id, by_people=request.by_people)
         if running >= self.settings.agent_concurrency:
@@ -130,18 +137,24 @@ class Execution:
         verify_parties(agent, tx.agents.key(request.key_id))
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_of(submission, target)
-        if agent is not None and not self._is_judged(request):
+        verify_handles(tx, submission, target)
+        if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
             facts = facts_of(submission, agent, tx.now, None, counters)
-            self._verify_policy(tx, request, evaluate(policies, facts))
+            self.verify_policy(tx, request, evaluate(policies, facts))
         return submission, target
 
-    def _is_judged(self, request: Request) -> bool:
+    def is_judged(self, request: Request) -> bool:
         """Whether its verdict is one of the policies in force."""
         return f'"revision":{self.policies.snapshot.revision}' in request.verdict
 
-    def _verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
-        """Refuse what the policies of today would not let through (T40)."""
+    def verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
+        """Refuse what the policies of today would not let through (T40).
+
+        :raises Refusal: they deny it, or ask for more than it has.
+        """
+        if self.is_judged(request):
+            return
         if verdict.effect is Effect.DENY:
             raise Refusal("policy_denies", "A policy made since then denies it.")
         check_masks(request.verdict, verdict)
@@ -164,7 +177,7 @@ class Execution:
         """
         event, result = await self._attempt(claimed, once=once, relay=relay)
         if result is not None and result.status == UNAUTHORIZED:
-            await self.vault.rejected(claimed.target, claimed.began)
+            await self.vault.rejected(claimed.target, claimed.began, _call(claimed))
         after = await self.store.write(
             lambda tx: self._finish(tx, claimed, event, result), order=claimed.request.id
         )
@@ -189,10 +202,12 @@ class Execution:
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
         request = claimed.request
         executor = self.executors[request.kind.value]
-        injection = await self._inject(claimed)
+        injection = await self.inject(claimed)
         plan = plan_of(claimed.submission, claimed.target)
         if needs_whole(request):
             relay = None
+        if content := await self._content(claimed):
+            plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
             outcome = await executor.execute(
@@ -200,9 +215,23 @@ class Execution:
             )
         return await kept_back(outcome, request.verdict)
 
-    async def _inject(self, claimed: Claimed) -> Injection:
+    async def _content(self, claimed: Claimed) -> Content | None:
+        """Return the body that is kept apart, if there is one."""
+        action = claimed.submission.action
+        if claimed.content is not None or not isinstance(action, HttpAction):
+            return claimed.content
+        if action.detached is None:
+            return None
+        return await self.bodies.checked(claimed.request.id, action.detached)
+
+    async def inject(self, claimed: Claimed) -> Injection:
+        """Return what the vault adds to a call.
+
+        :raises NotStarted: it cannot be had.
+        """
+        agent_id = claimed.request.agent_id
         try:
-            return await self.vault.for_execution(claimed.target, claimed.request.agent_id)
+            return await self.vault.for_execution(claimed.target, agent_id, _call(claimed))
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
@@ -233,7 +262,7 @@ class Execution:
         after = tx.record(step(request, event, tx.now))
         if result is not None and result.kept:
             until = plus(tx.now, self.settings.result_retention)
-            tx.requests.put_result(after.id, self._seal(after.id, result), tx.now, until)
+            tx.results.put(after.id, self._seal(after.id, result), tx.now, until)
         return after
 
     def _seal(self, request_id: str, result: HttpResult) -> bytes:
@@ -241,6 +270,17 @@ class Execution:
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
+
+
+def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
+    """Refuse a call whose handles may not be used there by its agent any more (T63).
+
+    :raises Refusal: there is one.
+    """
+    try:
+        check_handles(tx, submission.action, target.id, submission.agent_id)
+    except AssentryError as error:
+        raise Refusal(error.code, error.detail) from error
 
 
 def needs_whole(request: Request) -> bool:
@@ -251,6 +291,11 @@ def needs_whole(request: Request) -> bool:
 
 def _nothing() -> None:
     """There is nobody to tell."""
+
+
+def _call(claimed: Claimed) -> HttpAction | None:
+    action = claimed.submission.action
+    return action if isinstance(action, HttpAction) else None
 
 
 def lose(tx: Tx, request_id: str, now: Instant) -> bool:

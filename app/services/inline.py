@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from app.core.action import Detached
+from app.core.call_errors import BodyNotStored
 from app.core.errors import TooBusy
 from app.core.jobs import Postponed
-from app.core.outcome import HttpResult
+from app.core.outcome import Content, HttpResult
 from app.core.ports import Relay
 from app.core.principals import Caller
 from app.core.request import Request, Status
@@ -23,9 +25,13 @@ gone and may have asked again."""
 
 @dataclass(slots=True)
 class _Held:
-    """What the transaction claimed; it may be tried more than once."""
+    """What the transaction claimed; it may be tried more than once.
+
+    :ivar body_id: where the body was stored, once it was.
+    """
 
     claimed: Claimed | None = None
+    body_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +47,50 @@ class Inline:
         asked: Asked,
         remote_ip: str | None,
         relay: Callable[[Request], Relay] | None = None,
+        content: Content | None = None,
     ) -> tuple[Request, HttpResult | None]:
         """Return the request as it stands then, and the answer when there was one.
 
         :param relay: returns what takes the answer of a request while it comes; without one,
             the answer is collected first.
+        :param content: the call's body, where it is detached; stored if a person has to decide.
         :raises TooBusy: as many of the agent's calls run as may; nothing was recorded.
         :raises RateLimited: a limit is used up; nothing was recorded.
         :raises TargetUnavailable: the target's breaker is open; nothing was recorded.
         """
         held = _Held()
-        made = await self.intake.submit(
-            caller, replace(asked, valid_for=_GRANT), remote_ip=remote_ip,
-            then=lambda tx, request: self._claim(tx, request, held),
-        )  # fmt: skip
+        try:
+            made = await self._submit(caller, asked, remote_ip, held)
+        except BodyNotStored:
+            if content is None:
+                raise
+            held.body_id = await self.execution.bodies.keep(content)
+            made = await self._submit(caller, asked, remote_ip, held)
         if held.claimed is None:
             return made, None
+        held.claimed = replace(held.claimed, content=content)
         taking = None if relay is None else relay(held.claimed.request)
         return await self.execution.carry_out(held.claimed, once=True, relay=taking)
 
-    def _claim(self, tx: Tx, request: Request, held: _Held) -> Request:
+    async def _submit(
+        self, caller: Caller, asked: Asked, remote_ip: str | None, held: _Held
+    ) -> Request:
+        detached = None if asked.call is None else asked.call.detached
+        return await self.intake.submit(
+            caller, replace(asked, valid_for=_GRANT), remote_ip=remote_ip,
+            then=lambda tx, request: self._claim(tx, request, held, detached),
+        )  # fmt: skip
+
+    def _claim(self, tx: Tx, request: Request, held: _Held, body: Detached | None) -> Request:
+        """Claim what is allowed; let what waits keep its body.
+
+        :raises BodyNotStored: it waits, and its body is not stored yet; nothing was recorded.
+        """
         held.claimed = None
+        if body is not None and request.status is Status.PENDING:
+            if not tx.bodies.link(held.body_id, request.id, body):
+                raise BodyNotStored(retry_after=1)
+            return request
         if request.status is not Status.APPROVED:
             return request
         claimed = self.execution.claim(tx, request.id)

@@ -3,31 +3,46 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from app.clock import Ids, SystemClock
 from app.core import events as ev
-from app.core.action import Action, BoundTarget, HttpAction, Submission, Urgency, seal
-from app.core.asking import build_action, facts_of, permit
+from app.core.action import (
+    HTTP_BUNDLE,
+    Action,
+    Submission,
+    seal,
+)
+from app.core.asking import build_action
 from app.core.audit import Actor, ActorKind
+from app.core.bundle import common_target
+from app.core.bundle_verdict import Asking, judge
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
     Forbidden,
     IdempotencyMismatch,
-    InvalidField,
     InvalidKey,
     NotFound,
     TooManyOpenRequests,
 )
 from app.core.instant import Instant, plus
-from app.core.json_types import JsonObject
 from app.core.lifecycle import Transition, open_request, step
-from app.core.pipeline import Verdict, evaluate
+from app.core.pipeline import Verdict
 from app.core.policy import Effect
+from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
 from app.services.access import require
+from app.services.asked import (
+    MAX_CONTEXT_BYTES,
+    MAX_EXPIRES_IN,
+    Asked,
+    check_context,
+    check_words,
+)
+from app.services.binding import Binding
 from app.services.decisions import shortage_of
 from app.services.policies import Policies
 from app.services.rates import Rates
@@ -35,38 +50,13 @@ from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
 
-MAX_REASON: Final = 2000
-MAX_CONTEXT_BYTES: Final = 65_536
-MAX_EXPIRES_IN: Final = 30 * 86_400
 Then = Callable[[Tx, Request], Request]
 """What a door does with a request in the transaction that records it."""
 
+_TEXTS: Final = 256
+"""Verdicts whose text is kept."""
+
 _NO_COUNTERS: Final[dict[str, int]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an agent asks, as a door understood it; every field is still to be judged.
-
-    :ivar expires_in: seconds until the request expires undecided, or None.
-    :ivar supersedes: id of an own pending request that this one replaces.
-    :ivar idempotency_key: the caller's token for safe repetition, with ``fingerprint`` of the body.
-    :ivar call: an HTTP call that a door read from the wire, instead of action and params.
-    :ivar valid_for: seconds that a grant by policy lasts, where the door says so.
-    """
-
-    action: str
-    params: JsonObject
-    context: JsonObject
-    reason: str = ""
-    urgency: Urgency = Urgency.NORMAL
-    target: str | None = None
-    expires_in: int | None = None
-    supersedes: str | None = None
-    idempotency_key: str | None = None
-    fingerprint: str = ""
-    call: HttpAction | None = None
-    valid_for: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +69,11 @@ class Intake:
     policies: Policies
     settings: Settings
     rates: Rates
+
+    @property
+    def binding(self) -> Binding:
+        """What binds calls to their targets."""
+        return Binding(self.store, self.rates)
 
     async def submit(
         self,
@@ -143,8 +138,10 @@ class Intake:
         """Return the request that the policies make of a submission."""
         agent, key = _asker(caller)
         now = self.clock.now()
-        facts = facts_of(submission, agent, now, remote_ip, counters)
-        verdict = evaluate(self.policies.snapshot, facts)
+        settings = self.settings
+        usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
+        asking = Asking(agent, now, remote_ip, counters, usual)
+        verdict = judge(self.policies.snapshot, submission, asking)
         return self._request(submission, agent, key, asked, verdict, now)
 
     def _record(
@@ -181,37 +178,32 @@ class Intake:
         return after if then is None else then(tx, after)
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
-        _check_words(asked)
-        action = asked.call or build_action(asked.action, asked.params)
+        check_words(asked)
+        if asked.action == HTTP_BUNDLE:
+            action: Action = await self.binding.bundle(agent, key, asked.params, asked.target)
+            target = common_target(action)
+        else:
+            action = asked.call or build_action(asked.action, asked.params)
+            target = await self.binding.bind(action, agent, key, asked.target)
         return Submission(
             agent_id=agent.id,
             action=action,
-            target=await self._bind(action, key, asked.target),
+            target=target,
             urgency=asked.urgency,
             reason=asked.reason,
             context=asked.context,
         )
 
-    async def _bind(self, action: Action, key: ApiKey, name: str | None) -> BoundTarget | None:
-        if not isinstance(action, HttpAction):
-            if name is not None:
-                message = "an action of this kind has no target"
-                raise InvalidField(message, pointer="/target")
-            return None
-        if name is None:
-            message = "http.request needs a target"
-            raise InvalidField(message, pointer="/target")
-        permit(key.permissions, name, action)
-        target = await self.store.read(lambda tx: tx.targets.named(name))
-        if target is None or not target.enabled:
-            message = f"there is no target {name!r} that can be called"
-            raise NotFound(message, pointer="/target")
-        self.rates.learn(target)
-        methods = target.settings.methods
-        if methods and action.method not in methods:
-            message = f"{name} takes only {', '.join(methods)}"
-            raise InvalidField(message, pointer="/params/method")
-        return BoundTarget(target.id, target.name, target.base_url, target.revision)
+    async def body_limit(self, caller: Caller, asked: Asked) -> int:
+        """Return the most bytes that the body of a call may have, before it is read.
+
+        :param asked: with the call's head alone; what it is refused for is refused here.
+        """
+        require(caller, Scope.REQUEST_CREATE)
+        _, key = _asker(caller)
+        if asked.call is None:
+            return self.settings.max_body_bytes
+        return (await self.binding.target(asked.call, key, asked.target)).settings.request_bytes
 
     def _request(
         self,
@@ -224,7 +216,7 @@ class Intake:
     ) -> Request:
         payload = seal(submission)
         if len(payload) > MAX_CONTEXT_BYTES:
-            _check_context(submission.context)
+            check_context(submission.context)
         route, target = verdict.route, submission.target
         lifetime = min(
             asked.expires_in or MAX_EXPIRES_IN, route.expires_in or self.settings.request_ttl
@@ -272,23 +264,26 @@ def _asker(caller: Caller) -> tuple[Agent, ApiKey]:
     return caller.agent, caller.key
 
 
-def _check_words(asked: Asked) -> None:
-    if len(asked.reason) > MAX_REASON:
-        message = f"a reason has at most {MAX_REASON} characters"
-        raise InvalidField(message, pointer="/reason")
-    if asked.expires_in is not None and not 1 <= asked.expires_in <= MAX_EXPIRES_IN:
-        message = f"expires_in is a number of seconds from 1 to {MAX_EXPIRES_IN}"
-        raise InvalidField(message, pointer="/expires_in")
-
-
-def _check_context(context: JsonObject) -> None:
-    if len(canonical(context)) > MAX_CONTEXT_BYTES:
-        message = f"the context is larger than {MAX_CONTEXT_BYTES} bytes"
-        raise InvalidField(message, pointer="/context")
-
-
 def _verdict_text(verdict: Verdict, revision: int) -> str:
     """Return the verdict as it is kept with the request: canonical JSON."""
+    if verdict.obligations or verdict.risk is not None:
+        return _written(verdict, revision)
+    place = (verdict.policy_id, verdict.policy_name, verdict.policy_version, verdict.rule)
+    return _written_once(verdict.effect, place, verdict.reasons, verdict.tags, revision)
+
+
+@lru_cache(_TEXTS)
+def _written_once(
+    effect: Effect,
+    place: tuple[str | None, str | None, int | None, str | None],
+    reasons: tuple[str, ...],
+    tags: tuple[str, ...],
+    revision: int,
+) -> str:
+    return _written(Verdict(effect, *place, reasons=reasons, tags=tags), revision)
+
+
+def _written(verdict: Verdict, revision: int) -> str:
     policy = None
     if verdict.policy_id is not None:
         policy = {

@@ -62,7 +62,7 @@ class Links:
     def _view(self, tx: Tx, link_id: str) -> LinkView:
         link, person, request = _live(tx, link_id)
         card = self.cards.of(tx, request.id)
-        why = _sign_in(request)
+        why = _sign_in(request, card)
         open_ = card.pending and not why
         return LinkView(card, person.name, why, self._form(link, card) if open_ else "")
 
@@ -87,7 +87,7 @@ class Links:
         if not hmac.compare_digest(self._form(link, card).encode(), form.encode()):
             message = "The form is not the one of this page; open the link again."
             raise LinkUsed(message)
-        if why := _sign_in(request):
+        if why := _sign_in(request, card):
             raise AssuranceTooLow(why)
         ballot = Ballot(choice, link.digest, comment, "link", Assurance.LINK, card.display)
         done = cast(tx, person.actor, person.id, request.id, ballot)
@@ -127,8 +127,10 @@ def _live(tx: Tx, link_id: str) -> tuple[Link, Person, Request]:
     return link, person, request
 
 
-def _sign_in(request: Request) -> str:
+def _sign_in(request: Request, card: ApprovalCard) -> str:
     """Return why this request is not decided by a link alone, or an empty text (T12)."""
+    if not card.whole:
+        return "A part of it is too large to show here: sign in to review it in full."
     if request.plan.assurance > Assurance.LINK:
         return "The policy asks you to sign in to decide this."
     if request.risk_level in _RISKY:

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from app.core.action import BoundTarget
 from app.core.audit import Actor
-from app.core.bucket import MOST_SECONDS, Rate, parse_rate, take
+from app.core.bucket import MOST_SECONDS, Level, Rate, parse_rate, take
+from app.core.bundle import calls_by_target
 from app.core.errors import AssentryError, RateLimited, TargetUnavailable
-from app.core.instant import plus
+from app.core.instant import Instant, plus
 from app.core.pipeline import PolicySet
 from app.core.policy import Effect
 from app.core.principals import Agent
@@ -36,11 +37,13 @@ class Bucket:
 
     :ivar scope: ``global``, ``agent``, ``target`` or ``rule``.
     :ivar key: its name in the store; another rate is another bucket, which begins full.
+    :ivar count: how often the request counts; a bundle does once for each call.
     """
 
     scope: str
     key: str
     rate: Rate
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Rates:
 
     def applies(self, agent: Agent, target: BoundTarget | None, policies: PolicySet) -> bool:
         """Whether a request of the agent at the target may count against a limit."""
-        rate = "" if target is None else self.targets.get(target.id, "")
+        rate: str | bool = bool(self.targets) if target is None else self.targets.get(target.id, "")
         return bool(self.settings.request_rate or agent.rate or rate) or policies.uses_rates
 
     def hold(self, tx: Tx, agent: Agent, target: BoundTarget | None, policies: PolicySet) -> None:
@@ -90,7 +93,7 @@ class Rates:
         if not buckets or (repeats is not None and tx.requests.recall(agent.id, repeats)):
             return
         tx.limits.hold()
-        levels = [(one, *take(one.rate, tx.limits.level(one.key), tx.now)) for one in buckets]
+        levels = [(one, *_taken(one, tx.limits.level(one.key), tx.now)) for one in buckets]
         longest, refused = max(((wait, one) for one, _, wait in levels), key=lambda item: item[0])
         if longest:
             raise _refusal(refused, longest)
@@ -115,18 +118,29 @@ class Rates:
     def _buckets(self, request: Request, agent: Agent) -> Iterator[Bucket]:
         if request.effect is Effect.DENY:
             return
-        for scope, name, text in (
-            ("global", "", self.settings.request_rate),
-            ("agent", agent.id, agent.rate),
-            ("target", request.target_id or "", self.targets.get(request.target_id or "", "")),
+        targets = calls_by_target(request)
+        calls = sum(targets.values())
+        for scope, name, text, count in (
+            ("global", "", self.settings.request_rate, calls),
+            ("agent", agent.id, agent.rate, calls),
+            *(("target", name, self.targets.get(name, ""), n) for name, n in targets.items()),
         ):
             if text:
-                yield Bucket(scope, f"{scope}:{name}:{text}", parse_rate(text))
+                yield Bucket(scope, f"{scope}:{name}:{text}", parse_rate(text), count)
         if _DUTY in request.verdict:
-            yield from _duties(request)
+            yield from _duties(request, calls)
 
 
-def _duties(request: Request) -> Iterator[Bucket]:
+def _taken(bucket: Bucket, level: Level | None, now: Instant) -> tuple[Level, int]:
+    """Return the level after the request and 0, or the level and the seconds to wait."""
+    after, wait = take(bucket.rate, level, now)
+    for _ in range(bucket.count - 1):
+        if not wait:
+            after, wait = take(bucket.rate, after, now)
+    return after, wait
+
+
+def _duties(request: Request, calls: int) -> Iterator[Bucket]:
     """Yield the limits that the rule which decided puts on what it lets through."""
     verdict: dict[str, Any] = json.loads(request.verdict)
     for place, duty in enumerate(verdict["obligations"]):
@@ -136,7 +150,7 @@ def _duties(request: Request) -> Iterator[Bucket]:
         whose = {"agent": request.agent_id, "target": request.target_id or "", "global": ""}
         by = "|".join(whose[part] for part in str(duty.get("by", "agent")).split("+"))
         rule = f"{verdict['policy']['id']}:{place}:{by}:{rate}:{verdict['rule']}"
-        yield Bucket("rule", f"rule:{rule}", rate)
+        yield Bucket("rule", f"rule:{rule}", rate, calls)
 
 
 def _refusal(bucket: Bucket, wait: int) -> RateLimited:

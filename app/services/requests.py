@@ -1,15 +1,17 @@
 """Reading requests: one, a page, and all that a person needs to decide."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from app.core.action import Submission, unseal
+from app.core.action import BundleAction, BundleItem, HttpAction, Kind, Submission, unseal
 from app.core.ballots import obstacle
-from app.core.credentials import CredentialKind, injected_names
-from app.core.errors import NotFound, ResultNotKept
+from app.core.bundle import CallState
+from app.core.call_errors import ResultNotKept
+from app.core.errors import Invalid, NotFound
 from app.core.execution import Refusal, verify_payload
-from app.core.oauth import is_oauth
+from app.core.handles import Handle, handles_in
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
@@ -19,8 +21,8 @@ from app.core.targets import Target
 from app.services.access import require
 from app.services.decisions import able, rules_of
 from app.services.execution import RESULT
-from app.services.results import unpack
-from app.services.sealing import Sealer
+from app.services.results import ITEM_RESULT, unpack
+from app.services.sealing import LONGEST_HEAD, Sealer, key_id
 from app.store.audit import AuditRecord
 from app.store.engine import Store
 from app.store.requests import RequestFilter
@@ -29,6 +31,7 @@ from app.store.tx import Tx
 __all__ = ("Detail", "Listing", "Page", "RequestFilter", "Requests")
 
 T = TypeVar("T")
+_BATCH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,21 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A call of a bundle with how it stands."""
+
+    item: BundleItem
+    state: CallState
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """Everything about one request that a page shows.
 
     :ivar submission: None when the stored payload is not what was submitted.
     :ivar damage: why there is no submission.
     :ivar injected: what the vault would add, named without values.
+    :ivar calls: of a bundle, with how they stand.
     :ivar seated: who approved and still may.
     :ivar shortage: why these people can never reach the quorum, or empty.
     :ivar why_not: why this caller may not decide, empty when it may.
@@ -71,6 +83,7 @@ class Detail:
     owner: Person | None
     target: Target | None
     injected: tuple[str, ...]
+    calls: list[Listed]
     deciders: list[Person]
     seated: list[Voter]
     shortage: str
@@ -144,10 +157,34 @@ class Requests:
     async def result(self, caller: Caller, request_id: str) -> HttpResult | None:
         """Return the upstream's answer, or None when there is none (any more)."""
         await self.get(caller, request_id)
-        sealed = await self.store.read(lambda tx: tx.requests.result(request_id))
+        sealed = await self.store.read(lambda tx: tx.results.get(request_id))
         if sealed is None:
             return None
         return unpack(self.sealer.open(RESULT, request_id, sealed))
+
+    async def rewrap_results(self) -> int:
+        """Wrap every sealed result by the current master key; return how many were not yet.
+
+        :raises CannotOpen: one does not open, because a former master key is missing.
+        """
+        count, last = 0, ""
+        while heads := await self.store.read(
+            lambda tx, after=last: tx.results.heads(after, LONGEST_HEAD, _BATCH)
+        ):
+            for request_id, head in heads:
+                if key_id(head) != self.sealer.current:
+                    count += await self.store.write(
+                        lambda tx, one=request_id: self._rewrap(tx, one), order=request_id
+                    )
+            last = heads[-1][0]
+        return count
+
+    def _rewrap(self, tx: Tx, request_id: str) -> int:
+        sealed = tx.results.get(request_id)
+        if sealed is None:
+            return 0
+        fresh = self.sealer.rewrap(RESULT, request_id, sealed)
+        return int(tx.results.reseal(request_id, sealed, fresh))
 
     async def check_kept(self, caller: Caller, request_id: str) -> None:
         """Say that an answer was passed on and is not here, where that is so.
@@ -158,6 +195,28 @@ class Requests:
         outcome: dict[str, Any] = json.loads(request.outcome) if request.outcome else {}
         if outcome.get("kept") is False:
             raise ResultNotKept(extra={"outcome": outcome})
+
+    async def calls(self, caller: Caller, request: Request) -> list[Listed]:
+        """Return the calls of a bundle that the caller sees; none of what is no bundle."""
+        visible(caller, request)
+        if request.kind is not Kind.BUNDLE:
+            return []
+        states = await self.store.read(lambda tx: tx.bundles.of(request.id))
+        return listed(request, states)
+
+    async def call_result(self, caller: Caller, request_id: str, number: int) -> HttpResult | None:
+        """Return the upstream's answer to a call of a bundle, or None when there is none.
+
+        :raises NotFound: no such request, or another agent's; or it has no such call.
+        """
+        await self.get(caller, request_id)
+        if await self.store.read(lambda tx: tx.bundles.get(request_id, number)) is None:
+            message = "this request has no such call"
+            raise NotFound(message)
+        sealed = await self.store.read(lambda tx: tx.bundles.result(request_id, number))
+        if sealed is None:
+            return None
+        return unpack(self.sealer.open(ITEM_RESULT, f"{request_id}/{number}", sealed))
 
     async def detail(self, caller: Caller, request_id: str) -> Detail:
         """Return all that a page about the request shows."""
@@ -221,12 +280,22 @@ def detail_of(tx: Tx, request: Request, person: Person | None) -> Detail:
         agent=tx.agents.get(request.agent_id),
         owner=None if request.owner_id is None else tx.people.get(request.owner_id),
         target=target,
-        injected=_injected(tx, target),
+        injected=_all_injected(tx, submission, target),
+        calls=listed(request, tx.bundles.of(request.id)) if request.kind is Kind.BUNDLE else [],
         deciders=[voter.person for voter in voters],
         seated=_seated(tx, request, votes),
         shortage=shortage(request.plan, request.quorum, request.stage, voters),
         why_not=_why_not(tx, request, person, votes),
     )
+
+
+def listed(request: Request, states: Sequence[CallState]) -> list[Listed]:
+    """Return the calls of a bundle with how they stand; none when it cannot be read."""
+    submission, _ = _opened(request)
+    if submission is None or not isinstance(submission.action, BundleAction):
+        return []
+    items = submission.action.items
+    return [Listed(item, state) for item, state in zip(items, states, strict=False)]
 
 
 def _opened(request: Request) -> tuple[Submission | None, str]:
@@ -242,15 +311,38 @@ def _undecided(request: Request) -> Request:
     return replace(request, effect=Effect.ALLOW)
 
 
-def _injected(tx: Tx, target: Target | None) -> tuple[str, ...]:
-    if target is None or target.credential_id is None:
+def _all_injected(tx: Tx, submission: Submission | None, target: Target | None) -> tuple[str, ...]:
+    """Return what the vault would add; of a bundle, for each of its calls, each thing once."""
+    if submission is None:
         return ()
-    credential = tx.vault.get(target.credential_id)
-    if credential is None:
+    action = submission.action
+    if isinstance(action, HttpAction):
+        return _injected(tx, target, action)
+    items = action.items if isinstance(action, BundleAction) else ()
+    several = len({item.target.id for item in items}) > 1
+    lines = (
+        f"{line} (at {item.target.name})" if several else line
+        for item in items
+        for line in _injected(tx, tx.targets.get(item.target.id), item.call)
+    )
+    return tuple(dict.fromkeys(lines))
+
+
+def _injected(tx: Tx, target: Target | None, action: HttpAction) -> tuple[str, ...]:
+    """Return what the vault would add to a call, named without values."""
+    if target is None:
         return ()
-    if is_oauth(credential.kind):
-        return (f"Authorization: <{credential.name}>",)
-    return injected_names(CredentialKind(credential.kind), credential.fields, credential.name)
+    credential_id = target.credential_for(action.method, action.path)
+    credential = None if credential_id is None else tx.vault.get(credential_id)
+    handles = tuple(f"{{{{{handle.text}}}}}" for handle in _handles(action))
+    return (*(() if credential is None else credential.shown), *handles)
+
+
+def _handles(action: HttpAction) -> tuple[Handle, ...]:
+    try:
+        return handles_in(action)
+    except Invalid:
+        return ()
 
 
 def _seated(tx: Tx, request: Request, votes: list[Vote]) -> list[Voter]:

@@ -1,12 +1,15 @@
 """Results as bytes, for sealing and for reading back."""
 
 import base64
-from typing import cast
+from typing import Final, cast
 
 from app.core.canonical import canonical
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpResult
 from app.core.strict_json import parse_json
+
+ITEM_RESULT: Final = "item result"
+"""Purpose under which answers to single calls of a bundle are sealed."""
 
 
 def pack(result: HttpResult) -> bytes:

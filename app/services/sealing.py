@@ -32,6 +32,9 @@ _KEY: Final = 32
 _NONCE: Final = 12
 _WRAPPED: Final = _KEY + 16
 _MAX_ID: Final = 64
+LONGEST_HEAD: Final = 2 + _MAX_ID
+"""Bytes at the beginning of a sealed value that are enough for :func:`key_id`."""
+
 _OTHERS: Final = 0o077
 _FEW: Final = 8
 

@@ -24,6 +24,7 @@ BATCH: Final = 200
 
 _ROUNDS: Final = 50
 _RATE_MINUTES: Final = 10
+_ORPHAN_SECONDS: Final = 3600
 _FAILURE_SECONDS: Final = 86_400
 log = structlog.get_logger()
 
@@ -71,7 +72,9 @@ class Sweeps:
     def _forget(self, tx: Tx) -> None:
         now = tx.now
         idle = self.settings.session_idle_seconds
-        tx.requests.drop_results(now)
+        tx.results.drop(now)
+        tx.bundles.drop_results(now)
+        tx.bodies.forget(plus(now, -_ORPHAN_SECONDS))
         tx.requests.drop_idempotency(plus(now, -self.settings.idempotency_retention))
         kept = plus(now, -self.settings.delivery_retention)
         tx.deliveries.forget(kept)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -11,6 +11,8 @@ from app.core.addresses import parse_networks
 from app.core.audit import Actor
 from app.core.breaker import Breaker, State
 from app.core.bucket import check_rate
+from app.core.conditions.glob import path_glob
+from app.core.credentials import ITEM
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
 from app.core.paths import METHODS, parse_base_url
@@ -22,6 +24,7 @@ from app.core.targets import (
     MAX_STREAM_BYTES,
     MAX_STREAM_SECONDS,
     CredentialGrant,
+    CredentialRule,
     Target,
     TargetSettings,
 )
@@ -34,11 +37,12 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 ANY_AGENT: Final = "*"
 CHANGEABLE: Final = frozenset(
-    {"name", "description", "base_url", "credential_id", "settings", "enabled"}
+    {"name", "description", "base_url", "credential_id", "credentials", "settings", "enabled"}
 )
 """What an administrator changes of a target."""
 
 MAX_DESCRIPTION: Final = 2000
+MAX_RULES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,16 @@ class Targets:
         base_url: str,
         description: str = "",
         credential_id: str | None = None,
+        credentials: Sequence[CredentialRule] = (),
         settings: TargetSettings | None = None,
         enabled: bool = True,
         grant_agents: Sequence[str] | None = None,
     ) -> Target:
         """Add a target.
 
-        :param grant_agents: agents that may use the credential there; ``*`` stands for all, and
+        :param credential_id: what calls get that none of ``credentials`` covers.
+        :param credentials: rules for other credentials; the first that covers a call counts.
+        :param grant_agents: agents that may use the credentials there; ``*`` stands for all, and
             None for ``*``.
         :raises InvalidField: with a pointer to what must change.
         :raises NameTaken: another target has the name.
@@ -82,6 +89,7 @@ class Targets:
             created_at=now,
             updated_at=now,
             settings=settings or TargetSettings(),
+            credentials=tuple(credentials),
         )
         agents = (ANY_AGENT,) if grant_agents is None else grant_agents
         return await self.add(caller.actor, target, agents)
@@ -101,9 +109,10 @@ class Targets:
     ) -> Target:
         """Change a target; a new address, credential or setting raises its revision.
 
-        :param changes: any of name, description, base_url, credential_id, settings, enabled.
-        :param grant_agents: who may use the credential there from now on; None lets a new
-            credential be used by those who might use the one before.
+        :param changes: any of name, description, base_url, credential_id, credentials, settings,
+            enabled.
+        :param grant_agents: who may use the credentials there from now on; None lets a new
+            credential be used by those who might use one of those before.
         """
         require(caller, Scope.ADMIN)
         return await self.change(caller.actor, target_id, changes, grant_agents)
@@ -154,6 +163,7 @@ def _check(target: Target) -> None:
     if len(target.description) > MAX_DESCRIPTION or "\x00" in target.description:
         message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
         raise InvalidField(message, pointer="/description")
+    _check_rules(target.credentials)
     settings = target.settings
     unknown = set(settings.methods) - set(METHODS)
     if unknown:
@@ -173,6 +183,22 @@ def _check(target: Target) -> None:
         if not 0 < value <= most:
             message = f"{name} is above 0 and at most {most:g}"
             raise InvalidField(message, pointer=f"/settings/{name}")
+
+
+def _check_rules(rules: Sequence[CredentialRule]) -> None:
+    if len(rules) > MAX_RULES:
+        message = f"a target has at most {MAX_RULES} rules for credentials"
+        raise InvalidField(message, pointer="/credentials")
+    for place, rule in enumerate(rules):
+        if unknown := set(rule.methods) - set(METHODS):
+            message = f"{min(unknown)} is no method that can be used"
+            raise InvalidField(message, pointer=f"/credentials/{place}/methods")
+        for at, pattern in enumerate(rule.paths):
+            try:
+                path_glob(pattern)
+            except ValueError as error:
+                pointer = f"/credentials/{place}/paths/{at}"
+                raise InvalidField(str(error), pointer=pointer) from error
 
 
 def _check_limits(settings: TargetSettings) -> None:
@@ -221,15 +247,25 @@ def _check_references(tx: Tx, target: Target) -> None:
     other = tx.targets.named(target.name)
     if other is not None and other.id != target.id:
         raise NameTaken(pointer="/name")
-    if target.credential_id is not None and tx.vault.get(target.credential_id) is None:
-        message = "there is no such credential"
-        raise NotFound(message, pointer="/credential_id")
+    places = {
+        rule.credential_id: f"/credentials/{place}/credential_id"
+        for place, rule in enumerate(target.credentials)
+    }
+    for credential_id in target.credential_ids:
+        pointer = places.get(credential_id, "/credential_id")
+        credential = tx.vault.get(credential_id)
+        if credential is None:
+            message = "there is no such credential"
+            raise NotFound(message, pointer=pointer)
+        if credential.kind == ITEM:
+            message = "an item adds nothing to calls: agents name its fields by handles"
+            raise InvalidField(message, pointer=pointer)
 
 
 def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> Target:
     _check_references(tx, target)
     tx.targets.add(target)
-    _grant(tx, target, grant_agents)
+    _grant(tx, target, grant_agents, target.credential_ids)
     tx.note("target.created", actor, f"target:{target.id}", _summary(target))
     return target
 
@@ -243,35 +279,46 @@ def _update(
 ) -> Target:
     before = _locked(tx, target_id)
     after = replace(before, **changes, updated_at=tx.now)
-    binding = ("base_url", "credential_id", "settings")
+    binding = ("base_url", "credential_id", "credentials", "settings")
     if any(getattr(before, name) != getattr(after, name) for name in binding):
         after = replace(after, revision=before.revision + 1)
     _check(after)
     _check_references(tx, after)
     tx.targets.put(after)
-    if grant_agents is None and after.credential_id not in (None, before.credential_id):
-        grant_agents = _inherited(tx, before)
-    if grant_agents is not None:
-        tx.vault.drop_grants_at(target_id)
-        _grant(tx, after, grant_agents)
+    _regrant(tx, before, after, grant_agents)
     tx.note("target.updated", actor, f"target:{target_id}", _summary(after))
     return after
 
 
+def _regrant(tx: Tx, before: Target, after: Target, agents: Sequence[str] | None) -> None:
+    """Set who may use the credentials of a target; leave for items stays as it is."""
+    used = set(after.credential_ids)
+    fresh = used - set(before.credential_ids)
+    if agents is not None:
+        tx.vault.drop_grants_at(after.id, used | set(before.credential_ids))
+        _grant(tx, after, agents, used)
+        return
+    inherited = _inherited(tx, before) if fresh else ()
+    tx.vault.drop_grants_at(after.id, set(before.credential_ids) - used)
+    _grant(tx, after, inherited, fresh)
+
+
 def _inherited(tx: Tx, before: Target) -> Sequence[str]:
     """Return who may use a credential that takes the place of another: never more than before."""
-    agents = sorted({one.agent_id for one in tx.vault.grants_at(before.id)})
-    return agents if agents or before.credential_id is not None else (ANY_AGENT,)
+    if not before.credential_ids:
+        return (ANY_AGENT,)
+    given = tx.vault.grants_at(before.id)
+    return sorted({one.agent_id for one in given if one.credential_id in before.credential_ids})
 
 
-def _grant(tx: Tx, target: Target, agents: Sequence[str]) -> None:
-    if target.credential_id is None:
-        return
-    for agent in agents:
+def _grant(tx: Tx, target: Target, agents: Sequence[str], credentials: Iterable[str]) -> None:
+    wanted = sorted(credentials)
+    for agent in agents if wanted else ():
         if agent != ANY_AGENT and tx.agents.get(agent) is None:
             message = f"there is no agent {agent!r}"
             raise NotFound(message, pointer="/grant_agents")
-        tx.vault.grant(CredentialGrant(target.credential_id, target.id, agent), tx.now)
+        for credential_id in wanted:
+            tx.vault.grant(CredentialGrant(credential_id, target.id, agent), tx.now)
 
 
 def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
@@ -296,5 +343,13 @@ def _summary(target: Target) -> dict[str, JsonValue]:
         "revision": target.revision,
         "enabled": target.enabled,
         "credential_id": target.credential_id,
+        "credentials": [
+            {
+                "credential_id": rule.credential_id,
+                "methods": list(rule.methods),
+                "paths": list(rule.paths),
+            }
+            for rule in target.credentials
+        ],
         "settings": settings,
     }

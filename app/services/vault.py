@@ -1,14 +1,16 @@
 """Credentials: sealed when they come in, opened only for an execution, never given back."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from app.clock import Ids, SystemClock
+from app.core.action import HttpAction
 from app.core.audit import SYSTEM, Actor
-from app.core.credentials import CredentialKind, build_injection
+from app.core.credentials import ITEM, build_injection
+from app.core.credentials.checking import checked
 from app.core.errors import Forbidden, InUse, InvalidField, NameTaken, NotFound
+from app.core.handles import handles_in
 from app.core.instant import Instant
 from app.core.json_types import JsonValue
 from app.core.oauth import is_oauth
@@ -16,24 +18,20 @@ from app.core.outcome import Injection
 from app.core.principals import Caller, Scope
 from app.core.targets import Credential, CredentialGrant, Target
 from app.services.access import require
+from app.services.handles import (
+    ANY_AGENT,
+    CredentialNotGranted,
+    Found,
+    sealed_handles,
+    search,
+)
 from app.services.sealing import Sealer
 from app.services.tokens import PURPOSE, Tokens, place_of
 from app.store.engine import Store
 from app.store.tx import Tx
-from app.store.vault import SealedField
+from app.store.vault import Granted, SealedField
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-"""Grammar of a credential's and a vault's name."""
-
-ANY_AGENT: Final = "*"
-MAX_DESCRIPTION: Final = 2000
 _BATCH: Final = 200
-
-
-class CredentialNotGranted(Forbidden):
-    """The credential may not be used at this target by this agent."""
-
-    code = "credential_not_granted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,13 @@ class Vault:
         fields: Mapping[str, str],
         description: str = "",
         vault: str = "default",
+        domains: Sequence[str] = (),
+        public_fields: Sequence[str] = (),
     ) -> Credential:
         """Add a credential.
+
+        :param domains: of an item: the hosts that it is for.
+        :param public_fields: of an item: those of its fields that are no secrets.
 
         :raises InvalidField: with a pointer to what must change; never with the value.
         :raises NameTaken: another credential has the name.
@@ -72,6 +75,8 @@ class Vault:
             version=1,
             created_at=now,
             updated_at=now,
+            domains=tuple(domains),
+            public_fields=tuple(public_fields),
         )
         return await self.add(caller.actor, credential, fields)
 
@@ -79,7 +84,7 @@ class Vault:
         self, actor: Actor, credential: Credential, fields: Mapping[str, str]
     ) -> Credential:
         """Add a credential on behalf of an actor whose right was checked before."""
-        _check(credential, fields)
+        credential = checked(credential, fields)
         sealed = self._seal(credential, fields)
         await self.store.write(lambda tx: _add(tx, actor, credential, sealed))
         return replace(credential, fields=tuple(sorted(fields)))
@@ -92,12 +97,19 @@ class Vault:
         name: str | None = None,
         description: str | None = None,
         fields: Mapping[str, str] | None = None,
+        domains: Sequence[str] | None = None,
+        public_fields: Sequence[str] | None = None,
     ) -> Credential:
-        """Rename a credential, or replace all its fields."""
+        """Rename a credential, or replace all its fields, domains or names of public fields."""
         require(caller, Scope.ADMIN)
         changes: dict[str, object] = {
             key: value
-            for key, value in (("name", name), ("description", description))
+            for key, value in (
+                ("name", name),
+                ("description", description),
+                ("domains", None if domains is None else tuple(domains)),
+                ("public_fields", None if public_fields is None else tuple(public_fields)),
+            )
             if value is not None
         }
         return await self.store.write(
@@ -152,35 +164,71 @@ class Vault:
         await self.get(caller, credential_id)
         return await self.store.read(lambda tx: tx.vault.grants(credential_id))
 
-    async def for_execution(self, target: Target, agent_id: str) -> Injection:
+    async def for_execution(
+        self, target: Target, agent_id: str, action: HttpAction | None = None
+    ) -> Injection:
         """Return what is added to a call at the target; it must not outlive the call.
+
+        Every secret field of an item that may be used at the target is to be redacted, whoever
+        calls: what one call leaves there, a later one could read.
 
         :raises CredentialNotGranted: not at this target, or not by this agent (T63).
         """
-        if target.credential_id is None:
-            return Injection()
-        credential_id = target.credential_id
-        granted = await self.store.read(
-            lambda tx: tx.vault.granted(credential_id, target.id, (agent_id, ANY_AGENT))
+        credential_id = target.credential_for(*_call(action))
+        handles = () if action is None else handles_in(action)
+        granted, named, items = await self.store.read(
+            lambda tx: (
+                _granted(tx, credential_id, target.id, agent_id),
+                sealed_handles(tx, handles, target.id, agent_id),
+                tx.vault.items_at(ITEM, target.id),
+            )
         )
-        if granted is None:
-            raise CredentialNotGranted
+        injection = await self._injection(credential_id, granted)
+        values = tuple((one.handle.text, self._value(one.field)) for one in named)
+        hidden = tuple(self._value(field) for field in items)
+        return replace(injection, handles=values, secrets=(*injection.secrets, *hidden))
+
+    async def _injection(self, credential_id: str | None, granted: Granted | None) -> Injection:
+        """Return what the credential adds that applies to a call.
+
+        A kind whose value must be fetched first is served here, before its fields are built.
+        """
+        if credential_id is None or granted is None:
+            return Injection()
         kind, version, sealed = granted
         if is_oauth(kind):
             return await self.tokens.injection(credential_id)
         fields = {
-            name: self.sealer.open(PURPOSE, place_of(credential_id, version, name), value).decode()
+            name: self._value(SealedField(credential_id, version, name, value))
             for name, value in sealed.items()
         }
-        return build_injection(CredentialKind(kind), fields)
+        return build_injection(kind, fields, self.clock.now())
 
-    async def rejected(self, target: Target, since: Instant) -> None:
+    def _value(self, field: SealedField) -> str:
+        return self.sealer.open(PURPOSE, _place_of(field), field.sealed).decode()
+
+    async def search(self, caller: Caller, domain: str = "") -> "list[Found]":
+        """Return the items that an agent may use by handles, and where; never a value.
+
+        :raises Forbidden: the caller is no agent.
+        """
+        require(caller, Scope.REQUEST_CREATE)
+        agent = caller.agent
+        if agent is None:
+            message = "handles are looked up with an agent's key"
+            raise Forbidden(message)
+        return await self.store.read(lambda tx: search(tx, agent.id, domain))
+
+    async def rejected(
+        self, target: Target, since: Instant, action: HttpAction | None = None
+    ) -> None:
         """Take an upstream's 401 into account, where its credential can be renewed.
 
         :param since: when the refused call began.
         """
-        if target.credential_id is not None:
-            await self.tokens.rejected(target.credential_id, since)
+        credential_id = target.credential_for(*_call(action))
+        if credential_id is not None:
+            await self.tokens.rejected(credential_id, since)
 
     async def rotate(self) -> int:
         """Wrap every field by the current master key and return how many were not yet.
@@ -215,16 +263,19 @@ class Vault:
         fields: Mapping[str, str] | None,
     ) -> Credential:
         before = _locked(tx, credential_id)
+        if fields is None and "public_fields" in changes:
+            message = "say it together with the fields, which are all given anew then"
+            raise InvalidField(message, pointer="/public_fields")
         after = replace(before, **changes, updated_at=tx.now)
         if fields is not None:
             names = tuple(sorted(fields))
             after = replace(after, version=before.version + 1, fields=names)
-        _check(after, fields)
+        after = checked(after, fields)
         _check_name(tx, after)
         tx.vault.put(after)
         if fields is not None:
             tx.vault.put_fields(credential_id, self._seal(after, fields))
-        if after.fields != before.fields:
+        if (after.fields, after.adds) != (before.fields, before.adds):
             tx.targets.revise(credential_id)
         tx.note("credential.updated", actor, f"credential:{credential_id}", _summary(after))
         return after
@@ -239,30 +290,25 @@ class Vault:
         return {name: (sealed(name, value), self.sealer.current) for name, value in fields.items()}
 
 
+def _call(action: HttpAction | None) -> tuple[str, str]:
+    return ("", "") if action is None else (action.method, action.path)
+
+
+def _granted(tx: Tx, credential_id: str | None, target_id: str, agent_id: str) -> Granted | None:
+    """Return kind, version and sealed fields of the credential that applies, or None for none.
+
+    :raises CredentialNotGranted: it may not be used at this target, or not by this agent (T63).
+    """
+    if credential_id is None:
+        return None
+    granted = tx.vault.granted(credential_id, target_id, (agent_id, ANY_AGENT))
+    if granted is None:
+        raise CredentialNotGranted
+    return granted
+
+
 def _place_of(field: SealedField) -> str:
     return place_of(field.credential_id, field.version, field.name)
-
-
-def _check(credential: Credential, fields: Mapping[str, str] | None) -> None:
-    if len(credential.description) > MAX_DESCRIPTION or "\x00" in credential.description:
-        message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
-        raise InvalidField(message, pointer="/description")
-    for pointer, name in (("/name", credential.name), ("/vault", credential.vault)):
-        if not NAME.fullmatch(name):
-            message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
-            raise InvalidField(message, pointer=pointer)
-    if is_oauth(credential.kind):
-        if fields is not None:
-            message = "its values come from the service: change it with the connections"
-            raise InvalidField(message, pointer="/fields")
-        return
-    try:
-        kind = CredentialKind(credential.kind)
-    except ValueError as error:
-        message = f"the kind is one of {', '.join(CredentialKind)}"
-        raise InvalidField(message, pointer="/kind") from error
-    if fields is not None:
-        build_injection(kind, fields)
 
 
 def _existing(tx: Tx, credential_id: str) -> Credential:
@@ -307,7 +353,7 @@ def _summary(credential: Credential) -> dict[str, JsonValue]:
 
 def _remove(tx: Tx, actor: Actor, credential_id: str) -> None:
     credential = _locked(tx, credential_id)
-    using = [target.name for target in tx.targets.all() if target.credential_id == credential_id]
+    using = [target.name for target in tx.targets.all() if credential_id in target.credential_ids]
     if using:
         message = f"the target {using[0]} uses it"
         raise InUse(message)

@@ -45,7 +45,7 @@ class Store:
         url: str,
         *,
         clock: SystemClock | None = None,
-        wanted: frozenset[JobKind] = frozenset({JobKind.EXECUTE}),
+        wanted: frozenset[JobKind] = frozenset({JobKind.EXECUTE, JobKind.BUNDLE}),
     ) -> None:
         """Prepare a store.
 

@@ -43,6 +43,12 @@ class Limits:
         if self._tx.engine == "postgresql":
             self._tx.query(select(func.pg_advisory_xact_lock(_LOCK)))
 
+    def try_hold(self) -> bool:
+        """Take the same lock if nobody has it, for who holds other locks already."""
+        if self._tx.engine != "postgresql":
+            return True
+        return bool(self._tx.query(select(func.pg_try_advisory_xact_lock(_LOCK))).scalar_one())
+
     def level(self, bucket: str) -> Level | None:
         """Return the level of a bucket, or None when nothing was taken out of it."""
         row = self._tx.run(_LEVEL, {"bucket": bucket}).fetchone()

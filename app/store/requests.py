@@ -1,9 +1,10 @@
 """Requests, their votes, attempts, results and idempotency keys."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Column, bindparam, func, insert, literal_column, or_, select, update
 
 from app.clock import time_part
 from app.core.action import Kind, Urgency
@@ -12,9 +13,10 @@ from app.core.instant import Instant, plus
 from app.core.policy import Effect
 from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Assurance
-from app.store.request_filter import RequestFilter, conditions
+from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.sql import Sql, table_of
-from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
+from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, VoteRow
+from app.store.tables_bundles import RequestItemRow
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 T = table_of(RequestRow)
 V = table_of(VoteRow)
 A = table_of(AttemptRow)
-R = table_of(ResultRow)
+B = table_of(RequestItemRow)
 I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
 COLUMNS: Final = [column.name for column in T.columns]
+_VALUES: Final = attrgetter(*COLUMNS)
 _MUTABLE: Final = COLUMNS[COLUMNS.index("status") :]
+_CHANGED: Final = attrgetter(*_MUTABLE)
 
+_ALL: Final = tuple(T.columns)
+_VERSIONS: Final = (T.c.id, T.c.version)
 _INSERT: Final = Sql(insert(T))
 _GET: Final = Sql(select(T).where(T.c.id == bindparam("id")))
 _LOCK: Final = Sql(select(T).where(T.c.id == bindparam("id")), suffix={"postgresql": " FOR UPDATE"})
@@ -71,26 +77,14 @@ _COUNTERS: Final = Sql(
     .group_by(T.c.status)
 )
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
-_SENT: Final = Sql(
-    update(T)
-    .where(
-        T.c.id == bindparam("b_id"),
-        T.c.fence == bindparam("b_fence"),
-        T.c.status == "executing",
-        T.c.lease_until > bindparam("b_now"),
-    )
-    .values(sent_at=bindparam("sent_at"))
+_HELD: Final = update(T).where(
+    T.c.id == bindparam("b_id"),
+    T.c.fence == bindparam("b_fence"),
+    T.c.status == "executing",
+    T.c.lease_until > bindparam("b_now"),
 )
-_RENEW: Final = Sql(
-    update(T)
-    .where(
-        T.c.id == bindparam("b_id"),
-        T.c.fence == bindparam("b_fence"),
-        T.c.status == "executing",
-        T.c.lease_until > bindparam("b_now"),
-    )
-    .values(lease_until=bindparam("lease_until"))
-)
+_SENT: Final = Sql(_HELD.values(sent_at=bindparam("sent_at")))
+_RENEW: Final = Sql(_HELD.values(lease_until=bindparam("lease_until")))
 _VOTE: Final = Sql(insert(V))
 _VOTED: Final = Sql(
     select(V.c.choice).where(
@@ -101,8 +95,6 @@ _VOTES: Final = Sql(
     select(V).where(V.c.request_id == bindparam("request_id")).order_by(V.c.cast_at)
 )
 _CLAIMED: Final = Sql(insert(A))
-_NO_RESULT: Final = Sql(R.delete().where(R.c.request_id == bindparam("request_id")))
-_RESULT: Final = Sql(insert(R))
 _EVIDENCE: Final = Sql(
     update(A)
     .where(A.c.request_id == bindparam("b_id"), A.c.fence == bindparam("b_fence"))
@@ -151,7 +143,7 @@ _DUE: Final = {
 
 def to_row(request: Request) -> dict[str, object]:
     """Return the columns of a request by name."""
-    return {name: getattr(request, name) for name in COLUMNS}
+    return dict(zip(COLUMNS, _VALUES(request), strict=True))
 
 
 def from_row(row: Sequence[Any]) -> Request:
@@ -165,6 +157,10 @@ def from_row(row: Sequence[Any]) -> Request:
     values[17] = bool(values[17])
     values[21] = Status(values[21])
     return Request(*values)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(","))) if text else ()
 
 
 def _effect(*, by_people: bool) -> str:
@@ -199,7 +195,7 @@ class Requests:
 
         :raises VersionMismatch: when the stored version is not the one stepped from.
         """
-        params: dict[str, object] = {name: getattr(after, name) for name in _MUTABLE}
+        params: dict[str, object] = dict(zip(_MUTABLE, _CHANGED(after), strict=True))
         params["b_id"] = before.id
         params["b_version"] = before.version
         if self._tx.run(_UPDATE, params).rowcount != 1:
@@ -207,13 +203,23 @@ class Requests:
 
     def has_pending(self, agent_id: str, most: int) -> bool:
         """Whether an agent has at least ``most`` (1 or more) pending requests."""
-        params = {"agent_id": agent_id, "most": most - 1}
-        return self._tx.run(_PENDING, params).fetchone() is not None
+        waiting = [
+            row
+            for row in self._tx.deferred(_INSERT)
+            if row["agent_id"] == agent_id and row["status"] is Status.PENDING
+        ]
+        left = most - 1 - len(waiting)
+        if left < 0:
+            return True
+        params = {"agent_id": agent_id, "most": left}
+        return self._tx.run(_PENDING, params, blind=True).fetchone() is not None
 
     def names_target(self, target_id: str) -> bool:
         """Whether an open request names this target."""
+        calls = select(B.c.request_id).where(B.c.target_id == target_id)
         statement = select(T.c.id).where(
-            T.c.target_id == target_id, T.c.status.in_(("pending", "approved", "executing"))
+            or_(T.c.target_id == target_id, T.c.id.in_(calls)),
+            T.c.status.in_(("pending", "approved", "executing")),
         )
         return self._tx.query(statement.limit(1)).first() is not None
 
@@ -235,19 +241,20 @@ class Requests:
 
     def find(self, wanted: RequestFilter, limit: int) -> list[Request]:
         """Return a page, newest first (or the next newer ones, when ``after`` is given)."""
-        statement = select(T).where(*conditions(wanted)).limit(limit)
-        order = T.c.id.asc() if wanted.after else T.c.id.desc()
-        rows = self._tx.query(statement.order_by(order))
-        found = [from_row(row) for row in rows]
+        found = [from_row(row) for row in self._page(_ALL, wanted, limit)]
         return found[::-1] if wanted.after else found
 
     def find_versions(self, wanted: RequestFilter, limit: int) -> list[tuple[str, int]]:
         """Return (id, version) of a page, in the order of ``find``."""
-        statement = select(T.c.id, T.c.version).where(*conditions(wanted)).limit(limit)
-        order = T.c.id.asc() if wanted.after else T.c.id.desc()
-        rows = self._tx.query(statement.order_by(order)).all()
-        found = [(str(row[0]), int(row[1])) for row in rows]
+        found: list[tuple[str, int]] = self._page(_VERSIONS, wanted, limit)
         return found[::-1] if wanted.after else found
+
+    def _page(
+        self, columns: tuple[Column[Any], ...], wanted: RequestFilter, limit: int
+    ) -> list[Any]:
+        params = parameters(wanted)
+        sql = page_of(columns, tuple(params))
+        return self._tx.run(sql, {**params, "most": limit}).fetchall()
 
     def many(self, ids: Sequence[str]) -> list[Request]:
         """Return the requests with these ids, in no particular order."""
@@ -284,7 +291,8 @@ class Requests:
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return an undecided request of the agent for exactly the same, or None."""
         params = {"agent_id": agent_id, "digest": digest, "now": now}
-        row = self._tx.run(_IDENTICAL, params).fetchone()
+        here = any(row["digest"] == digest for row in self._tx.deferred(_INSERT))
+        row = self._tx.run(_IDENTICAL, params, blind=not here).fetchone()
         return None if row is None else from_row(row)
 
     # --- votes ---
@@ -303,6 +311,7 @@ class Requests:
                 "cast_at": vote.cast_at,
                 "assurance": int(vote.ballot.assurance),
                 "display": vote.ballot.display,
+                "excluded": ",".join(map(str, vote.ballot.excluded)),
             },
         )
 
@@ -316,7 +325,8 @@ class Requests:
         rows = self._tx.run(_VOTES, {"request_id": request_id}).fetchall()
         return [
             Vote(str(r[0]), str(r[1]),
-                 Ballot(Choice(r[2]), r[3], r[4], r[5], Assurance(r[7]), r[8]), Instant(r[6]))
+                 Ballot(Choice(r[2]), r[3], r[4], r[5], Assurance(r[7]), r[8], _numbers(r[9])),
+                 Instant(r[6]))
             for r in rows
         ]  # fmt: skip
 
@@ -361,26 +371,6 @@ class Requests:
                 "evidence": evidence,
             },
         )
-
-    def put_result(self, request_id: str, sealed: bytes, now: Instant, until: Instant) -> None:
-        """Keep a sealed result until its time is over."""
-        values = {
-            "request_id": request_id,
-            "sealed": sealed,
-            "created_at": now,
-            "expires_at": until,
-        }
-        self._tx.run(_NO_RESULT, {"request_id": request_id})
-        self._tx.defer(_RESULT, values)
-
-    def result(self, request_id: str) -> bytes | None:
-        """Return the sealed result, or None when there is none any more."""
-        row = self._tx.query(select(R.c.sealed).where(R.c.request_id == request_id)).first()
-        return None if row is None else bytes(row[0])
-
-    def drop_results(self, now: Instant) -> int:
-        """Remove the results whose time is over and return how many there were."""
-        return self._tx.query(R.delete().where(R.c.expires_at <= now)).rowcount
 
     # --- idempotency ---
 

@@ -115,6 +115,7 @@ class VoteRow(SQLModel, table=True):
     cast_at: int = Field(sa_type=BigInteger)
     assurance: int
     display: str
+    excluded: str
 
 
 class AttemptRow(SQLModel, table=True):

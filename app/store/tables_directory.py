@@ -126,6 +126,21 @@ class CredentialRow(SQLModel, table=True):
     version: int
     created_at: int = Field(sa_type=BigInteger)
     updated_at: int = Field(sa_type=BigInteger)
+    domains: str = Field(sa_column_kwargs={"server_default": "[]"})
+    public_fields: str = Field(sa_column_kwargs={"server_default": "[]"})
+    adds: str = Field(sa_column_kwargs={"server_default": "[]"})
+
+
+class TargetCredentialRow(SQLModel, table=True):
+    """Calls at a target that get a credential, in the order in which they are tried."""
+
+    __tablename__ = "target_credentials"
+
+    target_id: str = Field(primary_key=True, foreign_key="targets.id")
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    credential_id: str = Field(foreign_key="credentials.id", index=True)
+    methods: str
+    paths: str
 
 
 class VaultFieldRow(SQLModel, table=True):

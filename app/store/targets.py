@@ -4,22 +4,30 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 
-from app.core.targets import Target, TargetSettings
+from app.core.targets import CredentialRule, Target, TargetSettings
 from app.store.sql import Sql, table_of
-from app.store.tables_directory import TargetRow
+from app.store.tables_directory import TargetCredentialRow, TargetRow
 from app.store.unique import unique
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
 
 T = table_of(TargetRow)
+R = table_of(TargetCredentialRow)
 _COLUMNS = (
     T.c.id, T.c.name, T.c.description, T.c.kind, T.c.base_url, T.c.revision, T.c.enabled,
     T.c.credential_id, T.c.created_at, T.c.updated_at, T.c.settings,
+    exists(select(1).where(R.c.target_id == T.c.id)).label("ruled"),
 )  # fmt: skip
+_RULES = Sql(
+    select(R.c.credential_id, R.c.methods, R.c.paths)
+    .where(R.c.target_id == bindparam("id"))
+    .order_by(R.c.position)
+)
 _GET = Sql(select(*_COLUMNS).where(T.c.id == bindparam("id")))
+_NAMED = Sql(select(*_COLUMNS).where(T.c.name == bindparam("name")))
 
 
 class Targets:
@@ -34,22 +42,23 @@ class Targets:
     def get(self, target_id: str) -> Target | None:
         """Return a target, or None."""
         row = self._tx.run(_GET, {"id": target_id}).fetchone()
-        return None if row is None else _target(row)
+        return None if row is None else self._target(row)
 
     def lock(self, target_id: str) -> Target | None:
         """Return a target that nobody else changes until this transaction ends, or None."""
         statement = select(*_COLUMNS).where(T.c.id == target_id).with_for_update(key_share=True)
         row = self._tx.query(statement).first()
-        return None if row is None else _target(row)
+        return None if row is None else self._target(row)
 
     def named(self, name: str) -> Target | None:
         """Return the target of that name, or None."""
-        row = self._tx.query(select(*_COLUMNS).where(T.c.name == name)).first()
-        return None if row is None else _target(row)
+        row = self._tx.run(_NAMED, {"name": name}).fetchone()
+        return None if row is None else self._target(row)
 
     def all(self) -> list[Target]:
         """Return all targets by name."""
-        return [_target(row) for row in self._tx.query(select(*_COLUMNS).order_by(T.c.name))]
+        rows = self._tx.query(select(*_COLUMNS).order_by(T.c.name)).all()
+        return [self._target(row) for row in rows]
 
     def add(self, target: Target) -> None:
         """Add a target.
@@ -58,12 +67,16 @@ class Targets:
         """
         with unique():
             self._tx.query(insert(T).values(**_row(target)))
+            self._put_rules(target)
 
     def revise(self, credential_id: str) -> None:
         """Void what was approved at the targets of a credential, for calls look different now."""
         self._tx.query(
             update(T)
-            .where(T.c.credential_id == credential_id)
+            .where(
+                (T.c.credential_id == credential_id)
+                | exists().where(R.c.target_id == T.c.id, R.c.credential_id == credential_id)
+            )
             .values(revision=T.c.revision + 1, updated_at=self._tx.now)
         )
 
@@ -74,6 +87,15 @@ class Targets:
         """
         with unique():
             self._tx.query(update(T).where(T.c.id == target.id).values(**_row(target)))
+            self._tx.query(delete(R).where(R.c.target_id == target.id))
+            self._put_rules(target)
+
+    def _put_rules(self, target: Target) -> None:
+        for position, rule in enumerate(target.credentials):
+            values = {name: json.dumps(value) if isinstance(value, tuple) else value
+                      for name, value in asdict(rule).items()}  # fmt: skip
+            values |= {"target_id": target.id, "position": position}
+            self._tx.query(insert(R).values(**values))
 
     def remove(self, target_id: str) -> None:
         """Remove a target.
@@ -81,20 +103,28 @@ class Targets:
         :raises VersionMismatch: something refers to it since.
         """
         with unique():
+            self._tx.query(delete(R).where(R.c.target_id == target_id))
             self._tx.query(delete(T).where(T.c.id == target_id))
+
+    def _target(self, row: Any) -> Target:
+        *values, ruled = row
+        values[6] = bool(values[6])
+        settings = json.loads(values[10])
+        for name in ("networks", "methods"):
+            settings[name] = tuple(settings[name])
+        values[10] = TargetSettings(**settings)
+        return Target(*values, credentials=self._rules(str(values[0])) if ruled else ())
+
+    def _rules(self, target_id: str) -> tuple[CredentialRule, ...]:
+        rows = self._tx.run(_RULES, {"id": target_id}).fetchall()
+        return tuple(
+            CredentialRule(row[0], tuple(json.loads(row[1])), tuple(json.loads(row[2])))
+            for row in rows
+        )
 
 
 def _row(target: Target) -> dict[str, object]:
     values = asdict(target)
+    del values["credentials"]
     values["settings"] = json.dumps(values["settings"])
     return values
-
-
-def _target(row: Any) -> Target:
-    values = list(row)
-    values[6] = bool(values[6])
-    settings = json.loads(values[10])
-    for name in ("networks", "methods"):
-        settings[name] = tuple(settings[name])
-    values[10] = TargetSettings(**settings)
-    return Target(*values)

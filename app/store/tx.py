@@ -1,12 +1,13 @@
 """One transaction: the repositories, and ``record``, the only way to write a transition."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.sql import Executable
 
+from app.core.action import Kind
 from app.core.audit import Actor, AuditEntry
 from app.core.instant import Instant
 from app.core.jobs import Job, JobKind, Lane
@@ -15,6 +16,8 @@ from app.core.lifecycle import Transition
 from app.core.request import Request
 from app.store.agents import Agents
 from app.store.audit import Audit
+from app.store.bodies import Bodies
+from app.store.bundles import Bundles
 from app.store.connections import Connections
 from app.store.deliveries import Deliveries
 from app.store.groups import Groups
@@ -24,6 +27,7 @@ from app.store.links import Links
 from app.store.people import People
 from app.store.policies import Policies
 from app.store.requests import Requests
+from app.store.results import Results
 from app.store.sql import Sql
 from app.store.targets import Targets
 from app.store.vault import Vault
@@ -66,6 +70,8 @@ class Tx:
         self._lanes: set[Lane] = set()
         self.changes: list[Change] = []
         self.requests = Requests(self)
+        self.bundles = Bundles(self)
+        self.results = Results(self)
         self.audit = Audit(self)
         self.jobs = Jobs(self)
         self.policies = Policies(self)
@@ -79,6 +85,7 @@ class Tx:
         self.limits = Limits(self)
         self.links = Links(self)
         self.webhooks = Webhooks(self)
+        self.bodies = Bodies(self)
 
     def start(self, now: Instant) -> None:
         """Begin anew with the given time; nothing is deferred or changed yet."""
@@ -91,12 +98,15 @@ class Tx:
         self._lanes.clear()
         self.now = now
 
-    def run(self, sql: Sql, params: Mapping[str, object]) -> Cursor:
-        """Run a hot statement on the driver."""
+    def run(self, sql: Sql, params: Mapping[str, object], *, blind: bool = False) -> Cursor:
+        """Run a hot statement on the driver.
+
+        :param blind: the caller has looked at ``deferred`` rows itself; they need not be seen.
+        """
         if sql.writes:
             self.touched = True
             self._wrote(sql)
-        if self._deferred and not self._unseen.isdisjoint(sql.tables):
+        if self._deferred and not blind and not self._unseen.isdisjoint(sql.tables):
             self.flush()
         return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
 
@@ -142,6 +152,10 @@ class Tx:
             self._unseen |= sql.tables
         rows.append(params)
 
+    def deferred(self, sql: Sql) -> Sequence[Mapping[str, object]]:
+        """Return the rows of a deferred insert that are not written yet."""
+        return self._deferred.get(sql, ())
+
     def flush(self) -> None:
         """Write what was deferred."""
         deferred, self._deferred = self._deferred, {}
@@ -183,6 +197,8 @@ class Tx:
             self.requests.add_vote(transition.vote)
         if transition.before is not None and after.fence != transition.before.fence:
             self.requests.add_attempt(after, self.now)
+        if after.kind is Kind.BUNDLE:
+            self.bundles.follow(transition.before, after)
         self.audit.add(transition.audit)
         self.changes.append(("request", after.id))
         for job in transition.jobs:

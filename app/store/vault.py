@@ -1,10 +1,11 @@
 """Credentials, their sealed fields and the leave to use them."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.instant import Instant
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 C = table_of(CredentialRow)
 F = table_of(VaultFieldRow)
 G = table_of(GrantRow)
+_FIRST_LIST = 8
+"""Place of the first column of a credential that holds a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class SealedField:
     version: int
     name: str
     sealed: bytes
+
+
+Granted = tuple[str, int, dict[str, bytes]]
+"""Kind, version and sealed fields of a credential that may be used."""
 
 
 class Vault:
@@ -48,7 +55,7 @@ class Vault:
         """Return a credential that nobody else changes until this transaction ends, or None."""
         statement = select(C).where(C.c.id == credential_id).with_for_update(key_share=True)
         row = self._tx.query(statement).first()
-        return None if row is None else Credential(*row, fields=self._names(credential_id))
+        return None if row is None else self._credential(row)
 
     def named(self, name: str) -> Credential | None:
         """Return the credential of that name, or None."""
@@ -56,7 +63,13 @@ class Vault:
 
     def _one(self, condition: ColumnElement[bool]) -> Credential | None:
         row = self._tx.query(select(C).where(condition)).first()
-        return None if row is None else Credential(*row, fields=self._names(str(row[0])))
+        return None if row is None else self._credential(row)
+
+    def _credential(self, row: Row[Any]) -> Credential:
+        values = list(row)
+        for place in range(_FIRST_LIST, len(values)):
+            values[place] = tuple(json.loads(values[place]))
+        return Credential(*values, fields=self._names(str(row[0])))
 
     def _names(self, credential_id: str) -> tuple[str, ...]:
         statement = select(F.c.name).where(F.c.credential_id == credential_id).order_by(F.c.name)
@@ -65,7 +78,7 @@ class Vault:
     def all(self) -> list[Credential]:
         """Return all credentials by name, without values."""
         rows = self._tx.query(select(C).order_by(C.c.name)).all()
-        return [Credential(*row, fields=self._names(str(row[0]))) for row in rows]
+        return [self._credential(row) for row in rows]
 
     def add(self, credential: Credential) -> None:
         """Add a credential; its fields are put apart.
@@ -103,9 +116,7 @@ class Vault:
         for row in rows:
             self._tx.query(insert(F).values(**row))
 
-    def granted(
-        self, credential_id: str, target_id: str, agents: Sequence[str]
-    ) -> tuple[str, int, dict[str, bytes]] | None:
+    def granted(self, credential_id: str, target_id: str, agents: Sequence[str]) -> Granted | None:
         """Return kind, version and sealed fields for one of these agents at a target.
 
         One statement, so all of it is of one moment. None when none of them has leave.
@@ -122,6 +133,30 @@ class Vault:
             return None
         fields = {str(row[2]): bytes(row[3]) for row in rows}
         return str(rows[0][0]), int(rows[0][1]), fields
+
+    def items_at(self, kind: str, target_id: str) -> list[SealedField]:
+        """Return the secret fields of a kind's credentials that anybody may use at a target."""
+        given = exists().where(G.c.credential_id == C.c.id, G.c.target_id == target_id)
+        rows = self._tx.query(
+            select(C.c.id, C.c.version, C.c.public_fields, F.c.name, F.c.sealed)
+            .join(F, F.c.credential_id == C.c.id)
+            .where(C.c.kind == kind, given)
+        ).all()
+        return [
+            SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
+            for row in rows
+            if row[3] not in json.loads(row[2])
+        ]
+
+    def granted_items(self, kind: str, agents: Sequence[str]) -> list[tuple[str, str]]:
+        """Return credentials of a kind with the targets where one of these agents has leave."""
+        statement = (
+            select(G.c.credential_id, G.c.target_id)
+            .join(C, C.c.id == G.c.credential_id)
+            .where(C.c.kind == kind, G.c.agent_id.in_(agents))
+            .distinct()
+        )
+        return [(str(row[0]), str(row[1])) for row in self._tx.query(statement)]
 
     def sealed_with_other(self, master_key: str, most: int) -> list[SealedField]:
         """Return up to ``most`` fields that another master key seals."""
@@ -179,12 +214,17 @@ class Vault:
         )
         return [CredentialGrant(*row) for row in self._tx.query(statement)]
 
-    def drop_grants_at(self, target_id: str) -> None:
-        """Take back all leave at a target."""
-        self._tx.query(delete(G).where(G.c.target_id == target_id))
+    def drop_grants_at(self, target_id: str, credentials: Iterable[str] | None = None) -> None:
+        """Take back all leave at a target, or that for some credentials."""
+        statement = delete(G).where(G.c.target_id == target_id)
+        if credentials is not None:
+            statement = statement.where(G.c.credential_id.in_(list(credentials)))
+        self._tx.query(statement)
 
 
 def _row(credential: Credential) -> dict[str, object]:
     values = asdict(credential)
     del values["fields"]
+    for name in ("domains", "public_fields", "adds"):
+        values[name] = json.dumps(values[name])
     return values

@@ -1,17 +1,29 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
+import re
+from collections.abc import AsyncIterator
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from app.core.errors import InvalidField, MalformedJson, PayloadTooLarge, UnsupportedMediaType
+from app.core.call_errors import BodyTooLarge
+from app.core.errors import (
+    InvalidField,
+    MalformedJson,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from app.core.json_types import JsonObject
 from app.core.strict_json import parse_json
+from app.services.spooling import Spooled, spool
 
 T = TypeVar("T")
 
 _LENGTH_DIGITS: Final = 18
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.{1,64})`")
 
 
 async def raw(request: Request, most: int) -> bytes:
@@ -24,12 +36,59 @@ async def raw(request: Request, most: int) -> bytes:
         raise _too_large(most)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > most:
             raise _too_large(most)
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+async def content(request: Request, memory: int, most: int, folder: Path) -> bytes | Spooled:
+    """Return the body of a call that is passed on; a large one as a file without a name.
+
+    :param memory: bytes that are held in memory.
+    :raises BodyTooLarge: it is longer than ``most`` bytes.
+    """
+    check_length(request, most)
+    pieces = _pieces(request, most)
+    begun = bytearray()
+    async for piece in pieces:
+        begun += piece
+        if len(begun) > memory:
+            return await spool(bytes(begun), pieces, folder)
+    return bytes(begun)
+
+
+def check_length(request: Request, most: int) -> None:
+    """Refuse a body that says that it is too long, before it is read.
+
+    :raises BodyTooLarge: it does.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > _LENGTH_DIGITS or int(length) > most):
+        raise _body_too_large(most)
+
+
+async def _pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            raise _body_too_large(most)
+        if piece:
+            yield piece
+
+
+def _body_too_large(most: int) -> BodyTooLarge:
+    message = f"The target takes bodies of at most {most} bytes."
+    return BodyTooLarge(message, pointer="/body", extra={"most": most})
 
 
 def _too_large(most: int) -> PayloadTooLarge:
@@ -63,7 +122,18 @@ def shaped(value: object, shape: type[T]) -> T:
         return msgspec.convert(value, shape, strict=True)
     except msgspec.ValidationError as error:
         detail, _, path = str(error).partition(" - at `")
-        raise InvalidField(detail, pointer=_pointer(path)) from error
+        unknown = _UNKNOWN.fullmatch(detail)
+        if unknown is None:
+            raise InvalidField(detail, pointer=_pointer(path)) from error
+        pointer = f"{_pointer(path)}/{unknown[1]}"
+        raise InvalidField(_no_such(unknown[1], shape, path), pointer=pointer) from error
+
+
+def _no_such(name: str, shape: type, path: str) -> str:
+    """Say that there is no such field; at the top also which it may have been meant to be."""
+    known = [] if path else [field.encode_name for field in msgspec.structs.fields(shape)]
+    meant = get_close_matches(name, known, 1)
+    return f"there is no field {name!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
 
 
 def _pointer(path: str) -> str:

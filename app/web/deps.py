@@ -36,7 +36,8 @@ def cookie_name(*, secure: bool) -> str:
 
 def remote_ip(connection: HTTPConnection) -> str:
     """Return the caller's address; a proxy's word counts only when it is trusted (T33)."""
-    peer = connection.client.host if connection.client else "127.0.0.1"
+    client = connection.scope.get("client")
+    peer = str(client[0]) if client else "127.0.0.1"
     trusted = services_of(connection).settings.trusted_proxies
     if not trusted or not _within(peer, trusted):
         return peer
@@ -87,15 +88,20 @@ async def identify(request: Request) -> Caller:
     header = request.headers.get("authorization")
     if header is None:
         return await session_of(request)
-    scheme, _, token = header.partition(" ")
     address = remote_ip(request)
     try:
-        # A scheme of another name holds no key: the empty token is refused like an unknown one.
-        key = token.strip() if scheme.lower() == "bearer" else ""
-        return await services_of(request).access.key_caller(key, address)
+        return await services_of(request).access.key_caller(_bearer(header), address)
     except (InvalidKey, AddressForbidden) as error:
         await _note_refusal(request, error.code, address)
         raise
+
+
+def _bearer(header: str) -> str:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        message = 'Send the key as "Authorization: Bearer ask_...".'
+        raise InvalidKey(message)
+    return token.strip()
 
 
 async def _note_refusal(request: Request, code: str, address: str) -> None:

@@ -71,12 +71,16 @@ def number(given: dict[str, str], name: str, default: int, least: int, most: int
     return int(text)
 
 
-def request_filter(query: QueryParams) -> tuple[RequestFilter, int, str]:
+def request_filter(query: QueryParams, *, action: str = "") -> tuple[RequestFilter, int, str]:
     """Return filter, page size and the text that its cursors belong to.
 
     ``agent`` and ``target`` are ids; several statuses are separated by commas.
+
+    :param action: the only action of the list; it then is no parameter.
     """
-    given = once(query, _NAMES)
+    given = once(query, _NAMES - {"action"} if action else _NAMES)
+    if action:
+        given["action"] = action
     cursor = given.pop("cursor", None)
     limit = number(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
     given.pop("limit", None)

@@ -1,9 +1,9 @@
 """``ANY /gateway/{target}/{path}``: agents call an upstream through us (GW-1, GW-2)."""
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.action import HTTP_REQUEST, Urgency
 from app.core.asking import read_call
+from app.core.call_errors import UpgradeRefused
 from app.core.errors import (
     AnswerTooLarge,
     AssentryError,
@@ -20,7 +21,6 @@ from app.core.errors import (
     InvalidAction,
     NotCarriedOut,
     OutcomeUnknown,
-    UpgradeRefused,
 )
 from app.core.outcome import HttpResult
 from app.core.paths import TRANSPORT_HEADERS
@@ -29,8 +29,9 @@ from app.core.principals import Scope as Right
 from app.core.request import Request as Asking
 from app.core.request import Status
 from app.services.intake import Asked
+from app.services.spooling import Spooled
 from app.web.api.requests import accepted, preferred_wait
-from app.web.bodies import raw
+from app.web.bodies import content
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.problems import on_error
 from app.web.relaying import CallerRelay, encoded, watched
@@ -63,15 +64,22 @@ async def call(request: Request) -> "Carried":
     :raises OutcomeUnknown: bytes left, and no complete answer came.
     """
     caller = await caller_of(request)
-    return Carried(request, caller, await _asked(request))
+    head = _asked(request)
+    body = await _body(request, caller, head)
+    if isinstance(body, Spooled):
+        return Carried(request, caller, _with(head, detached=body.body), body)
+    return Carried(request, caller, _with(head, body=body) if body else head)
 
 
 class Carried(Response):
     """The answer to a call: it is carried out while it is answered."""
 
-    def __init__(self, request: Request, caller: Caller, asked: Asked) -> None:
-        """Keep what is asked."""
+    def __init__(
+        self, request: Request, caller: Caller, asked: Asked, content: Spooled | None = None
+    ) -> None:
+        """Keep what is asked; a large body is given up when it is answered."""
         super().__init__()
+        self._content = content
         self._request = request
         self._caller = caller
         self._asked = asked
@@ -79,10 +87,12 @@ class Carried(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the call out and answer it."""
-        response: Response | None = None
-        async with asyncio.TaskGroup() as group:
-            with watched(group, receive, self._hang_up):
+        try:
+            async with watched(receive, self._hang_up):
                 response = await self._answered(send)
+        finally:
+            if self._content is not None:
+                self._content.close()
         if response is not None:
             await response(scope, receive, send)
 
@@ -106,7 +116,9 @@ class Carried(Response):
 
         request, caller = self._request, self._caller
         services = services_of(request)
-        made, result = await services.inline.call(caller, self._asked, remote_ip(request), taken)
+        made, result = await services.inline.call(
+            caller, self._asked, remote_ip(request), taken, self._content
+        )
         seconds = preferred_wait(request) if caller.may(Right.REQUEST_READ) else 0
         if made.status in _WAITS and seconds and may_wait(caller, services.settings):
             with waiter(caller, services.settings.max_waiters_per_key):
@@ -119,11 +131,25 @@ class Carried(Response):
             self._relay.hang_up()
 
 
-async def _asked(request: Request) -> Asked:
+async def _body(request: Request, caller: Caller, head: Asked) -> bytes | Spooled:
+    """Return the body; what the call is refused for anyway is refused before it is read."""
+    length = request.headers.get("content-length", "0")
+    if length == "0" and "transfer-encoding" not in request.headers:
+        return b""
+    services = services_of(request)
+    most = await services.intake.body_limit(caller, head)
+    settings = services.settings
+    return await content(request, min(settings.max_body_bytes, most), most, settings.data_dir)
+
+
+def _with(head: Asked, **changes: Any) -> Asked:
+    return replace(head, call=None if head.call is None else replace(head.call, **changes))
+
+
+def _asked(request: Request) -> Asked:
     target, path = _address(request.scope)
     if request.headers.get("upgrade", _CLEARTEXT).lower() != _CLEARTEXT:
         raise UpgradeRefused
-    body = await raw(request, services_of(request).settings.max_body_bytes)
     urgency = request.headers.get(_URGENCY, Urgency.NORMAL.value)
     if urgency not in set(Urgency):
         message = f"{_URGENCY} is one of {', '.join(Urgency)}"
@@ -132,7 +158,7 @@ async def _asked(request: Request) -> Asked:
     return Asked(
         action=HTTP_REQUEST, params={}, context={}, target=target,
         reason=request.headers.get(_REASON, ""), urgency=Urgency(urgency),
-        call=read_call(request.method, path, headers, body),
+        call=read_call(request.method, path, headers, b""),
     )  # fmt: skip
 
 

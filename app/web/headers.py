@@ -1,7 +1,6 @@
 """Pure ASGI around everything: the Host check (T33), request ids, security headers (T14), bugs."""
 
 import re
-import secrets
 from collections.abc import MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.clock import random_part
 from app.core.errors import Invalid, InvalidFilter
 from app.settings import Settings
 from app.web.problems import bug, problem
@@ -68,7 +68,7 @@ class Guard:
                 self._decorate(scope, message)
             await send(message)
 
-        number = scope.setdefault("state", {})["request_id"] = secrets.token_hex(8)
+        number = scope.setdefault("state", {})["request_id"] = random_part()
         refused = self._refusal(scope)
         if refused is not None:
             await problem(refused, number)(scope, receive, add)

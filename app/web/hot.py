@@ -3,8 +3,9 @@
 Their routes stand in the router as well: for other methods, the document and the tests.
 """
 
-from typing import Final
+from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,6 +25,26 @@ _ONE: Final[dict[tuple[str, str], Handler]] = {
 }
 
 
+class _Headers(Headers):
+    """Headers that are looked up in an index; of several of one name the first counts."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope=scope)
+        self._index: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = self._index.get(key.lower().encode("latin-1"))
+        return default if found is None else found.decode("latin-1")
+
+
+class _Call(Request):
+    """A call of a hot door."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._headers = _Headers(scope)
+
+
 class Hot:
     """Calls the handlers of hot doors by method and path alone."""
 
@@ -37,7 +58,7 @@ class Hot:
         if handler is None:
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive, send)
+        request = _Call(scope, receive, send)
         try:
             response = await handler(request)
         except AssentryError as error:

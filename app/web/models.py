@@ -45,15 +45,32 @@ class RequestIn(Strict):
     supersedes: Id | None = None
 
 
+class CallOut(Out):
+    """A call of a bundle, and how it stands."""
+
+    number: int
+    target: str
+    method: str
+    path: str
+    note: str
+    status: Literal[
+        "waiting", "excluded", "sent", "succeeded", "failed", "unknown", "skipped",
+    ]  # fmt: skip
+    sent_at: datetime | None
+    finished_at: datetime | None
+    outcome: JsonDict | None
+    result: str
+
+
 class RequestOut(Out):
-    """A request."""
+    """A request; ``items`` are the calls of a bundle, where one request is answered."""
 
     id: str
     status: Literal[
         "pending", "approved", "executing", "succeeded", "failed", "unknown", "denied",
         "expired", "cancelled",
     ]  # fmt: skip
-    kind: Literal["http", "plain"]
+    kind: Literal["http", "bundle", "plain"]
     action: str
     target: str | None
     urgency: Literal["low", "normal", "high", "critical"]
@@ -74,6 +91,7 @@ class RequestOut(Out):
     agent_id: str
     version: int
     links: dict[str, str]
+    items: list[CallOut] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RequestPage(Out):
@@ -85,13 +103,35 @@ class RequestPage(Out):
 
 
 class DecisionIn(Strict):
-    """A ballot about the payload with this digest."""
+    """A ballot about the payload with this digest; ``except`` leaves calls of a bundle out."""
 
     decision: Literal["approve", "deny"]
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     comment: Text = ""
+    excluded: Annotated[list[Annotated[int, Meta(ge=1, le=50)]], Meta(max_length=50)] = (
+        msgspec.field(name="except", default_factory=list[int])
+    )
     channel: Literal["api", "cli"] = "api"
     display: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+
+
+class QueuedIn(Strict):
+    """A write for the queue: a body is JSON or text, or base64 of bytes."""
+
+    method: Annotated[str, Meta(min_length=1, max_length=16)]
+    path: Annotated[str, Meta(min_length=1, max_length=8192)]
+    headers: dict[str, str] = {}
+    body: Any = None
+    binary: str | None = msgspec.field(name="binaryBase64", default=None)
+    note: Annotated[str, Meta(max_length=500)] = ""
+
+
+class QueueIn(Strict):
+    """Writes at one account that are decided together and carried out in order."""
+
+    requests: Annotated[list[QueuedIn], Meta(min_length=1, max_length=50)]
+    comment: Text = ""
+    on_failure: Literal["stop", "continue"] = "stop"
 
 
 class BlockOut(Out):

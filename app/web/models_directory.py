@@ -1,4 +1,4 @@
-"""The shapes of targets, credentials, agents, keys and people at the wire."""
+"""The shapes of targets, agents, keys and people at the wire."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -9,11 +9,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.core.breaker import Breaker
 from app.core.principals import Agent, ApiKey, Person
-from app.core.targets import Credential, Target, TargetSettings
+from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
 
-# --- targets and credentials ---
+# --- targets ---
 
 
 class TargetSettingsIn(Strict):
@@ -44,6 +44,18 @@ class TargetSettingsIn(Strict):
         return TargetSettings(**fields)
 
 
+class CredentialRuleIn(Strict):
+    """Calls that get a credential; empty methods or paths mean all."""
+
+    credential_id: Id
+    methods: Annotated[list[Annotated[str, Meta(max_length=16)]], Meta(max_length=16)] = []
+    paths: Annotated[list[Annotated[str, Meta(max_length=512)]], Meta(max_length=32)] = []
+
+    def value(self) -> CredentialRule:
+        """Return the rule as the core has it."""
+        return CredentialRule(self.credential_id, tuple(self.methods), tuple(self.paths))
+
+
 class TargetIn(Strict):
     """A new target."""
 
@@ -51,6 +63,7 @@ class TargetIn(Strict):
     base_url: Annotated[str, Meta(min_length=1, max_length=2000)]
     description: Text = ""
     credential_id: Id | None = None
+    credentials: Annotated[list[CredentialRuleIn], Meta(max_length=32)] = []
     settings: TargetSettingsIn = msgspec.field(default_factory=TargetSettingsIn)
     enabled: bool = True
     grant_agents: Annotated[list[Id], Meta(max_length=200)] | None = None
@@ -63,6 +76,7 @@ class TargetUpdateIn(Strict):
     base_url: Annotated[str, Meta(min_length=1, max_length=2000)] | UnsetType = UNSET
     description: Text | UnsetType = UNSET
     credential_id: Id | UnsetType | None = UNSET
+    credentials: Annotated[list[CredentialRuleIn], Meta(max_length=32)] | UnsetType = UNSET
     settings: TargetSettingsIn | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     grant_agents: Annotated[list[Id], Meta(max_length=200)] | UnsetType = UNSET
@@ -79,6 +93,7 @@ class TargetOut(Out):
     revision: int
     enabled: bool
     credential_id: str | None
+    credentials: list[JsonDict]
     settings: JsonDict
     created_at: datetime
     updated_at: datetime
@@ -88,6 +103,7 @@ class TargetOut(Out):
         """Return the answer for a target."""
         fields: JsonDict = {name: getattr(target, name) for name in cls.__struct_fields__}
         fields |= {
+            "credentials": [asdict(rule) for rule in target.credentials],
             "settings": asdict(target.settings),
             "created_at": moment(target.created_at),
             "updated_at": moment(target.updated_at),
@@ -113,76 +129,6 @@ class BreakerOut(Out):
         """Return the answer for a breaker."""
         since = None if breaker.resting else moment(breaker.since)
         return cls(breaker.state.value, since, breaker.failures)
-
-
-class CredentialIn(Strict):
-    """A new credential; its values are never given back."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    kind: Literal["bearer", "basic", "headers", "query"]
-    fields: dict[str, Annotated[str, Meta(max_length=16_384)]]
-    description: Text = ""
-    vault: Annotated[str, Meta(min_length=1, max_length=64)] = "default"
-
-
-class CredentialUpdateIn(Strict):
-    """What changes of a credential; ``fields`` replaces all of them."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    description: Text | None = None
-    fields: dict[str, Annotated[str, Meta(max_length=16_384)]] | None = None
-
-
-class CredentialOut(Out):
-    """A credential, with the names of its fields only."""
-
-    id: str
-    vault: str
-    name: str
-    description: str
-    kind: str
-    version: int
-    fields: list[str]
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, credential: Credential) -> "CredentialOut":
-        """Return the answer for a credential."""
-        fields: JsonDict = {name: getattr(credential, name) for name in cls.__struct_fields__}
-        fields |= {
-            "fields": list(credential.fields),
-            "created_at": moment(credential.created_at),
-            "updated_at": moment(credential.updated_at),
-        }
-        return cls(**fields)
-
-
-class CredentialList(Out):
-    """All credentials by name."""
-
-    items: list[CredentialOut]
-
-
-class GrantIn(Strict):
-    """Leave to use a credential at a target, for one agent or (``*``) for all."""
-
-    target_id: Id
-    agent_id: Id = "*"
-
-
-class GrantOut(Out):
-    """Leave that was given."""
-
-    credential_id: str
-    target_id: str
-    agent_id: str
-
-
-class GrantList(Out):
-    """All leave given for a credential."""
-
-    items: list[GrantOut]
 
 
 # --- agents, keys, people ---

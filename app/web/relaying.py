@@ -1,8 +1,8 @@
 """The caller's end of an answer that is passed on while it comes (GW-1)."""
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.types import Receive, Send
@@ -69,23 +69,20 @@ def encoded(headers: Lines, request_id: str) -> list[tuple[bytes, bytes]]:
     return [*lines, (REQUEST_ID, request_id.encode())]
 
 
-@contextmanager
-def watched(
-    group: asyncio.TaskGroup, receive: Receive, gone: Callable[[], None]
-) -> Generator[None, None, None]:
+@asynccontextmanager
+async def watched(receive: Receive, gone: Callable[[], None]) -> AsyncGenerator[None, None]:
     """Call ``gone`` when the caller hangs up meanwhile; its body was read to the end."""
     tasks: list[asyncio.Task[None]] = []
-
-    def begin() -> None:
-        tasks.append(group.create_task(_until_gone(receive, gone)))
-
-    timer = asyncio.get_running_loop().call_later(WATCH, begin)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for task in tasks:
-            task.cancel()
+    async with asyncio.TaskGroup() as group:
+        timer = asyncio.get_running_loop().call_later(
+            WATCH, lambda: tasks.append(group.create_task(_until_gone(receive, gone)))
+        )
+        try:
+            yield
+        finally:
+            timer.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def _until_gone(receive: Receive, gone: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from app.core.principals import Scope as Right
 from app.services.access import require
 from app.web.deps import caller_of, identify, services_of, session_of
 from app.web.filters import bare
-from app.web.views import dump, render
+from app.web.views import dump, render_whole
 from app.web.waiters import waiter
 
 HEARTBEAT: Final = 15.0
@@ -123,7 +123,8 @@ async def request_events(request: Request) -> Response:
         while True:
             found = await services.feed.changes(caller, request_id, version)
             version = found.version
-            yield event("request", render(found), version)
+            calls = await services.requests.calls(caller, found)
+            yield event("request", render_whole(found, calls), version)
             if found.final:
                 return
 

@@ -1,17 +1,37 @@
 """Requests as JSON bytes. What no longer changes is rendered once."""
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
+from starlette.responses import Response
 
+from app.core.action import Kind
 from app.core.approval_card import ApprovalCard
 from app.core.instant import Instant, to_datetime
 from app.core.request import Request
 from app.services.audit import AuditRecord
+from app.services.requests import Listed
 
 _OPTIONS: Final = orjson.OPT_UTC_Z
 _CACHE_BYTES: Final = 4 * 1024 * 1024
+
+
+_TYPE: Final = (b"content-type", b"application/json")
+
+
+class Json(Response):
+    """An answer of JSON bytes, whose headers are known and need no looking at."""
+
+    def __init__(self, data: bytes, status: int, headers: Mapping[str, str]) -> None:
+        """Take bytes, a status and more headers."""
+        self.status_code = status
+        self.background = None
+        self.body = data
+        self.raw_headers = [(b"content-length", b"%d" % len(data)), _TYPE]
+        for name, value in headers.items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
 
 def at(instant: Instant | None) -> Any:
@@ -57,6 +77,30 @@ def render(request: Request) -> bytes:
         data = dump(_document(request))
         _rendered.put(key, data)
     return data
+
+
+def render_whole(request: Request, calls: Sequence[Listed]) -> bytes:
+    """Return a request as JSON bytes; a bundle with its calls as they stand now."""
+    if request.kind is not Kind.BUNDLE:
+        return render(request)
+    items = [_call(request.id, listed) for listed in calls]
+    return render(request)[:-1] + b',"items":' + dump(items) + b"}"
+
+
+def _call(request_id: str, listed: Listed) -> dict[str, Any]:
+    call, state = listed.item.call, listed.state
+    return {
+        "number": state.number,
+        "target": listed.item.target.name,
+        "method": call.method,
+        "path": f"{call.path}?{call.query}" if call.query else call.path,
+        "note": listed.item.note,
+        "status": state.status.value,
+        "sent_at": at(state.sent_at),
+        "finished_at": at(state.finished_at),
+        "outcome": None if state.outcome is None else orjson.Fragment(state.outcome),
+        "result": f"/api/requests/{request_id}/items/{state.number}/result",
+    }
 
 
 def not_rendered(items: list[tuple[str, int]]) -> list[str]:

@@ -50,8 +50,9 @@ _Embed = dict[str, JsonValue]
 
 def message(card: ApprovalCard) -> Painted:
     """Return the message that shows a card: ``embeds`` and ``components``."""
-    whole = _embeds(card, sheet_of(card, Fitting(TOTAL, 0, _weightless)), complete=True)
-    if _fits(whole):
+    fitting = Fitting(TOTAL, 0, _weightless)
+    whole = _embeds(card, sheet_of(card, fitting), complete=True)
+    if not fitting.cut and _fits(whole):
         return _painted(card, whole, complete=True)
     for end, short in zip(_ENDS, _SHORTS, strict=True):
         sheet = _clipped(sheet_of(card, Fitting(0, end)), short)

@@ -1,7 +1,7 @@
 """Connections of OAuth credentials, and consents under way.
 
 Revision: 20261126_2000
-Follows: 20261121_0000
+Follows: 20261126_1200
 """
 
 import sqlalchemy as sa

@@ -25,9 +25,10 @@ def test_after_a_rotation_the_new_key_alone_opens(tmp_path: Path) -> None:
         assert wrapped_by(both) == {old.partition(":")[0]}
         done = run(both, "keys", "rotate")
         assert done.returncode == 0, done.stderr
-        assert "1 values were wrapped anew; the current key is knew" in done.stdout
+        assert "credentials and items: 1 values were wrapped anew" in done.stdout
+        assert "Everything stored is under knew now" in done.stdout
         assert wrapped_by(both) == {"knew"}
-        assert "0 values" in run(both, "keys", "rotate").stdout
+        assert "items: 0 values" in run(both, "keys", "rotate").stdout
 
         made.env["ASSENTRY_MASTER_KEY"] = NEW
         made.up("--example")

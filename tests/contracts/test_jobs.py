@@ -11,6 +11,7 @@ from app.core.instant import SECOND, Instant
 from app.core.jobs import MAX_TRIES, Job, JobKind, backoff
 from app.core.lifecycle import TABLE
 from app.core.request import Choice
+from tests.support.bundles import bundle
 from tests.support.upstream import Upstream
 from tests.support.world import World, world
 from workers.handlers import HANDLERS
@@ -40,7 +41,8 @@ async def make_due(place: World) -> None:
 
 
 def test_the_life_of_a_request_asks_for_every_kind() -> None:
-    assert {kind for row in TABLE for kind in row.jobs} == set(JobKind)
+    """``BUNDLE`` takes the place of ``EXECUTE`` where the request is a bundle."""
+    assert {kind for row in TABLE for kind in row.jobs} == set(JobKind) - {JobKind.BUNDLE}
 
 
 async def test_whatever_is_written_is_handled(place: World) -> None:
@@ -59,12 +61,15 @@ async def test_whatever_is_written_is_handled(place: World) -> None:
         await place.vote(plain)
         withdrawn = await place.call("POST", "/echo/5", json={})
         await place.services.decisions.cancel(place.robot, withdrawn.id)
+        several = await bundle(place, "GET /echo/6")
         left = await written(place)
         assert {JobKind(kind) for kind, _ in left} <= set(HANDLERS)
-        assert left == [("execute", allowed.id), ("execute", approved.id)]
+        assert left == [
+            ("execute", allowed.id), ("execute", approved.id), ("bundle", several.id),
+        ]  # fmt: skip
         for kind, request_id in left:
             await HANDLERS[JobKind(kind)](place.services, request_id)
-        assert len(upstream.log) == 2
+        assert len(upstream.log) == 3
         assert await written(place) == left, "the loop removes them, not the handler"
 
 

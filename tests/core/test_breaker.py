@@ -114,4 +114,4 @@ def test_what_reports_mean() -> None:
     assert report_of_problem(NotStarted("lease_lost", "")) is Report.NOTHING
     assert report_of_problem(NotStarted("no_grant", "")) is Report.NOTHING
     assert report_of_problem(Ambiguous("upstream_timeout", "")) is Report.BAD
-    assert report_of_problem(Ambiguous("caller_gone", "")) is Report.NOTHING
+    assert report_of_problem(Ambiguous("caller_left", "")) is Report.NOTHING

@@ -154,6 +154,33 @@ class TestExecution:
         last = replace(request, attempt=MAX_ATTEMPTS)
         assert step(last, ev.Lose(SYSTEM, last.fence, None, idempotent=True), START).row == 16
 
+    @pytest.mark.requirement("REQ-8")
+    def test_a_bundle_advances_and_what_came_before_is_no_doubt_any_more(self) -> None:
+        request = sent(claimed())
+        with pytest.raises(IllegalTransition):
+            step(request, ev.Advance(SYSTEM, request.fence - 1, None, 1, "succeeded", 60.0), START)
+        later = plus(START, 30)
+        ahead = step(request, ev.Advance(SYSTEM, request.fence, "{}", 1, "failed", 60.0), later)
+        assert (ahead.row, ahead.after.status, ahead.jobs) == (19, Status.EXECUTING, ())
+        assert (ahead.after.sent_at, ahead.after.lease_until) == (None, plus(later, 60))
+        assert ahead.audit.event == "request.advanced"
+        assert ahead.audit.details["number"] == 1 and ahead.audit.details["became"] == "failed"
+        lost = step(ahead.after, ev.Lose(SYSTEM, -1), plus(later, 60))
+        assert (lost.row, lost.after.status) == (17, Status.APPROVED)
+
+    @pytest.mark.requirement("REQ-8")
+    def test_a_bundle_has_jobs_of_its_own(self) -> None:
+        transition = open_request(a_request(Effect.ALLOW, kind=Kind.BUNDLE), AGENT, START)
+        assert [job.kind for job in transition.jobs] == [JobKind.BUNDLE, JobKind.ANNOUNCE]
+
+    @pytest.mark.requirement("REQ-8")
+    def test_a_bundle_that_ran_in_part_has_failed(self) -> None:
+        unknown = step(sent(claimed()), ev.Lose(SYSTEM, 1), START).after
+        event = ev.Settle(ANNE, ran=True, note="seen", outcome="{}", complete=False)
+        settled = step(unknown, event, START)
+        assert (settled.row, settled.after.status) == (18, Status.FAILED)
+        assert settled.audit.details["ran"] is True
+
     def test_unknown_is_settled_by_a_person(self) -> None:
         unknown = step(sent(claimed()), ev.Lose(SYSTEM, 1), START).after
         assert step(unknown, ev.Settle(ANNE, ran=True, note="seen"), START).after.status is (
@@ -169,7 +196,7 @@ def test_every_pair_outside_the_table_is_refused() -> None:
         ev.Approve(ANNE, ballot(opened())), ev.Deny(ANNE, ballot(opened())), ev.Escalate(SYSTEM),
         ev.Expire(SYSTEM), ev.Cancel(AGENT), ev.Claim(SYSTEM, "w", 1.0), ev.Release(SYSTEM, 0),
         ev.Succeed(SYSTEM, 0), ev.Fail(SYSTEM, 0), ev.Lose(SYSTEM, 0),
-        ev.Settle(ANNE, ran=True, note=""),
+        ev.Settle(ANNE, ran=True, note=""), ev.Advance(SYSTEM, 0),
     ]  # fmt: skip
     known = {(row.source, row.event) for row in TABLE}
     for status in Status:
@@ -205,7 +232,9 @@ class Life(RuleBasedStateMachine):
         self.take(open_request(a_request(effect, quorum, kind), AGENT, self.now))
 
     def take(self, transition: Transition) -> None:
-        self.executes += sum(job.kind is JobKind.EXECUTE for job in transition.jobs)
+        self.executes += sum(
+            job.kind in (JobKind.EXECUTE, JobKind.BUNDLE) for job in transition.jobs
+        )
         self.request = transition.after
         self.was_final = self.request.status in TERMINAL
 
@@ -253,6 +282,12 @@ class Life(RuleBasedStateMachine):
         assert issubclass(kind, ev.Succeed | ev.Fail | ev.Release | ev.Lose)
         if self.attempt(kind(SYSTEM, fence)) and kind is ev.Lose and was_sent:
             assert self.request.status is Status.UNKNOWN
+
+    @rule(stale=st.booleans())
+    def advance(self, stale: bool) -> None:
+        event = ev.Advance(SYSTEM, self.request.fence - stale, "{}", 1, "succeeded", 60.0)
+        if self.attempt(event):
+            assert not stale and self.request.sent_at is None
 
     @rule()
     def expire(self) -> None:

@@ -20,9 +20,11 @@ UNMIRRORED: dict[str, str] = {
     "tests/integrations/slack/test_played_socket.py": "the played Slack's Socket Mode",
     "tests/integrations/slack/test_played_vendor.py": "the played Slack against slack_sdk",
     "tests/services/test_routing.py": "core/routing as decisions and sweeps use it",
+    "tests/web/test_no_values.py": "every route asked by everybody, with secrets planted",
     "tests/web/test_openapi.py": "every route against the document, every change as described",
     "tests/web/test_schemathesis.py": "every answer against the OpenAPI document",
     "tests/web/test_scopes.py": "every operation with every scope",
+    "tests/workers/test_lanes.py": "lanes and turns of jobs, by running loops",
 }
 """Test files that cover a behaviour instead of the source file of the same name."""
 

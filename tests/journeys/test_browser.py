@@ -307,3 +307,45 @@ def violations(page: Page, source: str) -> list[str]:
         for item in found["violations"]
         for node in item["nodes"]
     ]
+
+
+@pytest.mark.requirement("REQ-8")
+@pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_call_of_a_bundle_is_left_out(
+    site: Site, browser: Browser, script: bool, width: int
+) -> None:
+    page = context(browser, script=script, viewport={"width": width, "height": 800}).new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    calls = [
+        {"method": "POST", "path": "/notes", "json": {"text": f"number {n}"}, "note": f"note {n}"}
+        for n in (1, 2, 3)
+    ]
+    asked = site.ask(
+        key, action="http.bundle", target="example", params={"calls": calls}, reason="three"
+    )
+    page.goto(f"{site.base}/requests/{asked['id']}")
+    assert "3 calls (POST) at example" in page.inner_text("h1")
+    for n in (1, 2, 3):
+        assert f"number {n}" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    folder = os.environ.get("BUNDLE_SHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/bundle-{width}-{script}.png", full_page=True)
+    page.focus("[name='except.2']")
+    page.keyboard.press("Space")
+    expect(page.locator("[name='except.2']")).to_be_checked()
+    page.locator("button.approve").focus()
+    page.keyboard.press("Enter")
+    until = time.monotonic() + DEADLINE
+    while "succeeded" not in page.inner_text("#state"):
+        assert time.monotonic() < until
+        page.reload()
+    stands = page.locator("ol.calls .status").all_inner_texts()
+    assert stands == ["succeeded", "excluded", "succeeded"]
+    assert "left out by Anne Arbor" in page.inner_text("ol.calls")
+    if folder:
+        page.screenshot(path=f"{folder}/done-{width}-{script}.png", full_page=True)
+    page.click("a[aria-label='Answer to call 3']")
+    assert "number 3" in page.inner_text("main")

@@ -10,7 +10,6 @@ import pytest
 
 from app.core.connections import ConnectionState
 from app.core.errors import (
-    ConnectFailed,
     InvalidField,
     MissingRole,
     MissingScope,
@@ -19,7 +18,7 @@ from app.core.errors import (
 )
 from app.core.oauth import OAuthClient, OAuthEndpoints, OAuthKind, challenge
 from app.core.principals import Caller, Session
-from app.services.connections import CameBack, Connections
+from app.services.connections import CameBack, ConnectFailed, Connections
 from tests.support.canary import CANARY
 from tests.support.oauth_provider import CLIENT, Provider
 from tests.support.world import FakeClock, World, world

@@ -1,6 +1,7 @@
 """Reading: own requests only, pages by keyset, waiting without missing anything."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,15 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Forbidden, NotFound
+from app.core.instant import plus
+from app.core.outcome import HttpResult
 from app.core.principals import Agent
 from app.core.request import Status
 from app.factory import services
+from app.services.execution import RESULT
 from app.services.requests import RequestFilter
+from app.services.results import pack
+from app.services.sealing import CannotOpen, MasterKey, Sealer
 from app.store.tx import Tx
 from tests.support.world import World, agent_caller, world
 
@@ -149,3 +155,26 @@ async def test_the_detail_says_who_may_decide(place: World) -> None:
     assert {person.name for person in detail.deciders} == {"Anne", "Ben"}
     owner = await place.services.store.read(lambda tx: tx.people.get(place.agent.owner_id or ""))
     assert detail.owner == owner
+
+
+@pytest.mark.requirement("VLT-1", "T61")
+async def test_results_are_wrapped_anew(place: World) -> None:
+    old, new = MasterKey("old", os.urandom(32)), MasterKey("new", os.urandom(32))
+    former = replace(place.services.requests, sealer=Sealer([old]))
+    both = replace(place.services.requests, sealer=Sealer([new, old]))
+    after = replace(place.services.requests, sealer=Sealer([new]))
+    result = HttpResult(200, (), b"an answer")
+    made = [await place.ask() for _ in range(3)]
+    for request in made:
+        sealed = former.sealer.seal(RESULT, request.id, pack(result))
+        await place.services.store.write(
+            lambda tx, at=request.id, value=sealed: tx.results.put(
+                at, value, tx.now, plus(tx.now, 60)
+            )
+        )
+    assert await both.rewrap_results() == 3
+    assert await both.rewrap_results() == 0
+    for request in made:
+        assert await after.result(place.robot, request.id) == result
+    with pytest.raises(CannotOpen):
+        await former.result(place.robot, made[0].id)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import AssentryError, InUse, InvalidField, MissingRole, NameTaken, NotFound
-from app.core.targets import CredentialGrant, Target, TargetSettings
+from app.core.targets import CredentialGrant, CredentialRule, Target, TargetSettings
 from app.services.targets import ANY_AGENT
 from tests.support.canary import CANARY
 from tests.support.world import World, world
@@ -184,3 +184,48 @@ async def test_changes_are_recorded_without_secrets(place: World) -> None:
     assert [record.event for record in told] == ["target.updated", "target.created"]
     assert told[0].details["enabled"] is False
     assert CANARY not in repr(found)
+
+
+@pytest.mark.requirement("GW-3", "T3")
+async def test_other_rules_make_a_new_revision(place: World) -> None:
+    targets, vault = place.services.targets, place.services.vault
+    ids = [
+        (await vault.create(place.anne, name=name, kind="bearer", fields={"token": CANARY})).id
+        for name in ("one", "two")
+    ]
+    rules = (CredentialRule(ids[0], ("GET",), ("/a/**",)), CredentialRule(ids[1]))
+    target = await targets.create(
+        place.anne, name="t", base_url="https://api.example.org", credentials=rules,
+        grant_agents=[place.agent.id],
+    )  # fmt: skip
+    assert await targets.get(place.anne, target.id) == target and target.credentials == rules
+    same = await targets.update(place.anne, target.id, credentials=rules, description="d")
+    assert same.revision == 1
+    turned = await targets.update(place.anne, target.id, credentials=rules[::-1])
+    assert (turned.revision, turned.credentials) == (2, rules[::-1])
+    for credential_id in ids:
+        (grant,) = await vault.grants(place.anne, credential_id)
+        assert grant.agent_id == place.agent.id
+    none = await targets.update(place.anne, target.id, credentials=())
+    assert (none.revision, none.credentials) == (3, ())
+    assert await vault.grants(place.anne, ids[0]) == []
+    again = await targets.update(place.anne, target.id, credentials=rules)
+    assert (await vault.grants(place.anne, ids[1]))[0].agent_id == "*"
+    await targets.delete(place.anne, again.id)
+    await vault.delete(place.anne, ids[0])
+
+
+@pytest.mark.parametrize(
+    ("rule", "pointer"),
+    [
+        (CredentialRule("crd_none"), "/credentials/0/credential_id"),
+        (CredentialRule("crd_none", ("FETCH",)), "/credentials/0/methods"),
+        (CredentialRule("crd_none", (), ("/a", "b")), "/credentials/0/paths/1"),
+    ],
+)
+async def test_bad_rules_are_refused(place: World, rule: CredentialRule, pointer: str) -> None:
+    with pytest.raises((InvalidField, NotFound)) as refused:
+        await place.services.targets.create(
+            place.anne, name="t", base_url="https://api.example.org", credentials=[rule]
+        )
+    assert refused.value.pointer == pointer

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from app.core.action import HttpAction
 from app.core.errors import InUse, InvalidField, MissingRole, MissingScope, NameTaken, NotFound
-from app.core.targets import Credential, CredentialGrant, Target
+from app.core.outcome import Injection
+from app.core.targets import Credential, CredentialGrant, CredentialRule, Target
 from app.services.sealing import CannotOpen, MasterKey, Sealer
 from app.services.vault import ANY_AGENT, CredentialNotGranted, Vault
 from app.store.tx import Tx
@@ -250,3 +252,73 @@ async def test_names_are_taken_once(place: World) -> None:
         await made(place)
     with pytest.raises(NameTaken):
         await place.services.vault.update(place.anne, second.id, name="github")
+
+
+def http(method: str, path: str) -> HttpAction:
+    return HttpAction(method, path, "", (), b"")
+
+
+@pytest.mark.requirement("GW-3", "T63")
+async def test_rules_say_which_call_gets_which_credential(place: World) -> None:
+    reads, writes, rest = [await made(place, name, f"{name}-{CANARY}") for name in "rwx"]
+    target = await place.services.targets.create(
+        place.anne, name="upstream", base_url="https://api.example.org", credential_id=rest.id,
+        credentials=[
+            CredentialRule(reads.id, ("GET", "HEAD"), ("/repos/**", "/user")),
+            CredentialRule(writes.id, (), ("/repos/*/issues",)),
+        ],
+    )  # fmt: skip
+    for call, wanted in (
+        (http("GET", "/repos/a/issues"), "r"),
+        (http("GET", "/user"), "r"),
+        (http("POST", "/repos/a/issues"), "w"),
+        (http("POST", "/repos/a/b/issues"), "x"),
+        (http("GET", "/users"), "x"),
+    ):
+        injection = await place.services.vault.for_execution(target, place.agent.id, call)
+        assert injection.secrets == (f"{wanted}-{CANARY}",), call
+    bare = await place.services.targets.update(place.anne, target.id, credential_id=None)
+    other = http("GET", "/users")
+    assert await place.services.vault.for_execution(bare, place.agent.id, other) == Injection()
+    await place.services.vault.revoke(place.anne, CredentialGrant(writes.id, target.id, ANY_AGENT))
+    with pytest.raises(CredentialNotGranted):
+        await place.services.vault.for_execution(
+            bare, place.agent.id, http("PUT", "/repos/a/issues")
+        )
+    with pytest.raises(InUse):
+        await place.services.vault.delete(place.anne, writes.id)
+
+
+@pytest.mark.requirement("T3")
+async def test_a_new_field_of_a_ruled_credential_voids_what_was_approved(place: World) -> None:
+    shown = await place.services.vault.create(
+        place.anne, name="h", kind="headers", fields={"X-Key": CANARY}
+    )
+    target = await place.services.targets.create(
+        place.anne, name="upstream", base_url="https://api.example.org",
+        credentials=[CredentialRule(shown.id, ("GET",))],
+    )  # fmt: skip
+    vault = place.services.vault
+    await vault.update(place.anne, shown.id, fields={"X-Key": f"{CANARY}-2"})
+    assert (await place.services.targets.get(place.anne, target.id)).revision == 1
+    after = await vault.update(place.anne, shown.id, fields={"X-Other": CANARY})
+    assert after.shown == ("X-Other: <h>",)
+    assert (await place.services.targets.get(place.anne, target.id)).revision == 2
+
+
+@pytest.mark.requirement("VLT-1")
+async def test_public_fields_are_said_with_the_fields(place: World) -> None:
+    vault = place.services.vault
+    item = await vault.create(
+        place.anne, name="i", kind="item", fields={"user": "jo", "key": CANARY},
+        public_fields=["user"],
+    )  # fmt: skip
+    refused: list[dict[str, Any]] = [
+        {"public_fields": ["key"]}, {"fields": {"key": CANARY}}, {"domains": ["https://x"]},
+    ]  # fmt: skip
+    for changes in refused:
+        with pytest.raises(InvalidField):
+            await vault.update(place.anne, item.id, **changes)
+    kept = await vault.update(place.anne, item.id, domains=["example.com"], description="d")
+    assert (kept.domains, kept.public_fields) == (("example.com",), ("user",))
+    assert await vault.get(place.anne, item.id) == kept

@@ -1,5 +1,6 @@
 """The schema: made by migrations alone, guarded by triggers, the same as the models say."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -39,6 +40,8 @@ REFUSED = {
     "vote withdrawn": "DELETE FROM votes",
     "version changed": "UPDATE policy_versions SET document = '{}'",
     "version removed": "DELETE FROM policy_versions",
+    "call revived": "UPDATE request_items SET status = 'waiting'",
+    "call removed": "DELETE FROM request_items",
 }
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -56,6 +59,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "votes": {
         "request_id": "req_1", "person_id": "per_1", "choice": "deny", "digest": "d",
         "comment": "", "channel": "api", "cast_at": 1, "assurance": 2, "display": "",
+    },
+    "request_items": {
+        "request_id": "req_1", "number": 1, "target_id": "tgt_1", "status": "succeeded",
+        "fence": 1,
     },
     "policy_versions": {
         "policy_id": "pol_1", "version": 1, "document": "{}", "author": "", "created_at": 1,
@@ -109,18 +116,20 @@ def test_up_from_empty(database_url: str) -> None:
 
 @pytest.mark.requirement("OPS-1")
 def test_models_and_migrations_agree(database: Database) -> None:
+    import_module("app.store.tables_bundles")
     import_module("app.store.tables_directory")
     import_module("app.store.tables_limits")
     import_module("app.store.tables_notices")
+    import_module("app.store.tables_bodies")
     with database.engine(writer=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []
 
 
 def test_down_one_and_up(database: Database) -> None:
-    downgrade(database, "-1")
-    assert current(database) == "20261121_0000"
-    assert "connections" not in tables(database)
+    downgrade(database, "20261120_0000")
+    assert current(database) == "20261120_0000"
+    assert "deliveries" not in tables(database)
     migrate(database)
     downgrade(database, "base")
     assert current(database) is None
@@ -128,6 +137,43 @@ def test_down_one_and_up(database: Database) -> None:
     migrate(database)
     assert current(database) == head()
     assert tables(database) == set(SQLModel.metadata.tables) | {"alembic_version"}
+
+
+@pytest.mark.requirement("GW-3", "OPS-1")
+def test_credentials_that_are_there_say_what_they_add(database: Database) -> None:
+    downgrade(database, "20261121_0000")
+    adds = {
+        "bearer": ({"token"}, ["Authorization: "]),
+        "headers": ({"X-B", "X-A"}, ["X-A: ", "X-B: "]),
+        "query": ({"key"}, ["?key="]),
+    }
+    opened = database.engine(writer=True)
+    with opened.begin() as connection:
+        for kind, (fields, _) in adds.items():
+            row = {"id": f"crd_{kind}", "name": kind, "kind": kind, "key": b"-"}
+            connection.execute(
+                text(
+                    "INSERT INTO credentials (id, vault, name, description, kind, version, "
+                    "created_at, updated_at) VALUES (:id, 'default', :name, '', :kind, 1, 1, 1)"
+                ),
+                row,
+            )
+            for name in fields:
+                connection.execute(
+                    text(
+                        "INSERT INTO vault_fields (credential_id, name, sealed, master_key) "
+                        "VALUES (:id, :field, :key, 'k')"
+                    ),
+                    {**row, "field": name},
+                )
+    migrate(database)
+    with opened.connect() as connection:
+        found = connection.execute(text("SELECT kind, adds, domains FROM credentials")).all()
+    opened.dispose()
+    assert {row[0]: json.loads(row[1]) for row in found} == {
+        kind: wanted for kind, (_, wanted) in adds.items()
+    }
+    assert {row[2] for row in found} == {"[]"}
 
 
 def test_every_table_has_text_or_counted_keys(database: Database) -> None:

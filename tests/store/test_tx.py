@@ -85,3 +85,22 @@ async def test_what_is_asked_once_is_asked_again_by_the_next_transaction(
         assert not await store.write(lambda tx: tx.agents.key_stands(key.id))
     finally:
         await other.close()
+
+
+@pytest.mark.requirement("REQ-7")
+async def test_what_is_not_written_yet_is_found_and_counted(place: World) -> None:
+    made = await place.ask()
+    one, other = (replace(made, id=f"req_{number}", digest=f"{number}" * 64) for number in range(2))
+
+    def work(tx: Tx) -> None:
+        tx.requests.insert(one)
+        tx.requests.insert(other)
+        assert not tx.requests.has_pending(made.agent_id, 4)
+        assert tx.requests.has_pending(made.agent_id, 3)
+        assert tx.requests.has_pending(made.agent_id, 1)
+        assert tx.requests.identical(made.agent_id, "2" * 64, tx.now) is None
+        assert tx.requests.identical(made.agent_id, one.digest, tx.now) == one
+        assert not tx.requests.has_pending(made.agent_id, 4)
+        assert tx.requests.has_pending(made.agent_id, 3)
+
+    await place.services.store.write(work)

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import workers.executors.http_client as client
 import workers.jobs
+from app.services.bundles import Bundles
 from app.services.execution import Execution
 from app.store.jobs import Jobs
 from app.store.requests import Requests
@@ -47,6 +48,20 @@ STEPS: Final[dict[str, Step]] = {
 """The steps in their order; between "marked sent" and "answer begun" the bytes leave."""
 
 
+BUNDLE_STEPS: Final[dict[str, Step]] = {
+    "bundle claimed": Step(Bundles, "carry_out", "before"),
+    "call begun": Step(Bundles, "_attempt", "before"),
+    "marking call sent": Step(Bundles, "_mark_sent", "after"),
+    "call marked sent": Step(Bundles, "_mark", "after"),
+    "call answered": Step(Bundles, "_attempt", "after"),
+    "finishing call": Step(Bundles, "_finish", "after"),
+}
+"""The steps of a bundle in their order; all but the first are those of one call, known by its
+id."""
+
+_ALL: Final = {**STEPS, **BUNDLE_STEPS}
+
+
 def hasten() -> None:
     """Let the leases on jobs that this process claims end soon."""
     workers.jobs.JOB_LEASE = JOB_LEASE
@@ -54,7 +69,7 @@ def hasten() -> None:
 
 def arm(name: str, victim: Iterable[str]) -> None:
     """Let this process die at a step of the request with the given id and path."""
-    step = STEPS[name]
+    step = _ALL[name]
     method = getattr(step.owner, step.method)
     wrapping = _wrapped_async if inspect.iscoroutinefunction(method) else _wrapped
     setattr(step.owner, step.method, wrapping(method, name, frozenset(victim)))
@@ -86,7 +101,7 @@ def _wrapped_async(
 
 def _die_if(name: str, moment: str, victim: frozenset[str], values: Iterable[object]) -> None:
     """Die when it is the moment and one of the values concerns the victim."""
-    if moment == STEPS[name].moment and any(_concerns(value, victim) for value in values):
+    if moment == _ALL[name].moment and any(_concerns(value, victim) for value in values):
         os.write(2, f"dying at {name}\n".encode())
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,6 +1,8 @@
 """The real application in this process, with one caller for every kind of principal."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +12,14 @@ import httpx
 import pytest
 
 from app.asgi import create_app
+from app.cli.listening import Server, address, bound, config
 from app.core.principals import Agent, Person, Role, Scope
 from app.core.request import Request
+from tests.support.upstream import Upstream
 from tests.support.world import World, person_caller, world
+
+WAIT = 10.0
+"""Seconds that a test waits for what the server should do."""
 
 BASE = "http://127.0.0.1:8700"
 
@@ -107,3 +114,40 @@ async def any_door(database_url: str, tmp_path: Path) -> AsyncGenerator[Door, No
     """The application on each engine."""
     async with open_door(database_url, tmp_path) as opened:
         yield opened
+
+
+@dataclass
+class Served:
+    """The server on a socket, an agent's client and an upstream that may be read."""
+
+    door: Door
+    agent: httpx.AsyncClient
+    upstream: Upstream
+    port: int
+
+    async def settled(self, request_id: str) -> Request:
+        """Return the request once it is final."""
+        services = self.door.world.services
+        async with asyncio.timeout(WAIT):
+            return await services.feed.wait(self.door.world.anne, request_id, int(WAIT))
+
+    def outcome(self, request: Request) -> dict[str, Any]:
+        """Return what the record says of a request's execution."""
+        return json.loads(request.outcome or "{}")
+
+
+@pytest.fixture
+async def served(door: Door) -> AsyncIterator[Served]:
+    """The application on a socket of its own."""
+    sock = bound("127.0.0.1", 0)
+    stop = asyncio.Event()
+    async with Upstream() as upstream, asyncio.TaskGroup() as group:
+        await door.world.target(upstream.url)
+        await door.world.policy("reads", "allow", {"http.method": {"in": ["GET", "HEAD", "PUT"]}})
+        group.create_task(Server(config(door.app, lifespan="off")).until(stop, sock))
+        headers = {"Authorization": f"Bearer {door.keys['agent']}"}
+        async with httpx.AsyncClient(
+            base_url=address(sock), headers=headers, timeout=WAIT
+        ) as agent:
+            yield Served(door, agent, upstream, sock.getsockname()[1])
+        stop.set()

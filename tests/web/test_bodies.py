@@ -1,10 +1,20 @@
-"""Hostile JSON is refused before anything looks at it (T24, T36)."""
+"""Hostile JSON is refused before anything looks at it (T24, T36); large bodies pass by files."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
+from app.core.action import Detached, HttpAction, unseal
+from app.core.errors import NotFound
+from app.core.request import Status
 from app.web.api.operations import OPERATIONS
 from app.web.contract import Operation
-from tests.web.conftest import Door
+from integrations.sheet import Fitting, sheet_of
+from tests.web.conftest import WAIT, Door, Served
 
 JSON = "application/json"
 CHANGING = [op for op in OPERATIONS if op.body is not None]
@@ -144,3 +154,112 @@ async def test_addresses_hold_no_nul(any_door: Door) -> None:
     for address in ("/api/requests/%00", "/api/keys?agent_id=%00", "/api/agents/a%00b"):
         answer = await client.get(address)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_filter"), address
+
+
+# --- bodies that are passed on ---
+
+
+LARGE = random.Random(7).randbytes(3 << 20)
+
+
+async def _chunked(data: bytes) -> AsyncIterator[bytes]:
+    for place in range(0, len(data), 100_000):
+        yield data[place : place + 100_000]
+
+
+@pytest.mark.requirement("GW-1", "GW-2")
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_body_passes_by_way_of_a_file(served: Served, *, chunked: bool) -> None:
+    content = _chunked(LARGE) if chunked else LARGE
+    answer = await served.agent.put("/gateway/upstream/coded/identity", content=content)
+    assert (answer.status_code, answer.content == LARGE) == (200, True)
+    (got,) = served.upstream.log
+    assert got.header("content-length") == [str(len(LARGE))]
+    request = await served.settled(answer.headers["x-assentry-request"])
+    action = unseal(request.payload).action
+    assert isinstance(action, HttpAction) and action.body == b""
+    assert action.detached == Detached(hashlib.sha256(LARGE).hexdigest(), len(LARGE))
+
+
+@pytest.mark.requirement("GW-2", "T1")
+async def test_a_large_body_waits_with_its_request_and_runs_as_it_came(served: Served) -> None:
+    world = served.door.world
+    answer = await served.agent.post("/gateway/upstream/echo", content=LARGE)
+    assert (answer.status_code, answer.json()["status"]) == (202, "pending")
+    request = await world.services.requests.get(world.anne, answer.json()["id"])
+    twice = await served.agent.post("/gateway/upstream/echo", content=LARGE)
+    assert twice.json()["id"] == request.id
+    await world.vote(request)
+    await world.services.execution.run(request.id)
+    (got,) = served.upstream.log
+    assert got.body == LARGE
+    assert (await world.get(request)).status is Status.SUCCEEDED
+    await world.services.sweeps.housekeeping()
+    with pytest.raises(NotFound):
+        await world.services.bodies.download(world.anne, request)
+
+
+@pytest.mark.requirement("GW-2", "T4")
+async def test_a_body_that_is_not_shown_is_reviewed_in_full(served: Served) -> None:
+    world = served.door.world
+    answer = await served.agent.post("/gateway/upstream/echo", content=LARGE)
+    found = await world.services.requests.get(world.anne, answer.json()["id"])
+    card = await world.services.store.read(lambda tx: world.services.cards.of(tx, found.id))
+    assert not card.whole
+    (body,) = [block for block in card.blocks if block.title == "Body"]
+    assert hashlib.sha256(LARGE).hexdigest() in body.text and f"{len(LARGE):,}" in body.text
+    fitting = Fitting(1 << 20, 0)
+    sheet_of(card, fitting)
+    assert fitting.cut
+
+
+@pytest.mark.requirement("GW-2")
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_the_targets_limit_is_refused(served: Served, *, chunked: bool) -> None:
+    await served.door.world.target(served.upstream.url, "narrow", request_bytes=2 << 20)
+    content = _chunked(LARGE) if chunked else LARGE
+    answer = await served.agent.put("/gateway/narrow/echo", content=content)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert answer.json()["most"] == 2 << 20 and not served.upstream.log
+
+
+@pytest.mark.requirement("GW-1")
+async def test_whoever_expects_a_word_is_refused_before_sending(served: Served) -> None:
+    """``Expect: 100-continue``: the body is not asked for when it would be refused."""
+    head = (
+        "POST /gateway/{target}/echo HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {served.door.keys['agent']}\r\n"
+        "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    )
+    for target, first in (("nowhere", b"HTTP/1.1 404"), ("upstream", b"HTTP/1.1 100")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(head.format(target=target).encode())
+        async with asyncio.timeout(WAIT):
+            assert (await reader.readline()).startswith(first)
+        writer.close()
+
+
+@pytest.mark.requirement("T1")
+async def test_a_stored_body_that_was_changed_does_not_run(served: Served) -> None:
+    world = served.door.world
+    answer = await served.agent.post("/gateway/upstream/echo", content=LARGE)
+    request = await world.services.requests.get(world.anne, answer.json()["id"])
+    await world.vote(request)
+    await world.services.store.write(
+        lambda tx: tx.query(text("UPDATE body_chunks SET data = x'00' WHERE place = 1"))
+    )
+    await world.services.execution.run(request.id)
+    after = await world.get(request)
+    assert after.status is Status.FAILED and "payload_changed" in (after.outcome or "")
+    assert after.sent_at is None and not served.upstream.log
+
+
+@pytest.mark.requirement("T59")
+async def test_people_download_a_body_as_bytes_and_nothing_else(served: Served) -> None:
+    world = served.door.world
+    answer = await served.agent.post("/gateway/upstream/echo", content=LARGE)
+    found = await world.services.requests.get(world.anne, answer.json()["id"])
+    stored = await world.services.bodies.download(world.anne, found)
+    assert b"".join([piece async for piece in stored.pieces()]) == LARGE
+    page = await served.agent.get(f"/requests/{found.id}/body", follow_redirects=False)
+    assert page.status_code != 200

@@ -190,9 +190,10 @@ async def test_who_may_not_ask_gets_nothing(any_door: Door, upstream: Upstream) 
 async def test_large_bodies_and_long_answers_say_so(
     any_door: Door, agent: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    body = b"x" * (any_door.world.services.settings.max_body_bytes + 1)
-    assert (await agent.post("/gateway/upstream/echo", content=body)).status_code == 413
-    await any_door.world.target(upstream.url, "narrow", stream_bytes=1_000_000)
+    await any_door.world.target(upstream.url, "narrow", stream_bytes=1_000_000, request_bytes=1_000)
+    refused = await agent.post("/gateway/narrow/echo", content=bytes(1_001))
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert refused.json()["most"] == 1_000
     answer = await agent.get("/gateway/narrow/huge/3000000")
     assert (answer.status_code, answer.json()["code"]) == (502, "answer_too_large")
     assert not [got for got in upstream.log if got.method == "POST"]

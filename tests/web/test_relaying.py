@@ -3,60 +3,21 @@
 import asyncio
 import gzip
 import hashlib
-import json
+import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
 
-from app.cli.listening import Server, address, bound, config
-from app.core.request import Request, Status
+from app.core.action import HttpAction, unseal
+from app.core.request import Status
 from app.services.vault import Vault
 from tests.support.canary import CANARY
-from tests.support.upstream import Upstream
-from tests.web.conftest import Door
+from tests.web.conftest import Served
 
 pytestmark = [pytest.mark.requirement("GW-1"), pytest.mark.timeout(60)]
 
 WAIT = 10.0
-
-
-@dataclass
-class Served:
-    """The server on a socket, an agent's client and an upstream that may be read."""
-
-    door: Door
-    agent: httpx.AsyncClient
-    upstream: Upstream
-    url: str
-
-    async def settled(self, request_id: str) -> Request:
-        """Return the request once it is final."""
-        services = self.door.world.services
-        async with asyncio.timeout(WAIT):
-            return await services.feed.wait(self.door.world.anne, request_id, int(WAIT))
-
-    def outcome(self, request: Request) -> dict[str, Any]:
-        return json.loads(request.outcome or "{}")
-
-
-@pytest.fixture
-async def served(door: Door) -> AsyncIterator[Served]:
-    """The application on a socket of its own."""
-    sock = bound("127.0.0.1", 0)
-    stop = asyncio.Event()
-    async with Upstream() as upstream, asyncio.TaskGroup() as group:
-        await door.world.target(upstream.url)
-        await door.world.policy("reads", "allow", {"http.method": {"in": ["GET", "HEAD", "PUT"]}})
-        group.create_task(Server(config(door.app, lifespan="off")).until(stop, sock))
-        headers = {"Authorization": f"Bearer {door.keys['agent']}"}
-        async with httpx.AsyncClient(
-            base_url=address(sock), headers=headers, timeout=WAIT
-        ) as agent:
-            yield Served(door, agent, upstream, address(sock))
-        stop.set()
 
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
@@ -250,3 +211,106 @@ async def test_a_stream_whose_lease_is_lost_ends(served: Served) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await anext(pieces)
     assert (await served.settled(name)).status is Status.UNKNOWN
+
+
+# --- the bytes on the wire ---
+
+HEAD = "Host: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
+
+
+async def _raw(served: Served, line: str, lines: str = "", body: bytes = b"") -> int:
+    """Send a request byte by byte as given and return the answer's status; 0 for none."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    head = HEAD.format(key=served.door.keys["agent"])
+    writer.write(f"{line}\r\n{head}{lines}\r\n".encode("latin-1") + body)
+    async with asyncio.timeout(WAIT):
+        first = await reader.readline()
+    writer.close()
+    return int(first.split()[1]) if first else 0
+
+
+@pytest.mark.requirement("T43", "T46", "GW-2")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET http://evil.example/gateway/upstream/echo HTTP/1.1",
+        "GET //evil.example/gateway/upstream/echo HTTP/1.1",
+        "GET /gateway/upstream/../../echo HTTP/1.1",
+        "GET /gateway/upstream/./echo HTTP/1.1",
+        "GET /gateway/upstream/%2e%2e/echo HTTP/1.1",
+        "GET /gateway/upstream/%252e%252e/echo HTTP/1.1",
+        "GET /gateway/upstream/echo%2f..%2fadmin HTTP/1.1",
+        "GET /gateway/upstream/echo%5c..%5cadmin HTTP/1.1",
+        "GET /gateway/upstream/\\..\\admin HTTP/1.1",
+        "GET /gateway/upstream@evil.example/echo HTTP/1.1",
+        "GET /gateway/evil.example:80/echo HTTP/1.1",
+        "GET /gateway/upstream/echo%00 HTTP/1.1",
+        "GET /gateway/upstream/echo%0d%0aX:1 HTTP/1.1",
+        "GET /gateway/upstream//echo HTTP/1.1",
+        "GET /gateway/upstream/echo;a=b HTTP/1.1",
+        "CONNECT 127.0.0.1:80 HTTP/1.1",
+        "TRACE /gateway/upstream/echo HTTP/1.1",
+        "PROPFIND /gateway/upstream/echo HTTP/1.1",
+    ],
+)
+async def test_odd_request_lines_reach_nobody(served: Served, line: str) -> None:
+    status = await _raw(served, line, "Connection: close\r\n")
+    assert 400 <= status < 500 or status == 0, status
+    assert not served.upstream.log
+
+
+@pytest.mark.requirement("T45", "T46", "GW-2")
+@pytest.mark.parametrize(
+    ("lines", "body"),
+    [
+        ("Content-Length: 4\r\nContent-Length: 5\r\n", b"four5"),
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", b"0\r\n\r\n"),
+        ("Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"),
+        ("Content-Length: +4\r\n", b"four"),
+        ("Content-Length: 4, 4\r\n", b"four"),
+        ("X-A: 1\r\n continued\r\nContent-Length: 0\r\n", b""),
+        ("X-A : 1\r\n", b""),
+        ("X-HTTP-Method-Override: DELETE\r\n", b""),
+        ("X-Method-Override: DELETE\r\n", b""),
+        ("X-Original-URL: /admin\r\n", b""),
+        ("Host: evil.example\r\n", b""),
+        ("Upgrade: tls/1.3\r\nConnection: upgrade\r\n", b""),
+    ],
+)
+async def test_ambiguous_framing_reaches_nobody(served: Served, lines: str, body: bytes) -> None:
+    status = await _raw(served, "PUT /gateway/upstream/echo HTTP/1.1", lines, body)
+    assert 400 <= status < 500 or status == 0, status
+    assert not served.upstream.log
+
+
+@pytest.mark.requirement("T45")
+async def test_what_connection_names_stays_here(served: Served) -> None:
+    lines = "Connection: X-Api-Key, close\r\nX-Api-Key: mine\r\nX-Kept: 1\r\n"
+    assert await _raw(served, "GET /gateway/upstream/echo HTTP/1.1", lines) == 200
+    (got,) = served.upstream.log
+    assert got.header("x-kept") == ["1"] and not got.header("x-api-key")
+    assert not got.header("connection") and not got.header("authorization")
+
+
+@pytest.mark.requirement("T43", "GW-2")
+async def test_policy_and_upstream_see_the_same_bytes(served: Served) -> None:
+    """What was stored and judged, beside the line and body that came out of the socket."""
+    draw = random.Random(47)
+    plain = "abcXYZ019-._~!$&'()*+,=:@"
+    for _ in range(40):
+        part = "".join(draw.choice([*plain, "%20", "%C3%A9", "%7B", "..."]) for _ in range(12))
+        query = "".join(draw.choice([*plain, "%2F", "/", "?", "%25"]) for _ in range(8))
+        body = draw.randbytes(draw.randrange(64))
+        path = f"/echo/{part}x?{query}"
+        length = f"Content-Length: {len(body)}\r\n"
+        status = await _raw(served, f"PUT /gateway/upstream{path} HTTP/1.1", length, body)
+        assert status == 200, path
+        got = served.upstream.log[-1]
+        page = await served.agent.get("/api/requests?limit=1")
+        stored = page.json()["items"][0]
+        found = await served.door.world.services.requests.get(served.door.world.anne, stored["id"])
+        action = unseal(found.payload).action
+        assert isinstance(action, HttpAction)
+        assert got.target == path == f"{action.path}?{action.query}"
+        assert got.body == body == action.body and got.method == action.method

@@ -1,10 +1,13 @@
 """Puts the approved parts of a call and what the vault adds together, checked once more (GW-4)."""
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
 from app.core.errors import AssentryError, InvalidAction
-from app.core.outcome import HttpPlan, Injection, NotStarted
+from app.core.handles import fill_body, fill_headers, fill_query
+from app.core.json_insert import insert_field
+from app.core.outcome import CallParts, HttpPlan, Injection, NotStarted
 from app.core.paths import (
     METHODS,
     BaseUrl,
@@ -22,19 +25,71 @@ _USER_AGENT: Final = ("user-agent", "assentry")
 
 
 def compose(plan: HttpPlan, injection: Injection, read_bytes: int) -> Call:
-    """Check the approved parts again and put them together.
+    """Check the approved parts again, put them together, and sign the whole last.
 
     :raises NotStarted: when a part would not be accepted today.
     """
     try:
         base = parse_base_url(plan.base_url)
-        target = _target(plan, base, injection)
-        headers = _headers(request_headers(plan.headers), injection)
+        filled = _filled(plan, injection)
+        target = _target(filled, base, injection)
+        headers = _headers(request_headers(filled.headers), injection)
+        body = _body(filled.body, injection)
+        return _call(replace(filled, body=body), base, target, headers, injection, read_bytes)
     except AssentryError as error:
         raise NotStarted(error.code, error.detail, retryable=False) from None
+
+
+def _filled(plan: HttpPlan, injection: Injection) -> HttpPlan:
+    """Return the plan with values in the place of handles, once its own parts were checked."""
+    _check(plan)
+    values = dict(injection.handles)
+    return replace(
+        plan,
+        query=fill_query(plan.query, values),
+        headers=fill_headers(plan.headers, values),
+        body=fill_body(plan.body, plan.headers, values),
+    )
+
+
+def _check(plan: HttpPlan) -> None:
+    """Check what was approved, before anything is added.
+
+    :raises InvalidAction: when it would not be accepted today.
+    """
+    raw = f"{plan.path}?{plan.query}" if plan.query else plan.path
+    if parse_target_path(raw) != (plan.path, plan.query):
+        message = "the path holds a question mark"
+        raise InvalidAction(message)
     if plan.method not in METHODS:
-        code, detail = "invalid_action", "the method is not accepted"
-        raise NotStarted(code, detail, retryable=False)
+        message = "the method is not accepted"
+        raise InvalidAction(message)
+
+
+def _body(body: bytes, injection: Injection) -> bytes:
+    for path, value in injection.body:
+        body = insert_field(body, path, value)
+    return body
+
+
+def _call(
+    plan: HttpPlan,
+    base: BaseUrl,
+    target: str,
+    headers: tuple[tuple[str, str], ...],
+    injection: Injection,
+    read_bytes: int,
+) -> Call:
+    if injection.certificate is not None and base.scheme != "https":
+        message = "a client certificate is shown to https targets only"
+        raise InvalidAction(message)
+    secrets = injection.secrets
+    if injection.sign is not None:
+        path, _, query = target.partition("?")
+        parts = CallParts(plan.method, base.authority, path, query, headers, plan.body)
+        signed = injection.sign(parts)
+        headers = _merged(headers, signed.headers)
+        secrets = (*secrets, *signed.secrets)
     return Call(
         method=plan.method,
         scheme=base.scheme,
@@ -47,18 +102,15 @@ def compose(plan: HttpPlan, injection: Injection, read_bytes: int) -> Call:
         connect_seconds=plan.connect_seconds,
         total_seconds=plan.total_seconds,
         networks=plan.networks,
+        certificate=injection.certificate,
+        secrets=secrets,
     )
 
 
 def _target(plan: HttpPlan, base: BaseUrl, injection: Injection) -> str:
     """Return path and query, which stays byte for byte; injected parameters follow it."""
-    raw = f"{plan.path}?{plan.query}" if plan.query else plan.path
-    path, query = parse_target_path(raw)
-    if path != plan.path or query != plan.query:
-        code, detail = "invalid_action", "the path holds a question mark"
-        raise NotStarted(code, detail, retryable=False)
-    query = _merged_query(query, injection.query)
-    return base.prefix + path + (f"?{query}" if query else "")
+    query = _merged_query(plan.query, injection.query)
+    return base.prefix + plan.path + (f"?{query}" if query else "")
 
 
 def _merged_query(query: str, injected: tuple[tuple[str, str], ...]) -> str:
@@ -85,15 +137,21 @@ def _headers(
 
     :raises InvalidAction: when an injected line cannot be written as it is.
     """
-    for name, value in injection.headers:
+    agents = any(name == _USER_AGENT[0] for name, _ in (*approved, *injection.headers))
+    ours = _OURS if agents else (_USER_AGENT, *_OURS)
+    return _merged((*approved, *ours), injection.headers)
+
+
+def _merged(
+    lines: tuple[tuple[str, str], ...], injected: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return the lines and then the injected ones, which replace those of the same name."""
+    for name, value in injected:
         if header_name(name) is None or is_framing(name.lower()) or header_value(value) != value:
             message = "the credential cannot be sent in a header"
             raise InvalidAction(message)
-    taken = {_folded(name) for name, _ in injection.headers}
-    kept = [line for line in approved if _folded(line[0]) not in taken]
-    if not any(name == _USER_AGENT[0] for name, _ in (*kept, *injection.headers)):
-        kept.append(_USER_AGENT)
-    return (*kept, *_OURS, *injection.headers)
+    taken = {_folded(name) for name, _ in injected}
+    return (*(line for line in lines if _folded(line[0]) not in taken), *injected)
 
 
 def _folded(name: str) -> str:

@@ -1,9 +1,11 @@
 """Carries out a granted HTTP action and reports what came of it (GW-3, GW-4, EXE-2)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import ClassVar, Final
 
-from app.core.outcome import HttpPlan, HttpResult, Injection, Outcome
+from app.core.outcome import HttpPlan, HttpResult, Injection, NotStarted, Outcome
 from app.core.ports import Relay
 from app.core.redaction import Redactor
 from workers.executors.answers import whole
@@ -11,6 +13,11 @@ from workers.executors.composing import compose
 from workers.executors.http_client import HttpClient
 from workers.executors.relaying import Relaying
 
+KEPT_SECONDS: Final = 60.0
+"""How long a redactor, and with it the secrets that it looks for, outlives its last call; it is
+dropped when the next call comes."""
+
+_MOST: Final = 64
 _FIRST_ERROR_STATUS: Final = 400
 
 
@@ -22,6 +29,7 @@ class HttpExecutor:
     def __init__(self, client: HttpClient) -> None:
         """Keep the client that every call goes through."""
         self._client = client
+        self._redactors: dict[tuple[str, ...], tuple[Redactor, float]] = {}
 
     async def execute(
         self,
@@ -38,8 +46,13 @@ class HttpExecutor:
         :raises NotStarted: when no byte of the action left this machine, proven.
         :raises Ambiguous: when bytes left and no complete answer came back.
         """
-        redactor = Redactor(injection.secrets)
-        call = compose(plan, injection, plan.response_bytes + redactor.longest)
+        call = compose(plan, injection, plan.response_bytes)
+        redactor = self._redactor(call.secrets)
+        call = replace(call, read_bytes=plan.response_bytes + redactor.longest)
+        if plan.content is not None:
+            _check_apart(injection)
+            seconds = max(plan.total_seconds, plan.stream_seconds)
+            call = replace(call, content=plan.content, total_seconds=seconds)
         if relay is None:
             answer = await self._client.exchange(call, mark_sent)
             return _outcome(whole(answer, redactor, plan), answer.duration_ms)
@@ -49,9 +62,34 @@ class HttpExecutor:
         )
         return _outcome(result, passing.duration_ms)
 
+    def _redactor(self, secrets: tuple[str, ...]) -> Redactor:
+        """Return the redactor of these secrets; those of the last calls are at hand.
+
+        What is injected again within :data:`KEPT_SECONDS` need not be prepared again.
+        """
+        now = asyncio.get_running_loop().time()
+        found = self._redactors.pop(secrets, None)
+        redactor = Redactor(secrets) if found is None else found[0]
+        self._redactors[secrets] = (redactor, now)
+        for key, (_, used) in list(self._redactors.items()):
+            if now - used <= KEPT_SECONDS and len(self._redactors) <= _MOST:
+                break
+            del self._redactors[key]
+        return redactor
+
     async def close(self) -> None:
         """Close the client's connections."""
         await self._client.close()
+
+
+def _check_apart(injection: Injection) -> None:
+    """Refuse to add to, or sign, a body that is kept apart: it is never in memory as a whole.
+
+    :raises NotStarted: the credential needs the body.
+    """
+    if injection.body or injection.signs_body:
+        code, detail = "body_too_large", "The credential needs the body, which is too large for it."
+        raise NotStarted(code, detail, retryable=False)
 
 
 def _outcome(result: HttpResult, duration_ms: int) -> Outcome:

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from app.core.outcome import ClientCertificate, Content
+
 Mark = Callable[[], Awaitable[None]]
 """Awaited just before the first byte leaves; when it raises, nothing is sent."""
 
@@ -16,7 +18,10 @@ class Call:
     :ivar target: path and query, percent-encoded as it shall go out.
     :ivar headers: every header but Host and Content-Length.
     :ivar read_bytes: how much of the decoded body is kept.
+    :ivar content: a body that is read while it is sent, instead of ``body``.
     :ivar networks: CIDRs that this call may reach besides public addresses.
+    :ivar certificate: shown in the TLS handshake; such calls have connections of their own.
+    :ivar secrets: everything that is to be redacted in the answer, signatures too.
     """
 
     method: str
@@ -30,6 +35,9 @@ class Call:
     connect_seconds: float
     total_seconds: float
     networks: tuple[str, ...] = ()
+    certificate: ClientCertificate | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ idempotent methods could see it.
 """
 
 import asyncio
-import io
 import ssl
 from collections.abc import Awaitable, Callable
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
@@ -23,30 +22,27 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from app.core.addresses import permitted
-from app.core.outcome import Ambiguous, NotStarted
-from workers.executors.decoding import CappedBody
+from app.core.outcome import Ambiguous, ClientCertificate, NotStarted
 from workers.executors.http_call import Answer, Call, Mark
+from workers.executors.identity import NewContext, showing
+from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.resolving import AddressRefused, Lookup, checked_addresses, system_lookup
+from workers.executors.sending import headers, payload
 
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
 request rarely meets a connection that is just being closed."""
 
-MAX_CONNECTIONS: Final = 256
+MAX_CONNECTIONS: Final = 4096
 """Open connections per set of opted-in networks."""
 
-_IN_MEMORY: Final = 1 << 20
+_Pool = tuple[tuple[str, ...], ClientCertificate | None]
+"""What connections are kept apart by: networks that may be reached, and who we are."""
+
 _NO_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _CONNECTIONS_TRIED: Final = 3
 _FIRST_FINAL_STATUS: Final = 200
-_BODILESS: Final = frozenset({204, 304})
-
-CALLER_LEFT: Final = "caller_left"
-"""Code of an exchange that was ended because nobody waits for it any more."""
-
-STREAM_SECONDS: Final = "stream_seconds"
-"""Code of an exchange that was ended because it went on longer than the target lets it."""
 
 _OVER: Final = {
     CALLER_LEFT: "the caller hung up before the answer was complete",
@@ -63,12 +59,19 @@ class HttpClient:
     """Sends calls; one per process, closed at its end."""
 
     def __init__(
-        self, lookup: Lookup = system_lookup, ssl_context: ssl.SSLContext | None = None
+        self,
+        lookup: Lookup = system_lookup,
+        ssl_context: ssl.SSLContext | None = None,
+        new_context: NewContext = ssl.create_default_context,
     ) -> None:
-        """Keep how names are resolved and whom TLS trusts (the system's store by default)."""
+        """Keep how names are resolved and whom TLS trusts (the system's store by default).
+
+        :param new_context: makes the contexts in which a client certificate is shown.
+        """
         self._lookup = lookup
         self._ssl: ssl.SSLContext | bool = ssl_context or True
-        self._sessions: dict[tuple[str, ...], aiohttp.ClientSession] = {}
+        self._new_context = new_context
+        self._sessions: dict[_Pool, aiohttp.ClientSession] = {}
 
     async def exchange(self, call: Call, mark: Mark) -> Answer:
         """Send a call and collect its answer, as :meth:`send` does."""
@@ -78,7 +81,7 @@ class HttpClient:
         self,
         call: Call,
         mark: Mark,
-        take: "Callable[[Incoming], Awaitable[T]]",
+        take: Callable[[Incoming], Awaitable[T]],
         ready: "Callable[[Callable[[], None]], None]" = _nobody,
     ) -> T:
         """Send a call and return what is made of its answer.
@@ -107,38 +110,40 @@ class HttpClient:
             await session.close()
 
     async def _run(
-        self, call: Call, flight: "_Flight", take: "Callable[[Incoming], Awaitable[T]]"
+        self, call: Call, flight: "_Flight", take: Callable[[Incoming], Awaitable[T]]
     ) -> T:
         url = _url(call)
         if _is_literal(call.host) and not permitted(call.host, call.networks):
             raise AddressRefused
-        async with self._session(call.networks).request(
+        async with self._session((call.networks, call.certificate)).request(
             call.method,
             url,
-            headers=call.headers,
-            data=_payload(call.body),
+            headers=headers(call),
+            data=payload(call),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
         ) as response:
             return await take(_read(response, call, flight))
 
-    def _session(self, networks: tuple[str, ...]) -> aiohttp.ClientSession:
-        """Return the session of a set of networks.
+    def _session(self, pool: _Pool) -> aiohttp.ClientSession:
+        """Return the session of a set of networks and a client certificate.
 
-        Each set has its own pool: a connection that one target was allowed to open must not
-        serve another target of the same host that was not.
+        Each has its own connections: one that a target was allowed to open, or that shows a
+        certificate, must not serve another target of the same host.
         """
-        session = self._sessions.get(networks)
+        session = self._sessions.get(pool)
         if session is None:
-            session = self._sessions[networks] = self._new_session(networks)
+            session = self._sessions[pool] = self._new_session(*pool)
         return session
 
-    def _new_session(self, networks: tuple[str, ...]) -> aiohttp.ClientSession:
+    def _new_session(
+        self, networks: tuple[str, ...], certificate: ClientCertificate | None
+    ) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             resolver=_Resolver(self._lookup, networks),
             use_dns_cache=False,
-            ssl=self._ssl,
+            ssl=showing(certificate, self._new_context) if certificate else self._ssl,
             limit=MAX_CONNECTIONS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
@@ -370,86 +375,8 @@ def _url(call: Call) -> URL:
     return url
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO | None:
-    """Return the body; large ones as a file, which aiohttp writes in pieces."""
-    if not body:
-        return None
-    return io.BytesIO(body) if len(body) > _IN_MEMORY else body
-
-
-def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> "Incoming":
+def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Incoming:
     if response.status < _FIRST_FINAL_STATUS:
         response.close()
         raise aiohttp.ClientResponseError(response.request_info, ())
-    return Incoming(response, call, flight)
-
-
-class Incoming:
-    """An answer whose head is there; its body is still to be read.
-
-    :ivar status: the HTTP status code.
-    :ivar headers: name and value in wire order, names as sent.
-    :ivar coding: the Content-Encoding as sent; empty for none.
-    :ivar length: bytes that the body has on the wire; None where that is not said.
-    """
-
-    def __init__(self, response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> None:
-        """Look at the head."""
-        self._response = response
-        self._call = call
-        self._flight = flight
-        self.status = response.status
-        self.headers = tuple(_text(name, value) for name, value in response.raw_headers)
-        self.coding = ", ".join(response.headers.getall("Content-Encoding", ()))
-        bodiless = call.method == "HEAD" or self.status in _BODILESS
-        self.length = 0 if bodiless else _length(response)
-
-    def elapsed_ms(self) -> int:
-        """Return the milliseconds since the call left."""
-        return self._flight.elapsed_ms()
-
-    async def read(self) -> bytes:
-        """Return what came since, at least a byte; nothing is the end of the body."""
-        return await self._response.content.readany()
-
-    def due(self, at: float | None, why: str) -> None:
-        """Set the time of the loop at which the exchange is over, and why it is then."""
-        if self._flight.deadline is None or self._flight.over == CALLER_LEFT:
-            return
-        self._flight.deadline.reschedule(at)
-        self._flight.limit = why
-
-    def close(self) -> None:
-        """Want no more of it; the connection is not used again."""
-        self._response.close()
-
-    async def collect(self, begun: bytes = b"") -> Answer:
-        """Read the body to its end, or to the cap.
-
-        :param begun: what was read of it before.
-        """
-        head = self._call.method == "HEAD"
-        body = CappedBody("" if head else self.coding, 0 if head else self._call.read_bytes)
-        piece = begun or await self.read()
-        while piece:
-            if not body.feed(piece):
-                self.close()
-                break
-            piece = await self.read()
-        return Answer(
-            status=self.status,
-            headers=self.headers,
-            body=body.finish(),
-            truncated=body.truncated,
-            decoded=body.decoded,
-            duration_ms=self.elapsed_ms(),
-        )
-
-
-def _length(response: aiohttp.ClientResponse) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
-
-
-def _text(name: bytes, value: bytes) -> tuple[str, str]:
-    return name.decode("ascii", "replace"), value.decode("utf-8", "replace")
+    return Incoming(response, call, flight)  # pyright: ignore[reportArgumentType] - its cached properties

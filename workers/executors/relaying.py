@@ -14,7 +14,7 @@ from app.core.ports import Relay
 from app.core.redaction import Redactor
 from workers.executors.answers import Lines, clean, whole
 from workers.executors.decoding import Decoder, Unreadable
-from workers.executors.http_client import CALLER_LEFT, STREAM_SECONDS, Incoming
+from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 
 SMALL: Final = 65_536
 """Longest answer, in bytes, that is collected first and whose body is kept with the result."""

@@ -1,14 +1,17 @@
 """Credentials: values come in and never go out."""
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.errors import InvalidFilter
 from app.core.targets import CredentialGrant
 from app.web.api.replies import nothing, reply
 from app.web.bodies import read
 from app.web.deps import caller_of, services_of
-from app.web.filters import bare
-from app.web.models_directory import (
+from app.web.filters import bare, once
+from app.web.models_vault import (
     CredentialIn,
     CredentialList,
     CredentialOut,
@@ -16,7 +19,11 @@ from app.web.models_directory import (
     GrantIn,
     GrantList,
     GrantOut,
+    HandlesList,
+    HandlesOut,
 )
+
+MAX_DOMAIN: Final = 253
 
 
 async def index(request: Request) -> Response:
@@ -37,6 +44,8 @@ async def create(request: Request) -> Response:
         fields=body.fields,
         description=body.description,
         vault=body.vault,
+        domains=body.domains,
+        public_fields=body.public_fields,
     )
     location = {"Location": f"/api/credentials/{credential.id}"}
     return reply(CredentialOut.of(credential), 201, location)
@@ -59,6 +68,8 @@ async def update(request: Request) -> Response:
         name=body.name,
         description=body.description,
         fields=body.fields,
+        domains=body.domains,
+        public_fields=body.public_fields,
     )
     return reply(CredentialOut.of(found))
 
@@ -68,6 +79,17 @@ async def delete(request: Request) -> Response:
     caller = await caller_of(request)
     await services_of(request).vault.delete(caller, request.path_params["credential_id"])
     return nothing()
+
+
+async def search(request: Request) -> Response:
+    given = once(request.query_params, ("domain",))
+    caller = await caller_of(request)
+    domain = given.get("domain", "")
+    if len(domain) > MAX_DOMAIN:
+        message = f"a domain has at most {MAX_DOMAIN} characters"
+        raise InvalidFilter(message, pointer="/domain")
+    found = await services_of(request).vault.search(caller, domain)
+    return reply(HandlesList(items=[HandlesOut.of(one) for one in found]))
 
 
 async def grants(request: Request) -> Response:

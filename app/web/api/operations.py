@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.core.policy import policy_json_schema
-from app.web import sse
+from app.web import queue, sse
 from app.web.api import (
     accounts,
     agents,
@@ -32,6 +32,7 @@ from app.web.models import (
     PolicyList,
     PolicyOut,
     PolicyUpdateIn,
+    QueueIn,
     RequestIn,
     RequestOut,
     RequestPage,
@@ -55,12 +56,6 @@ from app.web.models_directory import (  # fmt: skip
     AgentOut,
     AgentUpdateIn,
     BreakerOut,
-    CredentialIn,
-    CredentialList,
-    CredentialOut,
-    CredentialUpdateIn,
-    GrantIn,
-    GrantList,
     InstallationIn,
     InstallationOut,
     KeyIn,
@@ -106,6 +101,15 @@ from app.web.models_notices import (  # fmt: skip
     WebhookOut,
     WebhookUpdateIn,
 )
+from app.web.models_vault import (  # fmt: skip
+    CredentialIn,
+    CredentialList,
+    CredentialOut,
+    CredentialUpdateIn,
+    GrantIn,
+    GrantList,
+    HandlesList,
+)
 
 _TEXT: Final = {"type": "string"}
 _LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
@@ -116,6 +120,7 @@ _FILTERS: Final = (
     Query("created_from", {"type": "string", "format": "date-time"}),
     Query("created_to", {"type": "string", "format": "date-time"}), _LIMIT, _CURSOR,
 )  # fmt: skip
+_QUEUED: Final = tuple(query for query in _FILTERS if query.name != "action")
 _WAIT: Final = (
     Query("wait", {"type": "integer", "minimum": 0, "maximum": MAX_WAIT}),
     Query("until", {"enum": ["final", "decided"]}),
@@ -128,6 +133,7 @@ _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
+_Q, _Q1, _Q2 = "/api/queue", "/api/queue/{target}", "/api/queue/{service}/{account}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
 _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
@@ -154,9 +160,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
     Operation("POST", f"{_R1}/settle", requests.settle, "Say whether an unknown outcome ran", RequestOut, SettleIn),
     Operation("GET", f"{_R1}/result", requests.result, "Read the upstream's answer", ResultOut),
+    Operation("GET", f"{_R1}/items/{{number}}/result", requests.call_result, "Read the upstream's answer to a call of a bundle", ResultOut),
     Operation("GET", f"{_R1}/audit", requests.trail, "Read the request's part of the record", AuditPage),
     Operation("GET", f"{_R1}/events", sse.request_events, "Follow a request", str, media_type=_STREAM),
     Operation("GET", "/api/events", sse.api_events, "Follow everything (people)", str, media_type=_STREAM),
+    Operation("GET", _Q, queue.index, "List the write queue, newest first", RequestPage, query=_QUEUED),
+    Operation("POST", f"{_Q1}/submit", queue.submit, "Put writes at a target into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
+    Operation("GET", f"{_Q1}/status/{{request_id}}", queue.status, "Read how a submission stands", RequestOut),
+    Operation("POST", f"{_Q1}/status/{{request_id}}/withdraw", queue.withdraw, "Take a submission back", RequestOut, NoteIn),
+    Operation("POST", f"{_Q2}/submit", queue.submit_account, "Put writes at an account into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
+    Operation("GET", f"{_Q2}/status/{{request_id}}", queue.status_account, "Read how a submission at an account stands", RequestOut),
+    Operation("POST", f"{_Q2}/status/{{request_id}}/withdraw", queue.withdraw_account, "Take a submission at an account back", RequestOut, NoteIn),
     Operation("GET", _P, policies.index, "List policies in the order of evaluation", PolicyList),
     Operation("POST", _P, policies.create, "Create a policy", PolicyOut, policy_json_schema(), statuses=(201,)),
     Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", _OBJECT, DryRunIn),
@@ -181,6 +195,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", f"{_C1}/grants", credentials.grants, "List where it may be used", GrantList),
     Operation("POST", f"{_C1}/grants", credentials.grant, "Let it be used", body=GrantIn, statuses=(204,)),
     Operation("POST", f"{_C1}/grants/revoke", credentials.revoke, "Let it be used no more", body=GrantIn, statuses=(204,)),
+    Operation("GET", "/api/vault/search", credentials.search, "Find the handles that this agent may use", HandlesList, query=(Query("domain", _TEXT),)),
     Operation("GET", _N, connections.index, "List connections of accounts at services, and how they stand", ConnectionList),
     Operation("POST", _N, connections.create, "Create a connection; nobody has consented yet", ConnectionOut, ConnectionIn, statuses=(201,)),
     Operation("PUT", _N1, connections.replace, "Replace client and addresses; it must be connected again", ConnectionOut, ClientIn),

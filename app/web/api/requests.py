@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.action import Urgency
+from app.core.action import Kind, Urgency
 from app.core.ballots import check_shown
 from app.core.errors import InvalidFilter, NotFound, UnsupportedMediaType
-from app.core.principals import Scope
+from app.core.principals import Caller, Scope
 from app.core.request import Ballot, Choice, Status
 from app.core.request import Request as Asking
 from app.services.intake import Asked
@@ -21,17 +21,33 @@ from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, bare, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
-from app.web.views import audit_document, card_document, dump, not_rendered, render, render_page
+from app.web.views import (
+    Json,
+    audit_document,
+    card_document,
+    dump,
+    not_rendered,
+    render,
+    render_page,
+    render_whole,
+)
 from app.web.waiters import may_wait, waiter
 
-JSON: Final = "application/json"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_CALL: Final = re.compile(r"[1-9][0-9]?")
 _PREFER: Final = re.compile(r"\bwait=(\d{1,4})\b")
 _CREATED, _ACCEPTED = 201, 202
 
 
+async def whole(request: Request, caller: Caller, made: Asking) -> bytes:
+    """Return a request as JSON bytes, a bundle with its calls."""
+    if made.kind is not Kind.BUNDLE or not caller.may(Scope.REQUEST_READ):
+        return render(made)
+    return render_whole(made, await services_of(request).requests.calls(caller, made))
+
+
 def _json(data: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(data, status_code=status, headers=headers, media_type=JSON)
+    return Json(data, status, headers or {})
 
 
 async def create(request: Request) -> Response:
@@ -49,7 +65,7 @@ async def create(request: Request) -> Response:
         target=body.target,
         expires_in=body.expires_in,
         supersedes=body.supersedes,
-        idempotency_key=_idempotency_key(request),
+        idempotency_key=idempotency_key(request),
         fingerprint=hashlib.sha256(data).hexdigest(),
     )
     services = services_of(request)
@@ -61,7 +77,7 @@ async def create(request: Request) -> Response:
         with waiter(caller, services.settings.max_waiters_per_key):
             made = await services.feed.wait(caller, made.id, seconds)
     status = _ACCEPTED if made.status is Status.PENDING else _CREATED
-    return _json(render(made), status, headers)
+    return _json(await whole(request, caller, made), status, headers)
 
 
 def accepted(made: Asking) -> Response:
@@ -69,7 +85,11 @@ def accepted(made: Asking) -> Response:
     return _json(render(made), _ACCEPTED, {"Location": f"/api/requests/{made.id}"})
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """Return the call's Idempotency-Key.
+
+    :raises InvalidFilter: it is not written like one.
+    """
     token = request.headers.get("idempotency-key")
     if token is not None and not _TOKEN.fullmatch(token):
         message = "an Idempotency-Key has 1 to 255 visible ASCII characters"
@@ -89,15 +109,17 @@ async def get(request: Request) -> Response:
     request_id = request.path_params["request_id"]
     services = services_of(request)
     if not request.scope["query_string"]:
-        return _json(render(await services.requests.get(caller, request_id)))
+        found = await services.requests.get(caller, request_id)
+        return _json(await whole(request, caller, found))
     given = once(request.query_params, ("wait", "until"))
     seconds = number(given, "wait", 0, 0, MAX_WAIT)
     until = _until(given.get("until", "final"))
     if not seconds:
-        return _json(render(await services.requests.get(caller, request_id)))
+        found = await services.requests.get(caller, request_id)
+        return _json(await whole(request, caller, found))
     with waiter(caller, services.settings.max_waiters_per_key):
         found = await services.feed.wait(caller, request_id, seconds, until)
-    return _json(render(found))
+    return _json(await whole(request, caller, found))
 
 
 def _until(text: str) -> Literal["final", "decided"]:
@@ -132,14 +154,16 @@ async def decide(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     body = await read(request, DecisionIn)
+    excluded = tuple(sorted(set(body.excluded)))
     ballot = Ballot(
-        Choice(body.decision), body.digest, body.comment, body.channel, display=body.display
-    )
+        Choice(body.decision), body.digest, body.comment, body.channel, display=body.display,
+        excluded=excluded,
+    )  # fmt: skip
     request_id, services = request.path_params["request_id"], services_of(request)
     if body.display:
         check_shown(body.display, (await services.desk.read(caller, request_id)).display)
     after = await services.decisions.cast(caller, request_id, ballot)
-    return _json(render(after))
+    return _json(await whole(request, caller, after))
 
 
 async def card(request: Request) -> Response:
@@ -156,7 +180,8 @@ async def cancel(request: Request) -> Response:
     caller = await caller_of(request)
     note = (await read(request, NoteIn)).note if await _has_body(request) else ""
     request_id = request.path_params["request_id"]
-    return _json(render(await services_of(request).decisions.cancel(caller, request_id, note)))
+    after = await services_of(request).decisions.cancel(caller, request_id, note)
+    return _json(await whole(request, caller, after))
 
 
 async def _has_body(request: Request) -> bool:
@@ -177,7 +202,7 @@ async def settle(request: Request) -> Response:
     after = await services_of(request).decisions.settle(
         caller, request_id, ran=body.ran, note=body.note
     )
-    return _json(render(after))
+    return _json(await whole(request, caller, after))
 
 
 async def result(request: Request) -> Response:
@@ -189,6 +214,19 @@ async def result(request: Request) -> Response:
     if found is None:
         await requests.check_kept(caller, request.path_params["request_id"])
         message = "this request has no result, not yet or no longer"
+        raise NotFound(message)
+    return _json(dump(result_document(found)))
+
+
+async def call_result(request: Request) -> Response:
+    """Read the upstream's answer to one call of a bundle."""
+    bare(request)
+    caller = await caller_of(request)
+    request_id, number = request.path_params["request_id"], request.path_params["number"]
+    place = int(number) if _CALL.fullmatch(number) else 0
+    found = await services_of(request).requests.call_result(caller, request_id, place)
+    if found is None:
+        message = "this call has no result, not yet or no longer"
         raise NotFound(message)
     return _json(dump(result_document(found)))
 

@@ -36,6 +36,7 @@ async def create(request: Request) -> Response:
         base_url=body.base_url,
         description=body.description,
         credential_id=body.credential_id,
+        credentials=[rule.value() for rule in body.credentials],
         settings=body.settings.value(),
         enabled=body.enabled,
         grant_agents=("*",) if body.grant_agents is None else body.grant_agents,
@@ -56,6 +57,8 @@ async def update(request: Request) -> Response:
     changes: dict[str, Any] = optional(await read(request, TargetUpdateIn))
     if isinstance(changes.get("settings"), TargetSettingsIn):
         changes["settings"] = changes["settings"].value()
+    if "credentials" in changes:
+        changes["credentials"] = tuple(rule.value() for rule in changes["credentials"])
     target = await services_of(request).targets.update(
         caller, request.path_params["target_id"], **changes
     )

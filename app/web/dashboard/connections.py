@@ -12,10 +12,10 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError, ConnectFailed, InvalidField
+from app.core.errors import AssentryError, InvalidField
 from app.core.oauth import ClientAuth, OAuthClient, OAuthEndpoints, OAuthKind
 from app.core.principals import Caller, Scope
-from app.services.connections import CameBack
+from app.services.connections import CameBack, ConnectFailed
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import extras, page
 from app.web.deps import services_of

@@ -1,7 +1,9 @@
 """The inbox, one request, the history, and the decision."""
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from app.core.ballots import check_shown
 from app.core.card import card_of
@@ -10,7 +12,7 @@ from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.core.routing import Assurance
-from app.services.requests import RequestFilter
+from app.services.requests import Detail, RequestFilter
 from app.services.results import result_document
 from app.web.cursors import Cursor, encode
 from app.web.dashboard.doors import Form, signed_in, to
@@ -88,6 +90,19 @@ async def one_status(request: Request, caller: Caller) -> Response:
     return await _one(request, caller, "request_status.html")
 
 
+@signed_in
+async def body(request: Request, caller: Caller) -> Response:
+    """Download a body that is too large to be shown, as bytes and nothing else."""
+    services = services_of(request)
+    found = await services.requests.get(caller, request.path_params["request_id"])
+    stored = await services.bodies.download(caller, found)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.id}.bin"',
+        "Content-Length": str(stored.size),
+    }
+    return StreamingResponse(stored.pieces(), 200, headers, "application/octet-stream")
+
+
 async def _one(
     request: Request, caller: Caller, template: str, error: AssentryError | None = None
 ) -> Response:
@@ -96,16 +111,41 @@ async def _one(
     detail = await services.requests.detail(caller, request_id)
     result = await services.requests.result(caller, request_id)
     submission = detail.submission
+    people = {person.id: person.name for person in await services.people.list(caller)}
     return page(
         request, template, caller=caller, detail=detail, request=detail.request,
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
+        left_out=_left_out(detail, people),
         display=services.cards.card(detail, {}, services.clock.now()).display,
-        people={person.id: person.name for person in await services.people.list(caller)},
+        people=people,
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
         error=error, status=status_of(error) if error else 200,
+    )  # fmt: skip
+
+
+def _left_out(detail: Detail, people: Mapping[str, str]) -> dict[int, list[str]]:
+    """Return by number of a call who leaves it out."""
+    found: dict[int, list[str]] = {call.state.number: [] for call in detail.calls}
+    for vote in detail.votes:
+        for number in vote.ballot.excluded:
+            found.setdefault(number, []).append(people.get(vote.person_id, vote.person_id))
+    return found
+
+
+@signed_in
+async def call(request: Request, caller: Caller) -> Response:
+    """Show the answer to one call of a bundle."""
+    request_id, number = request.path_params["request_id"], request.path_params["number"]
+    requests = services_of(request).requests
+    found = await requests.get(caller, request_id)
+    place = int(number) if number.isascii() and number.isdecimal() and len(number) < 3 else 0  # noqa: PLR2004
+    result = await requests.call_result(caller, request_id, place)
+    return page(
+        request, "request_call.html", caller=caller, request=found, number=place,
+        result=None if result is None else result_document(result),
     )  # fmt: skip
 
 
@@ -135,7 +175,9 @@ async def _ballot(request: Request, caller: Caller, choice: Choice) -> Ballot:
     shown = services.cards.card(detail, {}, now).display
     check_shown(form["display"], shown)
     level = assurance_of(caller, now)
-    return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown)
+    numbers = [call.state.number for call in detail.calls if choice is Choice.APPROVE]
+    out = tuple(number for number in numbers if form.ticked(f"except.{number}"))
+    return Ballot(choice, form["digest"], form["comment"], "dashboard", level, shown, out)
 
 
 def assurance_of(caller: Caller, now: Instant) -> Assurance:

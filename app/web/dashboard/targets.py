@@ -1,13 +1,13 @@
-"""Targets and credentials."""
+"""Targets, and the page that they share with the credentials."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.credentials import CredentialKind, required_fields
+from app.core.credentials import KINDS
 from app.core.errors import AssentryError, InvalidField
 from app.core.paths import METHODS
 from app.core.principals import Caller, Scope
-from app.core.targets import TargetSettings
+from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
@@ -17,23 +17,25 @@ from app.web.problems import status_of
 @signed_in
 async def index(request: Request, caller: Caller) -> Response:
     """Show targets and credentials, with forms to add one."""
-    return await _index(request, caller)
+    return await show(request, caller)
 
 
-async def _index(
+async def show(
     request: Request,
     caller: Caller,
     error: AssentryError | None = None,
     *,
     failed: str = "",
 ) -> Response:
+    """Return the page of targets and credentials."""
     services = services_of(request)
+    form: Form = request.state.form if error else Form()
+    wanted = form["kind"] or request.query_params.get("kind", "")
     admin = caller.may(Scope.ADMIN)
     return page(
         request, "targets.html", caller=caller, targets=await services.targets.list(caller),
         credentials=await services.vault.list(caller) if admin else [], admin=admin,
-        kinds=[(kind.value, required_fields(kind)) for kind in CredentialKind],
-        methods=METHODS, form=request.state.form if error else Form(), error=error,
+        kinds=KINDS, kind=KINDS.get(wanted), methods=METHODS, form=form, error=error,
         failed=failed, status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -59,6 +61,22 @@ def _settings(form: Form) -> TargetSettings:
     )
 
 
+async def _rules(request: Request, caller: Caller, form: Form) -> tuple[CredentialRule, ...]:
+    """Return the rules for credentials: one a line, with name, methods and paths."""
+    lines = [words for line in form["rules"].splitlines() if (words := line.split())]
+    if not lines:
+        return ()
+    ids = {item.name: item.id for item in await services_of(request).vault.list(caller)}
+    found: list[CredentialRule] = []
+    for name, *rest in lines:
+        if name not in ids:
+            message = f"there is no credential {name!r}: a line begins with the name of one"
+            raise InvalidField(message, pointer=f"/credentials/{len(found)}/credential_id")
+        methods = tuple(rest[0].split(",")) if rest and rest[0] != "*" else ()
+        found.append(CredentialRule(ids[name], methods, tuple(rest[1:])))
+    return tuple(found)
+
+
 @signed_in
 async def create(request: Request, caller: Caller) -> Response:
     """Add a target."""
@@ -67,10 +85,10 @@ async def create(request: Request, caller: Caller) -> Response:
         target = await services_of(request).targets.create(
             caller, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            settings=_settings(form),
+            credentials=await _rules(request, caller, form), settings=_settings(form),
         )  # fmt: skip
     except AssentryError as error:
-        return await _index(request, caller, error, failed="target")
+        return await show(request, caller, error, failed="target")
     return to(f"/targets/{target.id}")
 
 
@@ -84,12 +102,23 @@ async def _one(request: Request, caller: Caller, error: AssentryError | None = N
     services = services_of(request)
     target = await services.targets.get(caller, request.path_params["target_id"])
     admin = caller.may(Scope.ADMIN)
+    credentials = await services.vault.list(caller) if admin else []
+    names = {credential.id: credential.name for credential in credentials}
     return page(
         request, "target.html", caller=caller, target=target, admin=admin, methods=METHODS,
-        credentials=await services.vault.list(caller) if admin else [],
+        credentials=credentials,
+        rules=request.state.form["rules"] if error else _written(target, names),
         breaker=services.breakers.of(target.id), may_close=caller.may(Scope.POLICY_WRITE),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
+
+
+def _written(target: Target, names: dict[str, str]) -> str:
+    """Return the rules as they are written in the form."""
+    return "\n".join(
+        " ".join((names.get(rule.credential_id, "?"), ",".join(rule.methods) or "*", *rule.paths))
+        for rule in target.credentials
+    )
 
 
 @signed_in
@@ -101,7 +130,8 @@ async def update(request: Request, caller: Caller) -> Response:
         await services_of(request).targets.update(
             caller, target_id, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            settings=_settings(form), enabled=form.ticked("enabled"),
+            credentials=await _rules(request, caller, form), settings=_settings(form),
+            enabled=form.ticked("enabled"),
         )  # fmt: skip
     except AssentryError as error:
         return await _one(request, caller, error)
@@ -127,58 +157,3 @@ async def delete(request: Request, caller: Caller) -> Response:
     except AssentryError as error:
         return await _one(request, caller, error)
     return to("/targets")
-
-
-def _fields(form: Form, kind: str) -> dict[str, str]:
-    """Return a credential's fields from the form: fixed ones, or ``name: value`` lines."""
-    if kind in (CredentialKind.BEARER, CredentialKind.BASIC):
-        names = required_fields(CredentialKind(kind))
-        return {name: form[f"field_{name}"] for name in names}
-    found: dict[str, str] = {}
-    for line in form["pairs"].splitlines():
-        name, colon, value = line.partition(":")
-        if line.strip() and not colon:
-            message = "write one `name: value` on each line"
-            raise InvalidField(message, pointer="/pairs")
-        if colon:
-            found[name.strip()] = value.strip()
-    return found
-
-
-@signed_in
-async def create_credential(request: Request, caller: Caller) -> Response:
-    """Add a credential."""
-    form: Form = request.state.form
-    try:
-        await services_of(request).vault.create(
-            caller, name=form["credential_name"], kind=form["kind"],
-            fields=_fields(form, form["kind"]), description=form["credential_description"],
-        )  # fmt: skip
-    except AssentryError as error:
-        return await _index(request, caller, error, failed="credential")
-    return to("/targets#credentials")
-
-
-@signed_in
-async def replace_credential(request: Request, caller: Caller) -> Response:
-    """Replace a credential's values."""
-    form: Form = request.state.form
-    services = services_of(request)
-    credential_id = request.path_params["credential_id"]
-    try:
-        credential = await services.vault.get(caller, credential_id)
-        fields = _fields(form, credential.kind)
-        await services.vault.update(caller, credential_id, fields=fields)
-    except AssentryError as error:
-        return await _index(request, caller, error, failed="credential")
-    return to("/targets#credentials")
-
-
-@signed_in
-async def delete_credential(request: Request, caller: Caller) -> Response:
-    """Remove a credential."""
-    try:
-        await services_of(request).vault.delete(caller, request.path_params["credential_id"])
-    except AssentryError as error:
-        return await _index(request, caller, error, failed="credential")
-    return to("/targets#credentials")

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.core.credentials import CredentialKind, build_injection
+from app.core.credentials import build_injection
+from app.core.instant import Instant
 from app.core.outcome import HttpPlan, Injection, NotStarted, Outcome
 from tests.support.upstream import Upstream
 from workers.executors.http import HttpExecutor
 from workers.executors.http_client import HttpClient
 
 SECRET = "hunter2-hunter2"
-KEY = build_injection(CredentialKind.HEADERS, {"X-Api-Key": SECRET})
+NOW = Instant(1_440_938_160_000_000)
+KEY = build_injection("headers", {"X-Api-Key": SECRET}, NOW)
 
 NOTHING = Injection()
 
@@ -106,7 +108,7 @@ async def test_injected_headers_replace_the_agents(bench: Bench) -> None:
 
 @pytest.mark.requirement("GW-3")
 async def test_injected_parameters_follow_the_agents(bench: Bench) -> None:
-    injection = build_injection(CredentialKind.QUERY, {"api key": "s3cret&v=1"})
+    injection = build_injection("query", {"api key": "s3cret&v=1"}, NOW)
     outcome = await bench.run("/echo", injection, query="a=%41&&b")
     assert bench.upstream.log[0].target == "/echo?a=%41&&b&api%20key=s3cret%26v%3D1"
     for query in ("api+key=mine", "a=1&api%20key", "%61pi+key=x"):
@@ -119,18 +121,18 @@ async def test_injected_parameters_follow_the_agents(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "sent"),
     [
-        (CredentialKind.BEARER, {"token": SECRET}, f"Bearer {SECRET}"),
+        ("bearer", {"token": SECRET}, f"Bearer {SECRET}"),
         (
-            CredentialKind.BASIC,
+            "basic",
             {"username": "u", "password": SECRET},
             "Basic dTpodW50ZXIyLWh1bnRlcjI=",
         ),
     ],
 )
 async def test_authorization_is_sent_and_redacted(
-    bench: Bench, kind: CredentialKind, fields: dict[str, str], sent: str
+    bench: Bench, kind: str, fields: dict[str, str], sent: str
 ) -> None:
-    outcome = await bench.run("/echo", build_injection(kind, fields))
+    outcome = await bench.run("/echo", build_injection(kind, fields, NOW))
     assert bench.upstream.log[0].header("authorization") == [sent]
     assert outcome.result.redacted == 1
     assert sent.split()[1].encode() not in outcome.result.body

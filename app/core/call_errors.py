@@ -1,0 +1,27 @@
+"""The errors of calls that are passed on: their bodies, their answers, their connections."""
+
+from app.core.errors import Invalid, NotFound, PayloadTooLarge, Unavailable
+
+
+class BodyTooLarge(PayloadTooLarge):
+    """The body is larger than the target takes; its setting `request_bytes` is the limit."""
+
+    code = "body_too_large"
+
+
+class UpgradeRefused(Invalid):
+    """WebSocket and other upgrades of the connection are not passed on."""
+
+    code = "upgrade_refused"
+
+
+class ResultNotKept(NotFound):
+    """The answer was passed on while it came and is too long to keep; see the outcome."""
+
+    code = "result_not_kept"
+
+
+class BodyNotStored(Unavailable):
+    """The call's body is not stored yet; send it again."""
+
+    code = "body_not_stored"

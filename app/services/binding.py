@@ -1,0 +1,76 @@
+"""Binds calls to the targets that they name, once all that a key and a target allow is checked."""
+
+from dataclasses import dataclass
+
+from app.core.action import Action, BoundTarget, BundleAction, BundleItem, HttpAction
+from app.core.asking import permit
+from app.core.bundle import in_call, read_bundle
+from app.core.errors import InvalidField, NotFound
+from app.core.handles import handles_in
+from app.core.json_types import JsonObject
+from app.core.principals import Agent, ApiKey
+from app.core.targets import Target
+from app.services.handles import check_handles
+from app.services.rates import Rates
+from app.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Finds targets, and refuses calls that may not be made there whatever the policies say."""
+
+    store: Store
+    rates: Rates
+
+    async def bundle(
+        self, agent: Agent, key: ApiKey, params: JsonObject, name: str | None
+    ) -> BundleAction:
+        """Return a bundle, each of whose calls passed what a call alone has to pass.
+
+        :param name: the target of calls that name none themselves.
+        """
+        drafts, on_failure = read_bundle(params, name)
+        items: list[BundleItem] = []
+        for number, draft in enumerate(drafts, 1):
+            with in_call(number):
+                target = await self.bind(draft.call, agent, key, draft.target)
+            assert target is not None
+            items.append(BundleItem(draft.call, target, draft.note))
+        return BundleAction(tuple(items), on_failure)
+
+    async def bind(
+        self, action: Action, agent: Agent, key: ApiKey, name: str | None
+    ) -> BoundTarget | None:
+        """Return the target of an action as it is now; None for one that the agent does itself.
+
+        :raises TargetNotPermitted: the key does not include this call.
+        :raises NotFound: there is no such target that can be called.
+        :raises CredentialNotGranted: a handle in it may not be used there by this agent (T63).
+        """
+        if not isinstance(action, HttpAction):
+            if name is not None:
+                message = "an action of this kind has no target"
+                raise InvalidField(message, pointer="/target")
+            return None
+        target = await self.target(action, key, name)
+        if handles_in(action):
+            target_id = target.id
+            await self.store.read(lambda tx: check_handles(tx, action, target_id, agent.id))
+        return BoundTarget(target.id, target.name, target.base_url, target.revision)
+
+    async def target(self, action: HttpAction, key: ApiKey, name: str | None) -> Target:
+        """Return the target of a call, if key and target let the call pass."""
+        if name is None:
+            message = "http.request needs a target"
+            raise InvalidField(message, pointer="/target")
+        permit(key.permissions, name, action)
+        target = await self.store.read(lambda tx: tx.targets.named(name))
+        if target is None or not target.enabled:
+            message = f"there is no target {name!r} that can be called"
+            raise NotFound(message, pointer="/target")
+        self.rates.learn(target)
+        methods = target.settings.methods
+        if methods and action.method not in methods:
+            message = f"{name} takes only {', '.join(methods)}"
+            raise InvalidField(message, pointer="/params/method")
+        return target

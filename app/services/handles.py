@@ -1,0 +1,103 @@
+"""Handles: whether an agent may use one at a target, what stands behind it, and how it is found.
+
+Leave is for an agent, an item and a target (T63). An item that is not there and one without leave
+look the same from outside.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.core.action import Action, HttpAction
+from app.core.credentials import ITEM
+from app.core.errors import Forbidden
+from app.core.handles import Handle, handles_in
+from app.core.paths import parse_base_url
+from app.core.targets import Credential, Target
+from app.store.tx import Tx
+from app.store.vault import SealedField
+
+ANY_AGENT: Final = "*"
+
+
+class CredentialNotGranted(Forbidden):
+    """The credential may not be used at this target by this agent."""
+
+    code = "credential_not_granted"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedHandle:
+    """A handle and the sealed field that stands behind it."""
+
+    handle: Handle
+    field: SealedField
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item that an agent may use, and the names of the targets where."""
+
+    item: Credential
+    targets: tuple[str, ...]
+
+
+def check_handles(tx: Tx, action: Action, target_id: str, agent_id: str) -> None:
+    """Check every handle of a call.
+
+    :raises CredentialNotGranted: one that this agent may not use at this target, or is not there.
+    """
+    if isinstance(action, HttpAction):
+        sealed_handles(tx, handles_in(action), target_id, agent_id)
+
+
+def sealed_handles(
+    tx: Tx, handles: Iterable[Handle], target_id: str, agent_id: str
+) -> list[SealedHandle]:
+    """Return what stands behind handles.
+
+    :raises CredentialNotGranted: as :func:`check_handles`.
+    """
+    return [_sealed(tx, handle, target_id, agent_id) for handle in handles]
+
+
+def _sealed(tx: Tx, handle: Handle, target_id: str, agent_id: str) -> SealedHandle:
+    item = tx.vault.named(handle.item)
+    if item is not None and item.kind == ITEM and item.vault == handle.vault:
+        granted = tx.vault.granted(item.id, target_id, (agent_id, ANY_AGENT))
+        if granted is not None and handle.field in granted[2]:
+            _, version, fields = granted
+            field = SealedField(item.id, version, handle.field, fields[handle.field])
+            return SealedHandle(handle, field)
+    message = f"there is no {{{{{handle.text}}}}} that this agent may use at this target"
+    raise CredentialNotGranted(message, pointer="/params")
+
+
+def search(tx: Tx, agent_id: str, domain: str) -> list[Found]:
+    """Return the items that an agent may use, by name.
+
+    :param domain: of the service: the item says it, or the target is there. Empty for all.
+    """
+    found: dict[str, tuple[Credential, list[Target]]] = {}
+    for item_id, target_id in tx.vault.granted_items(ITEM, (agent_id, ANY_AGENT)):
+        item, target = tx.vault.get(item_id), tx.targets.get(target_id)
+        if item is not None and target is not None and target.enabled:
+            found.setdefault(item_id, (item, []))[1].append(target)
+    return sorted(
+        (
+            Found(item, tuple(sorted({target.name for target in targets})))
+            for item, targets in found.values()
+            if _fits(domain, item, targets)
+        ),
+        key=lambda one: one.item.name,
+    )
+
+
+def _fits(domain: str, item: Credential, targets: Sequence[Target]) -> bool:
+    wanted = domain.lower().rstrip(".")
+    hosts = (*item.domains, *(parse_base_url(target.base_url).host for target in targets))
+    return not wanted or any(_within(wanted, host) or _within(host, wanted) for host in hosts)
+
+
+def _within(host: str, domain: str) -> bool:
+    return host == domain or host.endswith(f".{domain}")

@@ -1,0 +1,57 @@
+"""Head and body of an answer leave in one write, and nothing is kept beyond a turn of the loop."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from app.cli.gathering import Gathering
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.pieces: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.pieces.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self.pieces.append(b"".join(list_of_data))
+
+    def close(self) -> None:
+        self.pieces.append(b"closed")
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.mark.requirement("OPS-1")
+async def test_head_and_body_leave_together(wire: Wire) -> None:
+    kept = Gathering(wire, asyncio.get_running_loop())
+    kept.write(b"head")
+    kept.write(b"body")
+    assert wire.pieces == [b"headbody"]
+
+
+@pytest.mark.requirement("OPS-1")
+async def test_a_head_alone_leaves_at_the_next_turn(wire: Wire) -> None:
+    kept = Gathering(wire, asyncio.get_running_loop())
+    kept.write(b"head")
+    await asyncio.sleep(0)
+    assert wire.pieces == [b"head"]
+
+
+@pytest.mark.requirement("OPS-1")
+async def test_what_is_kept_leaves_before_the_end(wire: Wire) -> None:
+    kept = Gathering(wire, asyncio.get_running_loop())
+    kept.write(b"head")
+    kept.close()
+    await asyncio.sleep(0)
+    assert wire.pieces == [b"head", b"closed"]
+    assert kept.get_extra_info("peername") == ("127.0.0.1", 1)
