@@ -72,7 +72,7 @@ def test_a_running_installation(tmp_path: Path) -> None:
 
 
 def test_nothing_there_yet_and_nothing_is_made(env: dict[str, str]) -> None:
-    assert set(bad(env)) == {"master key", "database", "clock", "policies", "targets"}
+    assert set(bad(env)) == {"master key", "database", "clock", "policies", "targets", "queues"}
     assert list(Path(env["ASSENTRY_DATA_DIR"]).iterdir()) == []
 
 
@@ -108,7 +108,7 @@ def test_a_policy_that_cannot_be_read(migrated: dict[str, str]) -> None:
 def test_a_database_that_does_not_answer(migrated: dict[str, str], tmp_path: Path) -> None:
     url = f"postgresql://nobody:hidden-word@/nothing?host={tmp_path}"
     found = bad({**migrated, "ASSENTRY_DATABASE_URL": url})
-    assert set(found) == {"database", "clock", "policies", "targets"}
+    assert set(found) == {"database", "clock", "policies", "targets", "queues"}
     assert "does not answer" in found["database"]
     assert "hidden-word" not in str(found)
 

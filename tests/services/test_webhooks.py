@@ -47,10 +47,11 @@ async def subscribe(place: World, url: str, **wanted: Any) -> tuple[Subscription
 async def working(place: World) -> AsyncGenerator[None, None]:
     """Run the loops of jobs and of webhooks."""
     stop, services = asyncio.Event(), place.services
-    jobs = Loop(services.store, JobSource(services.store, services), 8)
+    jobs = [Loop(services.store, JobSource(services.store, services, lane), 8) for lane in Lane]
     carried = Loop(services.store, DeliverySource(services.couriers, WEBHOOK), 16)
     async with asyncio.timeout(50), asyncio.TaskGroup() as group:
-        group.create_task(jobs.run(stop))
+        for loop in jobs:
+            group.create_task(loop.run(stop))
         group.create_task(carried.run(stop))
         try:
             yield

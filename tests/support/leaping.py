@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from app.core.delivery import Delivery
 from app.core.instant import SECOND, Instant
+from app.core.jobs import Lane
 from app.services.couriers import Couriers
 from app.store.engine import Store
 from app.store.tx import Change
@@ -85,9 +86,11 @@ class Leaping:
         return found
 
     async def work(self, item: Delivery) -> None:
-        """Carry one out."""
+        """Carry one out, and write it down."""
         try:
-            await self.inner.work(item)
+            report = await self.inner.work(item)
+            if report is not None:
+                await report()
         finally:
             self.time.busy -= 1
 
@@ -100,7 +103,7 @@ async def leaping(
     clock, services, stop = place.services.clock, place.services, asyncio.Event()
     assert isinstance(clock, FakeClock)
     time = Time(clock, services.store)
-    inner = [JobSource(services.store, services),
+    inner = [*(JobSource(services.store, services, lane) for lane in Lane),
              *(DeliverySource(couriers, name) for name in channels)]  # fmt: skip
     time.sources = [Leaping(source, time) for source in inner]
     async with asyncio.TaskGroup() as group:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from app.core.delivery import Delivery, DeliveryState
+from app.core.jobs import Lane
 from app.core.ports import Account, Channel
 from app.core.principals import Caller, Session
 from app.core.request import Request
@@ -47,7 +48,9 @@ async def working(place: World) -> AsyncGenerator[None, None]:
     """Run the loops of jobs and of every channel."""
     stop, services = asyncio.Event(), place.services
     async with asyncio.timeout(50), asyncio.TaskGroup() as group:
-        group.create_task(Loop(services.store, JobSource(services.store, services), 8).run(stop))
+        for lane in Lane:
+            jobs = JobSource(services.store, services, lane)
+            group.create_task(Loop(services.store, jobs, 8).run(stop))
         for name in services.couriers.channels:
             source = DeliverySource(services.couriers, name)
             group.create_task(Loop(services.store, source, 8).run(stop))
