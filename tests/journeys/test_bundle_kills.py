@@ -32,7 +32,7 @@ class End:
     calls: tuple[int, int, int]
 
 
-GOES_ON = End("succeeded", ("succeeded",) * 3, (1, 1, 1))
+GOES_ON = End("succeeded", ("succeeded", "succeeded", "succeeded"), (1, 1, 1))
 NOT_CALLED = End("unknown", ("succeeded", "unknown", "skipped"), (1, 0, 0))
 CALLED = End("unknown", ("succeeded", "unknown", "skipped"), (1, 1, 0))
 

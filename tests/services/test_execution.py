@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -174,7 +175,9 @@ async def test_an_owners_approval_does_not_outlive_the_leave_for_it(
     (olga,) = [person for person in people if person.id == place.agent.owner_id]
     assert (await place.vote(request, person_caller(olga))).status is Status.APPROVED
     (lenient,) = await place.services.policies.list(place.anne)
-    strict = {**lenient.document, "rules": [{"name": "rule", "effect": "review", "match": match}]}
+    strict: dict[str, Any] = {
+        **lenient.document, "rules": [{"name": "rule", "effect": "review", "match": match}],
+    }  # fmt: skip
     await place.services.policies.update(place.anne, lenient.id, strict, version=lenient.version)
     await place.services.policies.refresh()
     assert await run(place, request.id) is Status.CANCELLED

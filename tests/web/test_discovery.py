@@ -37,6 +37,7 @@ async def test_two_agents_see_only_their_own(door: Door) -> None:
 
 async def test_an_unchanged_answer_is_not_sent_again(door: Door) -> None:
     client = await door.client("agent")
+    known: dict[str, str] = {}
     for page in PAGES:
         first = await client.get(page)
         known = {"If-None-Match": first.headers["etag"]}
