@@ -9,12 +9,21 @@ what happened.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from app.core.canonical import canonical
 from app.core.card import Block, Card
 from app.core.json_types import JsonValue
 from app.core.request import Status
 from app.core.visible import visible
+
+_WRITTEN_OUT: Final = "written out as \\u{…}."
+_RUNS: Final = {
+    Status.EXECUTING: "What is running", Status.SUCCEEDED: "What ran", Status.FAILED: "What ran",
+    Status.UNKNOWN: "What may have run",
+    **dict.fromkeys((Status.DENIED, Status.EXPIRED, Status.CANCELLED), "What would have run"),
+}  # fmt: skip
+_MIXED: Final = "written in mixed or look-alike letters, which may not be what they seem."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,21 @@ class ApprovalCard:
     def short_digest(self) -> str:
         """The digest's first twelve digits, as every surface shows it."""
         return self.digest[:12]
+
+    @property
+    def runs(self) -> str:
+        """The heading over what will run, or would have, or ran, as things stand."""
+        return _RUNS.get(self.status, "What will run")
+
+    @property
+    def minds(self) -> tuple[str, ...]:
+        """What a reader must mind of how it is written, a line each; the same on every surface."""
+        lines: list[str] = []
+        if self.hidden:
+            lines.append(f"{_counted(self.hidden, 'hidden character')} {_WRITTEN_OUT}")
+        if self.mixed:
+            lines.append(f"{_counted(self.mixed, 'word')} {_MIXED}")
+        return tuple(lines)
 
     @property
     def display(self) -> str:
@@ -179,3 +203,7 @@ class Painted:
     def display(self) -> str:
         """The display digest: SHA-256, in hex, of exactly what the surface showed."""
         return hashlib.sha256(canonical(dict(self.body))).hexdigest()
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"

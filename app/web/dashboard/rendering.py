@@ -1,10 +1,11 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -18,7 +19,9 @@ from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
 from app.core.principals import Caller, Role, at_least
 from app.core.request import Request as Asked
+from app.core.request import Status
 from app.core.visible import visible
+from app.services.cards import place_of
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
@@ -36,6 +39,7 @@ def environment() -> Environment:
     ours: dict[str, Any] = {
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
+        "place": place, "decided": decided, "answered": answered,
     }  # fmt: skip
     made.filters.update(ours)
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
@@ -87,6 +91,27 @@ def zip_self(values: Iterable[str]) -> list[tuple[str, str]]:
 def extras(values: Mapping[str, str]) -> str:
     """Return names and values as a form takes them, one a line."""
     return "\n".join(f"{name}: {value}" for name, value in values.items())
+
+
+def place(channel: str) -> Markup:
+    """Return where something was pressed, in words with a space before; nothing where nowhere."""
+    return shown(f" {place_of(channel)}" if channel else "")
+
+
+def decided(item: Asked, people: Mapping[str, str]) -> Markup:
+    """Return who decided a request, in words."""
+    kind, _, name = (item.decided_by or "").partition(":")
+    if kind == "person":
+        return shown(f"by {people.get(name, name)}")
+    undecided = item.status is Status.EXPIRED or name in ("", "-")
+    return shown("undecided" if undecided else "by policy")
+
+
+def answered(item: Asked) -> str:
+    """Return the HTTP status that a request's outcome holds, or an empty text."""
+    found: object = json.loads(item.outcome) if item.outcome else {}
+    status = cast("dict[str, object]", found).get("status") if isinstance(found, dict) else None
+    return str(status) if isinstance(status, int) else ""
 
 
 def clock(instant: Instant | None) -> str:

@@ -112,12 +112,13 @@ async def _one(
     result = await services.requests.result(caller, request_id)
     submission = detail.submission
     people = {person.id: person.name for person in await services.people.list(caller)}
+    seen = services.cards.card(detail, {}, services.clock.now())
     return page(
         request, template, caller=caller, detail=detail, request=detail.request,
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
-        display=services.cards.card(detail, {}, services.clock.now()).display,
+        seen=seen, display=seen.display,
         people=people,
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,

@@ -36,6 +36,10 @@ function show(text) {
     live.dataset.count = counted.dataset.waiting;
     document.title = document.title.replace(/^(\(\d+\) )?/, counted.dataset.waiting > 0 ? `(${counted.dataset.waiting}) ` : "");
   }
+  for (const part of live.querySelectorAll("template[data-into]")) {
+    const place = document.getElementById(part.dataset.into);
+    if (place) place.replaceChildren(...part.content.childNodes);
+  }
   const version = live.querySelector("[data-version]");
   if (version) live.dataset.version = version.dataset.version;
   say([]);
