@@ -227,16 +227,14 @@ def wire(
     clock, ids = store.clock, Ids(store.clock)
     keys = load_master_keys(settings)
     sealer = Sealer(keys)
-    cards = Cards(settings)
+    cards, breakers = Cards(settings), Breakers(store)
     signer = Signer(derived(keys, "links"))
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
-    webhooks = Webhooks(store, ids, clock, sealer)
+    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     for kind in (JobKind.NOTIFY, JobKind.REFRESH, JobKind.ALARM) if channels.made else ():
         store.want(kind)
-    policies = Policies(store, ids, clock)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    breakers = Breakers(store)
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
     execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(

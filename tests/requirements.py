@@ -176,7 +176,6 @@ PROMISES: dict[str, Promise] = {
     "T44": Promise("A redirect is not followed and takes no secret along.", "threats"),
     "T45": Promise("Agents can't smuggle headers, and none of theirs leak.", "threats"),
     "T46": Promise("A call that is framed in two ways is refused.", "threats"),
-    "T59": Promise("What comes from outside is shown and given as data alone.", "threats"),
     "T60": Promise("No upgrade of a connection gets past the policy.", "threats"),
     "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
     "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),

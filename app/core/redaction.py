@@ -39,7 +39,7 @@ class Redactor:
     :ivar longest: bytes of the longest encoding (or of the mark); 0 without secrets.
     """
 
-    __slots__ = ("_any", "_begin", "_firsts", "_forms", "_mixed", "longest")
+    __slots__ = ("_any", "_begin", "_firsts", "_forms", "_mixed", "_mixed_begin", "longest")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare every encoding of every secret of at least :data:`MIN_SECRET_LENGTH`."""
@@ -53,7 +53,8 @@ class Redactor:
         lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
         self.longest = max(*lengths, len(_MARK)) if lengths else 0
         self._any = any_of(self._forms, mixed) if lengths else None
-        self._begin: dict[int, tuple[_Bytes, ...]] | None = None
+        self._begin: dict[int, tuple[_Bytes, ...]] = {}
+        self._mixed_begin: dict[int, tuple[Mixture, ...]] = {}
         self._firsts: re.Pattern[_Bytes] | None = None
 
     def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
@@ -97,18 +98,23 @@ class Redactor:
         begin: dict[int, tuple[_Bytes, ...]] = {}
         for form in (*self._forms, _MARK):
             begin[form[0]] = (*begin.get(form[0], ()), form)
-        firsts = set(begin)
+        mixed: dict[int, tuple[Mixture, ...]] = {}
         for mixture in self._mixed:
-            firsts |= mixture.steps[0].firsts()
-        self._begin = begin
+            for byte in mixture.steps[0].firsts():
+                mixed[byte] = (*mixed.get(byte, ()), mixture)
+        firsts = {*begin, *mixed}
+        self._begin, self._mixed_begin = begin, mixed
         self._firsts = re.compile(b"[" + b"".join(b"\\x%02x" % byte for byte in firsts) + b"]")
 
     def _begins(self, tail: _Bytes) -> bool:
-        forms = (self._begin or {}).get(tail[0], ())
+        forms = self._begin.get(tail[0], ())
         if any(form.startswith(tail) and form != tail for form in forms):
             return True
+        mixed = self._mixed_begin.get(tail[0])
+        if mixed is None:
+            return False
         lower = tail.lower()
-        return any(mixture.begins(tail, lower) for mixture in self._mixed)
+        return any(mixture.begins(tail, lower) for mixture in mixed)
 
     def _clean(self, piece: _Bytes) -> tuple[_Bytes, int]:
         spans = self.spans(piece)

@@ -262,7 +262,7 @@ class Execution:
         after = tx.record(step(request, event, tx.now))
         if result is not None and result.kept:
             until = plus(tx.now, self.settings.result_retention)
-            tx.requests.put_result(after.id, self._seal(after.id, result), tx.now, until)
+            tx.results.put(after.id, self._seal(after.id, result), tx.now, until)
         return after
 
     def _seal(self, request_id: str, result: HttpResult) -> bytes:

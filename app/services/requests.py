@@ -157,7 +157,7 @@ class Requests:
     async def result(self, caller: Caller, request_id: str) -> HttpResult | None:
         """Return the upstream's answer, or None when there is none (any more)."""
         await self.get(caller, request_id)
-        sealed = await self.store.read(lambda tx: tx.requests.result(request_id))
+        sealed = await self.store.read(lambda tx: tx.results.get(request_id))
         if sealed is None:
             return None
         return unpack(self.sealer.open(RESULT, request_id, sealed))
@@ -180,7 +180,7 @@ class Requests:
         return count
 
     def _rewrap(self, tx: Tx, request_id: str) -> int:
-        sealed = tx.requests.result(request_id)
+        sealed = tx.results.get(request_id)
         if sealed is None:
             return 0
         fresh = self.sealer.rewrap(RESULT, request_id, sealed)

@@ -72,7 +72,7 @@ class Sweeps:
     def _forget(self, tx: Tx) -> None:
         now = tx.now
         idle = self.settings.session_idle_seconds
-        tx.requests.drop_results(now)
+        tx.results.drop(now)
         tx.bundles.drop_results(now)
         tx.bodies.forget(plus(now, -_ORPHAN_SECONDS))
         tx.requests.drop_idempotency(plus(now, -self.settings.idempotency_retention))

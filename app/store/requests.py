@@ -15,7 +15,7 @@ from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Assurance
 from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.sql import Sql, table_of
-from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, ResultRow, VoteRow
+from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, VoteRow
 from app.store.tables_bundles import RequestItemRow
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = table_of(RequestRow)
 V = table_of(VoteRow)
 A = table_of(AttemptRow)
-R = table_of(ResultRow)
 B = table_of(RequestItemRow)
 I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
 COLUMNS: Final = [column.name for column in T.columns]
@@ -78,26 +77,14 @@ _COUNTERS: Final = Sql(
     .group_by(T.c.status)
 )
 _WINDOWS: Final = {"minute": 60, "hour": 3600, "day": 86400}
-_SENT: Final = Sql(
-    update(T)
-    .where(
-        T.c.id == bindparam("b_id"),
-        T.c.fence == bindparam("b_fence"),
-        T.c.status == "executing",
-        T.c.lease_until > bindparam("b_now"),
-    )
-    .values(sent_at=bindparam("sent_at"))
+_HELD: Final = update(T).where(
+    T.c.id == bindparam("b_id"),
+    T.c.fence == bindparam("b_fence"),
+    T.c.status == "executing",
+    T.c.lease_until > bindparam("b_now"),
 )
-_RENEW: Final = Sql(
-    update(T)
-    .where(
-        T.c.id == bindparam("b_id"),
-        T.c.fence == bindparam("b_fence"),
-        T.c.status == "executing",
-        T.c.lease_until > bindparam("b_now"),
-    )
-    .values(lease_until=bindparam("lease_until"))
-)
+_SENT: Final = Sql(_HELD.values(sent_at=bindparam("sent_at")))
+_RENEW: Final = Sql(_HELD.values(lease_until=bindparam("lease_until")))
 _VOTE: Final = Sql(insert(V))
 _VOTED: Final = Sql(
     select(V.c.choice).where(
@@ -113,10 +100,6 @@ _EVIDENCE: Final = Sql(
     .where(A.c.request_id == bindparam("b_id"), A.c.fence == bindparam("b_fence"))
     .values({name: bindparam(name) for name in ("sent_at", "finished_at", "evidence")})
 )
-_REPLACED: Final = " ON CONFLICT (request_id) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in ("sealed", "created_at", "expires_at")
-)
-_KEEP_RESULT: Final = Sql(insert(R), suffix=dict.fromkeys(("sqlite", "postgresql"), _REPLACED))
 _IDEMPOTENT: Final = Sql(
     insert(I), suffix=dict.fromkeys(("sqlite", "postgresql"), " ON CONFLICT DO NOTHING")
 )
@@ -388,25 +371,6 @@ class Requests:
                 "evidence": evidence,
             },
         )
-
-    def put_result(self, request_id: str, sealed: bytes, now: Instant, until: Instant) -> None:
-        """Keep a sealed result until its time is over."""
-        params = {
-            "request_id": request_id,
-            "sealed": sealed,
-            "created_at": now,
-            "expires_at": until,
-        }
-        self._tx.run(_KEEP_RESULT, params)
-
-    def result(self, request_id: str) -> bytes | None:
-        """Return the sealed result, or None when there is none any more."""
-        row = self._tx.query(select(R.c.sealed).where(R.c.request_id == request_id)).first()
-        return None if row is None else bytes(row[0])
-
-    def drop_results(self, now: Instant) -> int:
-        """Remove the results whose time is over and return how many there were."""
-        return self._tx.query(R.delete().where(R.c.expires_at <= now)).rowcount
 
     # --- idempotency ---
 

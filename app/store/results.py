@@ -1,16 +1,21 @@
-"""Sealed results, as far as a change of the master key concerns them."""
+"""Sealed results, and what a change of the master key does to them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
-from app.store.sql import table_of
+from app.core.instant import Instant
+from app.store.sql import Sql, table_of
 from app.store.tables import ResultRow
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
 
 R = table_of(ResultRow)
+_REPLACED: Final = " ON CONFLICT (request_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in ("sealed", "created_at", "expires_at")
+)
+_KEEP_RESULT: Final = Sql(insert(R), suffix=dict.fromkeys(("sqlite", "postgresql"), _REPLACED))
 
 
 class Results:
@@ -21,6 +26,22 @@ class Results:
     def __init__(self, tx: "Tx") -> None:
         """Work inside the given transaction."""
         self._tx = tx
+
+    def put(self, request_id: str, sealed: bytes, now: Instant, until: Instant) -> None:
+        """Keep a sealed result until its time is over."""
+        values = {
+            "request_id": request_id, "sealed": sealed, "created_at": now, "expires_at": until,
+        }  # fmt: skip
+        self._tx.run(_KEEP_RESULT, values)
+
+    def get(self, request_id: str) -> bytes | None:
+        """Return the sealed result, or None when there is none any more."""
+        row = self._tx.query(select(R.c.sealed).where(R.c.request_id == request_id)).first()
+        return None if row is None else bytes(row[0])
+
+    def drop(self, now: Instant) -> int:
+        """Remove the results whose time is over and return how many there were."""
+        return self._tx.query(R.delete().where(R.c.expires_at <= now)).rowcount
 
     def heads(self, after: str, head: int, most: int) -> list[tuple[str, bytes]]:
         """Return ids of requests with the first bytes of their sealed results, in order.

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_1200"
-down_revision = "20261126_0100"
+down_revision = "20261121_0000"
 branch_labels = None
 depends_on = None
 

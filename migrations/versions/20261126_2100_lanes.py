@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_2100"
-down_revision = "20261126_2030"
+down_revision = "20261126_2040"
 branch_labels = None
 depends_on = None
 

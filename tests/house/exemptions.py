@@ -24,6 +24,7 @@ UNMIRRORED: dict[str, str] = {
     "tests/web/test_openapi.py": "every route against the document, every change as described",
     "tests/web/test_schemathesis.py": "every answer against the OpenAPI document",
     "tests/web/test_scopes.py": "every operation with every scope",
+    "tests/workers/test_lanes.py": "lanes and turns of jobs, by running loops",
 }
 """Test files that cover a behaviour instead of the source file of the same name."""
 

@@ -168,7 +168,7 @@ async def test_results_are_wrapped_anew(place: World) -> None:
     for request in made:
         sealed = former.sealer.seal(RESULT, request.id, pack(result))
         await place.services.store.write(
-            lambda tx, at=request.id, value=sealed: tx.requests.put_result(
+            lambda tx, at=request.id, value=sealed: tx.results.put(
                 at, value, tx.now, plus(tx.now, 60)
             )
         )

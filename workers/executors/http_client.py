@@ -11,9 +11,8 @@ idempotent methods could see it.
 """
 
 import asyncio
-import io
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
 from typing import Final, TypeVar
 
@@ -28,7 +27,7 @@ from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.resolving import AddressRefused, Lookup, checked_addresses, system_lookup
-from workers.executors.sending import verified
+from workers.executors.sending import headers, payload
 
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
@@ -40,7 +39,6 @@ MAX_CONNECTIONS: Final = 4096
 _Pool = tuple[tuple[str, ...], ClientCertificate | None]
 """What connections are kept apart by: networks that may be reached, and who we are."""
 
-_IN_MEMORY: Final = 1 << 20
 _NO_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 _CONNECTIONS_TRIED: Final = 3
@@ -120,8 +118,8 @@ class HttpClient:
         async with self._session((call.networks, call.certificate)).request(
             call.method,
             url,
-            headers=_headers(call),
-            data=_payload(call),
+            headers=headers(call),
+            data=payload(call),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
@@ -375,23 +373,6 @@ def _url(call: Call) -> URL:
         code, detail = "invalid_url", "the address changed while it was put together"
         raise NotStarted(code, detail, retryable=False)
     return url
-
-
-def _headers(call: Call) -> tuple[tuple[str, str], ...]:
-    """Return the headers; a body that is read while it is sent has its length among them."""
-    if call.content is None:
-        return call.headers
-    return (*call.headers, ("Content-Length", str(call.content.size)))
-
-
-def _payload(call: Call) -> bytes | io.BytesIO | AsyncIterator[bytes] | None:
-    """Return the body; large ones as a file, which aiohttp writes in pieces."""
-    if call.content is not None:
-        return verified(call.content)
-    body = call.body
-    if not body:
-        return None
-    return io.BytesIO(body) if len(body) > _IN_MEMORY else body
 
 
 def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Incoming:

@@ -1,9 +1,14 @@
 """Sends a body that is kept apart, and lets its end go out only if it is what was approved (T1)."""
 
 import hashlib
+import io
 from collections.abc import AsyncIterator
+from typing import Final
 
 from app.core.outcome import Content
+from workers.executors.http_call import Call
+
+_IN_MEMORY: Final = 1 << 20
 
 
 class ContentChanged(Exception):
@@ -26,3 +31,20 @@ async def verified(content: Content) -> AsyncIterator[bytes]:
         raise ContentChanged
     if held:
         yield held
+
+
+def headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """Return the headers; a body that is read while it is sent has its length among them."""
+    if call.content is None:
+        return call.headers
+    return (*call.headers, ("Content-Length", str(call.content.size)))
+
+
+def payload(call: Call) -> bytes | io.BytesIO | AsyncIterator[bytes] | None:
+    """Return the body; large ones as a file, which aiohttp writes in pieces."""
+    if call.content is not None:
+        return verified(call.content)
+    body = call.body
+    if not body:
+        return None
+    return io.BytesIO(body) if len(body) > _IN_MEMORY else body

@@ -1,14 +1,14 @@
 """Bodies that are kept apart from their requests, in chunks.
 
-Revision: 20261126_0100
-Follows: 20261121_0000
+Revision: 20261126_2040
+Follows: 20261126_2030
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261126_0100"
-down_revision = "20261121_0000"
+revision = "20261126_2040"
+down_revision = "20261126_2030"
 branch_labels = None
 depends_on = None
 
