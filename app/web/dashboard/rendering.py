@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from app.core.action import unseal
+from app.core.action import Kind, PlainAction, unseal
+from app.core.canonical import canonical
 from app.core.card import headline_of
 from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
@@ -26,6 +27,7 @@ from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
 _LONG: Final = 65_536
+_PREVIEW: Final = 120
 _UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -39,7 +41,7 @@ def environment() -> Environment:
     ours: dict[str, Any] = {
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
-        "place": place, "decided": decided, "answered": answered,
+        "place": place, "decided": decided, "answered": answered, "preview": preview, "cut": cut,
     }  # fmt: skip
     made.filters.update(ours)
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
@@ -76,6 +78,23 @@ def line(item: Asked) -> Markup:
         return shown(headline_of(unseal(item.payload)))
     except (ValueError, AssentryError):
         return shown(f"{item.action} (its payload cannot be read)")
+
+
+def preview(item: Asked) -> Markup:
+    """Return the parameters of a plain action in one line, cut where it is long."""
+    if item.kind is not Kind.PLAIN or len(item.payload) > _LONG:
+        return Markup("")
+    try:
+        action = unseal(item.payload).action
+    except (ValueError, AssentryError):
+        return Markup("")
+    text = canonical(action.params).decode() if isinstance(action, PlainAction) else "{}"
+    return Markup("") if text == "{}" else shown(cut(text, _PREVIEW))
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters, with an ellipsis where it was cut."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def zip_names(values: Iterable[str], named: Iterable[Any]) -> list[tuple[str, str]]:
