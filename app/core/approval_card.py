@@ -150,14 +150,19 @@ class _Counter:
         return self.show(text.replace("\n", "\\n").replace("\t", "\\t"))
 
     def block(self, block: Block) -> Block:
+        """Return a block made visible; what stands in both of its forms counts once."""
+        self.show(block.whole)
         return replace(
-            block, text=self.show(block.text), note=self.line(block.note),
-            exact=self.show(block.exact) if block.exact else "",
+            block, text=visible(block.text).text, note=self.line(block.note),
+            exact=visible(block.exact).text,
         )  # fmt: skip
 
 
 def approval_card(card: Card, standing: Standing) -> ApprovalCard:
-    """Return the card of a request with everything in it made visible."""
+    """Return the card of a request with everything in it made visible.
+
+    The headline repeats what is in the blocks, and is not counted again.
+    """
     count = _Counter()
     shown = ApprovalCard(
         request_id=standing.request_id,
@@ -165,8 +170,8 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         version=standing.version,
         status=standing.status,
         state=count.line(standing.state),
-        headline=count.line(card.headline),
-        verb=count.line(card.verb),
+        headline=_Counter().line(card.headline),
+        verb=_Counter().line(card.verb),
         consequence=card.consequence,
         urgency=standing.urgency,
         risk=standing.risk,
