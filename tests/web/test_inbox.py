@@ -47,7 +47,7 @@ async def test_the_inbox_pages_filters_and_previews(door: Door) -> None:
     browser = await signed_in(door)
     first = (await browser.get("/")).text
     assert first.count('name="pick"') == 50 and "Expires later" in first
-    assert '{&#34;to&#34;:&#34;xxx' in first and "x…" in first and "y…" in first
+    assert "{&#34;to&#34;:&#34;xxx" in first and "x…" in first and "y…" in first
     later = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
     second = (await browser.get(later)).text
     assert second.count('name="pick"') == 12 and "Expires sooner" in second
