@@ -33,6 +33,7 @@ from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
 from app.services.flights import Flights
+from app.services.inbox import Inbox
 from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.leases import Leases
@@ -262,6 +263,7 @@ def wire(
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
         requests=Requests(store, sealer),
+        inbox=Inbox(store),
         decisions=Decisions(store),
         execution=execution,
         inline=Inline(intake, execution),

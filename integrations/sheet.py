@@ -17,8 +17,6 @@ COMMENT: Final = "The policy asks for a comment with the decision."
 INCOMPLETE: Final = (
     "This message does not show everything, so it cannot be approved from here. Review it in full."
 )
-_WRITTEN_OUT: Final = "written out as \\u{…}."
-_MIXED: Final = "written in mixed or look-alike letters, which may not be what they seem."
 
 _WHY: Final = ("Warning", "Rule", "Why")
 """Labels of the facts that say why it is asked; the others say who asks."""
@@ -104,7 +102,7 @@ def sheet_of(card: ApprovalCard, fitting: Fitting) -> Sheet:
     sections = (
         Section("What it does", tuple(_risk(card))),
         Section("Who asks", tuple(_facts(card, why=False))),
-        Section("What will run", (*blocks, *_added(card))),
+        Section(card.runs, (*blocks, *_added(card))),
         Section("The agent says (claimed, not checked)", tuple(words)),
         Section("Who may decide", tuple(Part("item", line) for line in card.seats)),
         Section("What happened", tuple(Part("item", line) for line in card.timeline)),
@@ -121,10 +119,8 @@ def _risk(card: ApprovalCard) -> Iterator[Part]:
     if card.urgency in ("high", "critical"):
         yield Part("fact", card.urgency, "Urgency")
     yield from _facts(card, why=True)
-    if card.hidden:
-        yield Part("warning", f"{_counted(card.hidden, 'hidden character')} {_WRITTEN_OUT}")
-    if card.mixed:
-        yield Part("warning", f"{_counted(card.mixed, 'word')} {_MIXED}")
+    for line in card.minds:
+        yield Part("warning", line)
 
 
 def _facts(card: ApprovalCard, *, why: bool) -> Iterator[Part]:
@@ -136,7 +132,3 @@ def _facts(card: ApprovalCard, *, why: bool) -> Iterator[Part]:
 def _added(card: ApprovalCard) -> Iterator[Part]:
     for line in card.added:
         yield Part("fact", line, "Added by Assentry")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"

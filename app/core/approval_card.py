@@ -9,12 +9,21 @@ what happened.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from app.core.canonical import canonical
 from app.core.card import Block, Card
 from app.core.json_types import JsonValue
 from app.core.request import Status
 from app.core.visible import visible
+
+_WRITTEN_OUT: Final = "written out as \\u{…}."
+_RUNS: Final = {
+    Status.EXECUTING: "What is running", Status.SUCCEEDED: "What ran", Status.FAILED: "What ran",
+    Status.UNKNOWN: "What may have run",
+    **dict.fromkeys((Status.DENIED, Status.EXPIRED, Status.CANCELLED), "What would have run"),
+}  # fmt: skip
+_MIXED: Final = "written in mixed or look-alike letters, which may not be what they seem."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,21 @@ class ApprovalCard:
         return self.digest[:12]
 
     @property
+    def runs(self) -> str:
+        """The heading over what will run, or would have, or ran, as things stand."""
+        return _RUNS.get(self.status, "What will run")
+
+    @property
+    def minds(self) -> tuple[str, ...]:
+        """What a reader must mind of how it is written, a line each; the same on every surface."""
+        lines: list[str] = []
+        if self.hidden:
+            lines.append(f"{_counted(self.hidden, 'hidden character')} {_WRITTEN_OUT}")
+        if self.mixed:
+            lines.append(f"{_counted(self.mixed, 'word')} {_MIXED}")
+        return tuple(lines)
+
+    @property
     def display(self) -> str:
         """Digest of what a page that shows the whole card shows of the action."""
         blocks = [[item.title, item.note, item.text, item.exact] for item in self.blocks]
@@ -126,14 +150,19 @@ class _Counter:
         return self.show(text.replace("\n", "\\n").replace("\t", "\\t"))
 
     def block(self, block: Block) -> Block:
+        """Return a block made visible; what stands in both of its forms counts once."""
+        self.show(block.whole)
         return replace(
-            block, text=self.show(block.text), note=self.line(block.note),
-            exact=self.show(block.exact) if block.exact else "",
+            block, text=visible(block.text).text, note=self.line(block.note),
+            exact=visible(block.exact).text,
         )  # fmt: skip
 
 
 def approval_card(card: Card, standing: Standing) -> ApprovalCard:
-    """Return the card of a request with everything in it made visible."""
+    """Return the card of a request with everything in it made visible.
+
+    The headline repeats what is in the blocks, and is not counted again.
+    """
     count = _Counter()
     shown = ApprovalCard(
         request_id=standing.request_id,
@@ -141,8 +170,8 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         version=standing.version,
         status=standing.status,
         state=count.line(standing.state),
-        headline=count.line(card.headline),
-        verb=count.line(card.verb),
+        headline=_Counter().line(card.headline),
+        verb=_Counter().line(card.verb),
         consequence=card.consequence,
         urgency=standing.urgency,
         risk=standing.risk,
@@ -179,3 +208,7 @@ class Painted:
     def display(self) -> str:
         """The display digest: SHA-256, in hex, of exactly what the surface showed."""
         return hashlib.sha256(canonical(dict(self.body))).hexdigest()
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"

@@ -21,6 +21,7 @@ from app.services.desk import Desk
 from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed
+from app.services.inbox import Inbox
 from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.limits import Limits
@@ -59,6 +60,7 @@ class Services:
     discovery: Discovery
     intake: Intake
     requests: Requests
+    inbox: Inbox
     decisions: Decisions
     execution: Execution
     inline: Inline

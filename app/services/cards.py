@@ -9,7 +9,7 @@ from app.core.action import Submission
 from app.core.approval_card import ApprovalCard, Standing, approval_card
 from app.core.card import Card, card_of
 from app.core.errors import NotFound
-from app.core.instant import Instant, to_datetime
+from app.core.instant import SECOND, Instant, to_datetime
 from app.core.request import Choice, Request, Status, Vote
 from app.core.routing import seated
 from app.services.requests import Detail, detail_of
@@ -28,6 +28,10 @@ _STATES: Final = {
     Status.UNKNOWN: "Approved; whether it ran is unknown, somebody must look",
     Status.EXPIRED: "Expired; it will not run",
 }
+_PLACES: Final = {
+    "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
+    "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
+}  # fmt: skip
 _DAMAGED: Final = Card(
     "", "This request cannot be shown", "does nothing", (), (), "",
     "",
@@ -110,7 +114,9 @@ def _by(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:
         return "by policy" if kind == "policy" else "since nobody decided in time"
     wanted = Choice.DENY if request.status is Status.DENIED else Choice.APPROVE
     said = [vote for vote in votes if vote.ballot.choice is wanted]
-    people = ", ".join(f"{names.get(vote.person_id, '?')} ({vote.ballot.channel})" for vote in said)
+    people = ", ".join(
+        f"{names.get(vote.person_id, '?')} {place_of(vote.ballot.channel)}" for vote in said
+    )
     return f"by {people or names.get(name, '?')}"
 
 
@@ -127,7 +133,7 @@ def _facts(detail: Detail) -> list[tuple[str, str]]:
         ("Warning", "; ".join(map(str, detail.verdict.get("warnings", ())))),
         ("Marked", ", ".join(request.tags)),
         ("Asked", moment(request.created_at)),
-        ("Expires", moment(request.expires_at)),
+        ("Expires", f"{moment(request.expires_at)}, {_span(request)} after it was asked"),
     ]
     return [(label, value) for label, value in facts if value]
 
@@ -135,6 +141,12 @@ def _facts(detail: Detail) -> list[tuple[str, str]]:
 def moment(instant: Instant) -> str:
     """Return an instant as cards write it."""
     return to_datetime(instant).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _span(request: Request) -> str:
+    """Return how long a request waits at most, in words that stay true however late one reads."""
+    minutes = (request.expires_at - request.created_at) // SECOND // 60
+    return f"{minutes} min" if minutes < 120 or minutes % 60 else f"{minutes // 60} h"  # noqa: PLR2004
 
 
 def _seats(detail: Detail, names: dict[str, str]) -> list[str]:
@@ -168,10 +180,15 @@ def _timeline(trail: Sequence[AuditRecord]) -> list[str]:
     return [*(_line(record) for record in sorted(kept, key=lambda record: record.seq)), *more]
 
 
+def place_of(channel: str) -> str:
+    """Return where somebody pressed a button, in words."""
+    return _PLACES.get(channel, f"in {channel}")
+
+
 def _line(record: AuditRecord) -> str:
     what = record.event.removeprefix("request.")
     channel = record.details.get("channel")
-    where = f" in {channel}" if channel else ""
+    where = f" {place_of(str(channel))}" if channel else ""
     said = record.details.get("comment") or record.details.get("note")
     words = f": {json.dumps(said, ensure_ascii=False)}" if said else ""
     out = record.details.get("except")

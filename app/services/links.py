@@ -13,9 +13,9 @@ from app.core.json_types import JsonValue
 from app.core.ports import LinkSigner, LinkView, Said
 from app.core.presets import DESTRUCTIVE
 from app.core.principals import Person
-from app.core.request import Ballot, Choice, Request
+from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
-from app.services.cards import Cards
+from app.services.cards import Cards, moment
 from app.services.decisions import cast, counted
 from app.services.refusals import Refusals
 from app.settings import Settings
@@ -26,6 +26,14 @@ from app.store.tx import Tx
 LINK_SECONDS: Final = 86_400
 """Longest life of a link; it never outlives its request."""
 
+_STANDS: Final = {
+    Status.PENDING: "it still waits for others", Status.APPROVED: "it is approved",
+    Status.EXECUTING: "it is running now", Status.SUCCEEDED: "it succeeded",
+    Status.FAILED: "it was approved, but it failed",
+    Status.UNKNOWN: "whether it ran is unknown, and somebody must look",
+    Status.DENIED: "it is denied and does not run", Status.EXPIRED: "it expired and does not run",
+    Status.CANCELLED: "it was withdrawn and does not run",
+}  # fmt: skip
 _RISKY: Final = ("high", "critical")
 
 
@@ -120,12 +128,23 @@ def _live(tx: Tx, link_id: str) -> tuple[Link, Person, Request]:
         raise NotFound(message)
     person = tx.people.get(link.person_id)
     request = tx.requests.get(link.request_id)
-    over = link.used_at is not None or link.expires_at <= tx.now
-    if over or person is None or request is None or not person.active:
+    if person is None or request is None or not person.active or request.digest != link.digest:
         raise LinkUsed
-    if request.digest != link.digest:
-        raise LinkUsed
+    if link.used_at is not None or link.expires_at <= tx.now:
+        raise LinkUsed(_stands(tx, request, person))
     return link, person, request
+
+
+def _stands(tx: Tx, request: Request, person: Person) -> str:
+    """Return what a link's own person did, and what came of it; it decides nothing."""
+    own = next(
+        (vote for vote in tx.requests.votes(request.id) if vote.person_id == person.id), None
+    )
+    stands = _STANDS[request.status]
+    if own is None:
+        return f"This link is used, or is no longer valid. You did not decide by it; {stands}."
+    did = "approved" if own.ballot.choice is Choice.APPROVE else "denied"
+    return f"You {did} this at {moment(own.cast_at)}; {stands}. Nothing more is counted here."
 
 
 def _sign_in(request: Request, card: ApprovalCard) -> str:

@@ -229,6 +229,14 @@ class Requests:
         agent_id = None if caller.agent is None else caller.agent.id
         return await self.store.read(lambda tx: tx.requests.counts(agent_id))
 
+    async def pending_of(self, caller: Caller, agent_id: str) -> int:
+        """Return how many of an agent's requests are pending, which its limit is about."""
+        require(caller, Scope.REQUEST_READ)
+        if caller.agent is not None and caller.agent.id != agent_id:
+            return 0
+        counts = await self.store.read(lambda tx: tx.requests.counts(agent_id))
+        return counts.get(Status.PENDING, 0)
+
 
 def visible(caller: Caller, request: Request | None) -> Request:
     """Return a request that the caller may see.

@@ -1,9 +1,9 @@
 """Paints cards as mail: one sheet of parts, laid out once as text and once as HTML (CH-3).
 
-Both say the same because both are made of the same parts. Our links stand above everything that
-an agent wrote (T20). What does not fit is shown by head and tail with an exact count of the rest,
-and such a mail has no link to decide (T4); the bound is below the size at which mail programs
-clip.
+Both say the same because both are made of the same parts. The link to the request's page stands
+above everything that an agent wrote, and the button to decide above the agent's words (T20). What
+does not fit is shown by head and tail with an exact count of the rest, and such a mail has no link
+to decide (T4); the bound is below the size at which mail programs clip.
 """
 
 from collections.abc import Iterator
@@ -82,11 +82,17 @@ def _weigh(text: str) -> int:
 
 
 def _with_links(sheet: Sheet, card: ApprovalCard, *, complete: bool) -> Sheet:
-    """Return the mail with our links above all that an agent wrote (T20)."""
-    title = "Decide" if card.pending else "The request"
-    at = 2 if any(section.title == "Who asks" for section in sheet.sections) else 1
-    links = Section(title, tuple(_links(card, complete=complete)))
-    return replace(sheet, sections=(*sheet.sections[:at], links, *sheet.sections[at:]))
+    """Return the mail with our links, to decide and to review (T20).
+
+    The page stands above all that an agent wrote; the button below what will run and above the
+    agent's words, as one reads before one decides.
+    """
+    at = next((n for n, item in enumerate(sheet.sections) if item.title == card.runs), 0)
+    page = Section("The request", (Part("link", card.url, "Review in full"),) if card.url else ())
+    links = Section("Decide", tuple(_links(card, complete=complete)))
+    before, runs, after = sheet.sections[:at], sheet.sections[at : at + 1], sheet.sections[at + 1 :]
+    placed = (*before, page, *runs, links, *after)
+    return replace(sheet, sections=tuple(section for section in placed if section.parts))
 
 
 def _links(card: ApprovalCard, *, complete: bool) -> Iterator[Part]:
@@ -97,8 +103,6 @@ def _links(card: ApprovalCard, *, complete: bool) -> Iterator[Part]:
         yield Part("line", COMMENT)
     if not complete:
         yield Part("warning", INCOMPLETE)
-    if card.url:
-        yield Part("link", card.url, "Review in full")
 
 
 def digest_letter(digest: Digest) -> Letter:

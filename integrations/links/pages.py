@@ -11,6 +11,7 @@ from starlette.routing import Route
 from app.core.errors import AssentryError, AssuranceTooLow, LinkUsed, NotFound
 from app.core.ports import LinkDesk, LinkSigner
 from app.core.request import Choice
+from integrations.marks import marked
 
 MOST: Final = 16_384
 """Most bytes of a posted form."""
@@ -35,10 +36,13 @@ class LinkPages:
         """Keep who knows the links, and who reads their tokens."""
         self._desk = desk
         self._signer = signer
-        self._page = Environment(
+        pages = Environment(
             loader=PackageLoader("integrations.links"), undefined=StrictUndefined,
             autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        ).get_template("link.html")  # fmt: skip
+        )  # fmt: skip
+        filters: dict[str, Any] = {"marked": marked}
+        pages.filters.update(filters)
+        self._page = pages.get_template("link.html")
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -67,7 +71,7 @@ class LinkPages:
             said = await self._desk.cast(link_id, form.get("form", ""), choice, comment)
         except AssentryError as error:
             await self._desk.turned_away(link_id, error)
-            return self._refused(error)
+            return self._refused(error, "Your press was not counted. ")
         return self._render(200, title="Thank you", message=said.text, card=said.card)
 
     def _read(self, request: Request) -> str:
@@ -77,11 +81,11 @@ class LinkPages:
             message = "The address is not complete, or not one of ours."
             raise NotFound(message) from error
 
-    def _refused(self, error: AssentryError) -> Response:
+    def _refused(self, error: AssentryError, pressed: str = "") -> Response:
         status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 409)
         title = _TITLES.get(status, "This was not counted")
         advice = "" if status == 404 else " Sign in to see the request."  # noqa: PLR2004
-        return self._render(status, title=title, message=f"{error.detail}{advice}")
+        return self._render(status, title=title, message=f"{pressed}{error.detail}{advice}")
 
     def _render(self, status: int, **given: Any) -> Response:
         values = {"message": "", "card": None, "view": None, **given}

@@ -46,3 +46,27 @@ async def test_refused_forms_are_recorded(place: World) -> None:
             assert (await browser.get("/l/guess")).status_code == 404
     ben = place.ben.actor.id
     assert await record(place) == [("link_used", ben), ("not_found", "")]
+
+
+async def test_a_used_link_says_what_came_of_it_and_counts_no_other_press(place: World) -> None:
+    links, request = place.services.links, await place.ask("send_mail")
+    ben = place.ben.actor.id
+    first, second = [
+        await place.services.store.write(lambda tx: links.mint(tx, request, ben, "dlv_1", "email"))
+        for _ in range(2)
+    ]
+    app = Starlette(routes=LinkPages(links, links.signer).routes())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gate.example") as browser:
+        pages = [(await browser.get(link[link.index("/l/") :])).text for link in (first, second)]
+        forms = [page.split('name="form" value="')[1].split('"')[0] for page in pages]
+        path, other = (link[link.index("/l/") :] for link in (first, second))
+        done = await browser.post(path, data={"decision": "approve", "form": forms[0]})
+        assert done.status_code == 200 and "by mail link" in done.text
+        again = await browser.get(path)
+        assert (again.status_code, "You approved this at" in again.text) == (410, True)
+        assert "it is approved" in again.text and "<form" not in again.text
+        late = await browser.post(other, data={"decision": "deny", "form": forms[1]})
+        assert "Your press was not counted. You approved this at" in late.text
+    votes = await place.services.requests.votes(place.anne, request.id)
+    assert [vote.ballot.choice.value for vote in votes] == ["approve"]

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from app.core.errors import AssentryError, InvalidField
 from app.core.instant import plus
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
+from app.services.requests import RequestFilter
 from app.web.cursors import Cursor, decode, encode
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
@@ -13,6 +14,8 @@ from app.web.deps import services_of
 from app.web.problems import status_of
 
 AUDIT_PAGE = 100
+LAST = 10
+"""Requests that an agent's page lists."""
 
 
 @signed_in
@@ -62,8 +65,11 @@ async def _agent(
     services = services_of(request)
     agent_id = request.path_params["agent_id"]
     admin = caller.may(Scope.ADMIN)
+    found = await services.agents.get(caller, agent_id)
+    last = await services.requests.page(caller, RequestFilter(agent_id=agent_id), LAST)
     return page(
-        request, "agent.html", caller=caller, agent=await services.agents.get(caller, agent_id),
+        request, "agent.html", caller=caller, agent=found, last=last.items,
+        waiting=await services.requests.pending_of(caller, agent_id),
         keys=await services.agents.list_keys(caller, agent_id=agent_id) if admin else [],
         people=await services.people.list(caller), scopes=sorted(AGENT_SCOPES), admin=admin,
         secret=secret, error=error, status=status_of(error) if error else 200,

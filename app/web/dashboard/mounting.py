@@ -12,6 +12,7 @@ from app.web.dashboard import (
     connections,
     credentials,
     directory,
+    inbox,
     notices,
     policies,
     requests,
@@ -26,8 +27,8 @@ from app.web.sse import page_events
 STATIC: Final = Path(__file__).resolve().parent.parent / "static"
 
 GETS: Final[tuple[tuple[str, Page], ...]] = (
-    ("/", requests.inbox),
-    ("/inbox/list", requests.inbox_list),
+    ("/", inbox.inbox),
+    ("/inbox/list", inbox.inbox_list),
     ("/decisions", selection.review),
     ("/requests", requests.history),
     ("/requests/{request_id}", requests.one),

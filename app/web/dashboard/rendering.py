@@ -1,10 +1,11 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -12,17 +13,21 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from app.core.action import unseal
+from app.core.action import Kind, PlainAction, unseal
+from app.core.canonical import canonical
 from app.core.card import headline_of
 from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
 from app.core.principals import Caller, Role, at_least
 from app.core.request import Request as Asked
+from app.core.request import Status
 from app.core.visible import visible
+from app.services.cards import place_of
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
 _LONG: Final = 65_536
+_PREVIEW: Final = 120
 _UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -36,6 +41,7 @@ def environment() -> Environment:
     ours: dict[str, Any] = {
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
+        "place": place, "decided": decided, "answered": answered, "preview": preview, "cut": cut,
     }  # fmt: skip
     made.filters.update(ours)
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
@@ -74,6 +80,23 @@ def line(item: Asked) -> Markup:
         return shown(f"{item.action} (its payload cannot be read)")
 
 
+def preview(item: Asked) -> Markup:
+    """Return the parameters of a plain action in one line, cut where it is long."""
+    if item.kind is not Kind.PLAIN or len(item.payload) > _LONG:
+        return Markup("")
+    try:
+        action = unseal(item.payload).action
+    except (ValueError, AssentryError):
+        return Markup("")
+    text = canonical(action.params).decode() if isinstance(action, PlainAction) else "{}"
+    return Markup("") if text == "{}" else shown(cut(text, _PREVIEW))
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters, with an ellipsis where it was cut."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def zip_names(values: Iterable[str], named: Iterable[Any]) -> list[tuple[str, str]]:
     """Return (value, name) pairs for a choice."""
     return [(value, item.name) for value, item in zip(values, named, strict=True)]
@@ -87,6 +110,27 @@ def zip_self(values: Iterable[str]) -> list[tuple[str, str]]:
 def extras(values: Mapping[str, str]) -> str:
     """Return names and values as a form takes them, one a line."""
     return "\n".join(f"{name}: {value}" for name, value in values.items())
+
+
+def place(channel: str) -> Markup:
+    """Return where something was pressed, in words with a space before; nothing where nowhere."""
+    return shown(f" {place_of(channel)}" if channel else "")
+
+
+def decided(item: Asked, people: Mapping[str, str]) -> Markup:
+    """Return who decided a request, in words."""
+    kind, _, name = (item.decided_by or "").partition(":")
+    if kind == "person":
+        return shown(f"by {people.get(name, name)}")
+    undecided = item.status is Status.EXPIRED or name in ("", "-")
+    return shown("undecided" if undecided else "by policy")
+
+
+def answered(item: Asked) -> str:
+    """Return the HTTP status that a request's outcome holds, or an empty text."""
+    found: object = json.loads(item.outcome) if item.outcome else {}
+    status = cast("dict[str, object]", found).get("status") if isinstance(found, dict) else None
+    return str(status) if isinstance(status, int) else ""
 
 
 def clock(instant: Instant | None) -> str:

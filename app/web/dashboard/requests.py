@@ -12,7 +12,7 @@ from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.core.routing import Assurance
-from app.services.requests import Detail, RequestFilter
+from app.services.requests import Detail
 from app.services.results import result_document
 from app.web.cursors import Cursor, encode
 from app.web.dashboard.doors import Form, signed_in, to
@@ -21,40 +21,8 @@ from app.web.deps import services_of
 from app.web.filters import request_filter
 from app.web.problems import status_of
 
-WAITING = (Status.PENDING, Status.UNKNOWN)
-INBOX_SIZE = 100
 FRESH = 900
 """Seconds after signing in that count as the strongest proof of who decides (DEC-4)."""
-
-
-@signed_in
-async def inbox(request: Request, caller: Caller) -> Response:
-    """Show what waits for a person."""
-    return await _inbox(request, caller, "inbox.html")
-
-
-@signed_in
-async def inbox_list(request: Request, caller: Caller) -> Response:
-    """Show the inbox's list alone, for the script."""
-    return await _inbox(request, caller, "inbox_list.html")
-
-
-async def _inbox(request: Request, caller: Caller, template: str) -> Response:
-    services = services_of(request)
-    wanted = RequestFilter(statuses=WAITING)
-    found = await services.requests.page(caller, wanted, INBOX_SIZE)
-    counts = await services.requests.waiting(caller)
-    return page(
-        request, template, caller=caller, items=found.items, more=found.older is not None,
-        counts=counts, waiting=sum(counts.get(status, 0) for status in WAITING),
-        agents=await _agent_names(request, caller),
-        broken=await services.connections.broken(caller),
-    )  # fmt: skip
-
-
-async def _agent_names(request: Request, caller: Caller) -> dict[str, str]:
-    agents = await services_of(request).agents.list(caller)
-    return {agent.id: agent.name for agent in agents}
 
 
 @signed_in
@@ -73,7 +41,8 @@ async def history(request: Request, caller: Caller) -> Response:
         older=found.older and encode(Cursor("before", found.older), of),
         newer=found.newer and encode(Cursor("after", found.newer), of),
         query={name: value for name, value in kept if name != "cursor"},
-        statuses=list(Status), agents=await _agent_names(request, caller),
+        statuses=list(Status),
+        agents={agent.id: agent.name for agent in await services.agents.list(caller)},
         targets=await services.targets.list(caller),
     )  # fmt: skip
 
@@ -112,12 +81,13 @@ async def _one(
     result = await services.requests.result(caller, request_id)
     submission = detail.submission
     people = {person.id: person.name for person in await services.people.list(caller)}
+    seen = services.cards.card(detail, {}, services.clock.now())
     return page(
         request, template, caller=caller, detail=detail, request=detail.request,
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
-        display=services.cards.card(detail, {}, services.clock.now()).display,
+        seen=seen, display=seen.display,
         people=people,
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,

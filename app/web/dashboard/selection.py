@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core import request as core
+from app.core.approval_card import ApprovalCard
 from app.core.ballots import check_shown
 from app.core.card import Card, card_of
 from app.core.errors import AssentryError, InvalidField, InvalidFilter, NotFound, NotShownInFull
@@ -29,12 +30,14 @@ _ROOM: Final = 200_000
 class Shown:
     """A request of the selection, as the page shows it; ``outcome`` once it was decided on.
 
+    :ivar seen: the same with everything made visible, which counts what had to be.
     :ivar card: None when it is damaged, or too large to be shown beside the others.
     """
 
     detail: Detail
     card: Card | None
     display: str
+    seen: ApprovalCard | None = None
     outcome: core.Request | AssentryError | None = None
 
     @property
@@ -95,8 +98,8 @@ async def _shown(request: Request, caller: Caller, names: Sequence[str]) -> list
         if submission is None or room < 0:
             found.append(Shown(detail, None, ""))
             continue
-        display = cards.card(detail, {}, services_of(request).clock.now()).display
-        found.append(Shown(detail, card_of(submission, detail.injected), display))
+        seen = cards.card(detail, {}, services_of(request).clock.now())
+        found.append(Shown(detail, card_of(submission, detail.injected), seen.display, seen))
     return found
 
 

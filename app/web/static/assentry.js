@@ -36,6 +36,10 @@ function show(text) {
     live.dataset.count = counted.dataset.waiting;
     document.title = document.title.replace(/^(\(\d+\) )?/, counted.dataset.waiting > 0 ? `(${counted.dataset.waiting}) ` : "");
   }
+  for (const part of live.querySelectorAll("template[data-into]")) {
+    const place = document.getElementById(part.dataset.into);
+    if (place) place.replaceChildren(...part.content.childNodes);
+  }
   const version = live.querySelector("[data-version]");
   if (version) live.dataset.version = version.dataset.version;
   say([]);
@@ -49,9 +53,13 @@ async function refresh() {
   const version = parsed.querySelector("[data-version]");
   const same = counted ? counted.dataset.waiting === live.dataset.count : version && version.dataset.version === live.dataset.version;
   if (same && !counted) return;
-  if (!busy()) { show(text); return; }
+  // Rows never move under a finger: a list that has some waits until somebody asks for the new one.
+  const rows = (part) => [...part.querySelectorAll("li[data-id]")].map((row) => row.dataset.id).join();
+  const stays = counted && rows(live) !== "";
+  if (stays && same && rows(live) === rows(parsed)) return;
+  if (!stays && !busy()) { show(text); return; }
   const more = counted ? Number(counted.dataset.waiting) - Number(live.dataset.count) : 0;
-  if (same && more === 0) return;
+  if (same && more === 0 && !stays) return;
   say([link(more > 0 ? `${more} new – show` : "It changed – show", () => show(text))]);
 }
 

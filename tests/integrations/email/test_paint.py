@@ -17,8 +17,8 @@ from tests.support.cards import LINK, PAGE, card
 pytestmark = pytest.mark.requirement("CH-3")
 
 ORDER = ("send is carried out", "Risk: high; deletes data", "Rule: mail", "Agent: robot",
-         f"Decide: {LINK}", f"Review in full: {PAGE}", "Parameters", '"text": "hello"',
-         "Authorization: <mail>", "The agent says", "please", "Who may decide",
+         f"Review in full: {PAGE}", "Parameters", '"text": "hello"',
+         "Authorization: <mail>", f"Decide: {LINK}", "The agent says", "please", "Who may decide",
          "any approver: open", "submitted by robot", "req_1, digest dddddddddddd")  # fmt: skip
 
 NASTY = st.one_of(
@@ -63,7 +63,7 @@ def test_nothing_an_agent_writes_is_more_than_text(text: str, reason: str) -> No
 
 def test_links_are_ours_and_nothing_is_loaded() -> None:
     read = Reader(letter(card("<img src='https://evil.example'>")).html)
-    assert [value for name, value in read.attributes if name in ("href", "src")] == [LINK, PAGE]
+    assert [value for name, value in read.attributes if name in ("href", "src")] == [PAGE, LINK]
     assert set(read.elements).isdisjoint({"img", "script", "form", "iframe", "link", "object"})
     assert [name for name, _ in read.attributes if name.startswith("on")] == []
 
@@ -72,8 +72,8 @@ def test_links_are_ours_and_nothing_is_loaded() -> None:
 def test_our_links_stand_above_what_the_agent_wrote() -> None:
     made = letter(card("first words", "last words"))
     for said in (made.text, made.html):
-        first = min(said.index("first words"), said.index("last words"))
-        assert max(said.index(LINK), said.index(PAGE)) < first
+        runs, words = said.index("first words"), said.index("last words")
+        assert said.index(PAGE) < runs < said.index(LINK) < words
 
 
 @pytest.mark.requirement("T4")
