@@ -110,7 +110,7 @@ async def test_targets_are_checked(door: Door) -> None:
         ),
         (
             {"name": "t", "base_url": "https://a.example", "settings": {"nope": 1}},
-            "/settings",
+            "/settings/nope",
         ),
     ):
         answer = await client.post("/api/targets", json=body)
