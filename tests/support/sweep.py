@@ -26,7 +26,10 @@ LISTS: Final = {
 }
 """Where the ids of things are found."""
 
-OTHERS: Final[dict[str, list[str]]] = {"version": ["1"], "secret": ["none"], "token": ["none"]}
+OTHERS: Final[dict[str, list[str]]] = {
+    "version": ["1"], "secret": ["none"], "token": ["none"], "number": ["1"],
+    "service": ["github"], "account": ["default"], "target": ["github"], "preset": ["github"],
+}  # fmt: skip
 _NAME: Final = re.compile(r"{(\w+)}")
 Ids = Mapping[str, list[str]]
 
