@@ -51,6 +51,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "policies_version": PEOPLE,
     "credentials_search": frozenset({"agent", "agent_create"}),
     "targets_index": PEOPLE,
+    "presets_index": PEOPLE,
     "targets_get": PEOPLE,
     "targets_breaker": PEOPLE,
     "targets_close_breaker": OPERATORS,
