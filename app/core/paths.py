@@ -46,6 +46,7 @@ _REFUSED_HEADERS: Final = FRAMING_HEADERS | {
     *("x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip"),
     *("x-cluster-client-ip", "x-remote-ip", "x-remote-addr", "x-originating-ip"),
     *("range", "if-range", "accept-charset", "content-encoding"),
+    *("atproto-proxy", "stripe-account", "stripe-context", "x-goog-user-project"),
     *("x-host", "x-rewrite-url", "x-original-url", "x-original-uri", "x-original-host"),
 }
 _SINGLE: Final = frozenset(

@@ -25,7 +25,7 @@ POINTS: Final = 50
 
 _READS: Final = ("GET", "HEAD")
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_MUTATION: Final = "(?i)mutation|subscription"
+_MUTATION: Final = "(?i)mutation|subscription|secret|webhook|apikey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,9 @@ def place_of(preset: Preset, base_url: str) -> Place:
     own = parse_base_url(base_url) if base_url else usual
     if own.host == usual.host:
         message = f"give the address of your own {preset.title}, such as {usual.text}"
+        raise InvalidField(message, pointer="/base_url")
+    if own.prefix != usual.prefix:
+        message = "give the host alone: the rules are about paths as they are there"
         raise InvalidField(message, pointer="/base_url")
     return Place(own.text, None if preset.oauth is None else _moved(preset.oauth, usual, own))
 

@@ -151,9 +151,13 @@ class Redactor:
 
 
 def _overlap(data: bytes, form: bytes) -> int:
-    """Return how many bytes at the end of the data are the beginning of a form; few are none."""
-    longest = min(len(data), len(form) - 1)
-    return next((n for n in range(longest, _PART - 1, -1) if data.endswith(form[:n])), 0)
+    """Return how many bytes at the end of the data are the beginning of a form; few are none.
+
+    Half of a form is the least: what fewer bytes did would tell an agent that writes the end of an
+    answer itself whether its guess was right, one character after the other.
+    """
+    longest, least = min(len(data), len(form) - 1), max(_PART, (len(form) + 1) // 2)
+    return next((n for n in range(longest, least - 1, -1) if data.endswith(form[:n])), 0)
 
 
 class RedactionStream:

@@ -93,7 +93,7 @@ class Bodies:
             raise NotStarted(code, detail, retryable=False)
         return stored
 
-    async def download(self, caller: Caller, request: Request) -> Stored:
+    async def download(self, caller: Caller, request: Request) -> Content:
         """Return a request's body for somebody who may read requests.
 
         :raises NotFound: it has none, or none any more.
@@ -101,11 +101,13 @@ class Bodies:
         require(caller, Scope.REQUEST_READ)
         action = unseal(request.payload).action
         detached = action.detached if isinstance(action, HttpAction) else None
-        stored = None if detached is None else await self._stored(request.id, detached)
-        if stored is None:
-            message = "this request has no body that is kept apart, or not any more"
+        if detached is None or hashlib.sha256(request.payload).hexdigest() != request.digest:
+            message = "this request has no body that is kept apart"
             raise NotFound(message)
-        return stored
+        try:
+            return await self.checked(request.id, detached)
+        except NotStarted as problem:
+            raise NotFound(problem.detail) from None
 
     async def _stored(self, request_id: str, body: Detached) -> Stored | None:
         body_id = await self.store.read(lambda tx: tx.bodies.of_request(request_id))

@@ -284,6 +284,7 @@ class Connections:
         alone = {"client_secret": now.secrets.get("client_secret", "")}
         fresh = replace(now.connection, granted=None)
         held = Held(fresh, alone)  # tokens of before may be another account's
+        tx.targets.revise(begun.credential_id)  # and approvals were for that account (T3)
         return self.tokens.keep(tx, held, found, caller.actor, "connection.connected")
 
     # --- giving back ---

@@ -239,10 +239,13 @@ class Execution:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
     async def _mark_sent(self, request: Request) -> None:
-        """Write that bytes are about to leave; stop here when another worker holds it by now."""
-        marked = await self.store.write(
-            lambda tx: tx.requests.mark_sent(request.id, request.fence, tx.now), order=request.id
-        )
+        """Write that bytes are about to leave; stop here when another worker holds it by now.
+
+        Connecting takes its time: whether everybody still stands by it is read once more.
+        """
+        marked = await self.store.write(lambda tx: _marked(tx, request), order=request.id)
+        if isinstance(marked, Refusal):
+            raise NotStarted(marked.code, marked.note, retryable=False)
         if not marked:
             code = "lease_lost"
             raise NotStarted(code, "The lease was over before anything was sent.")
@@ -273,6 +276,21 @@ class Execution:
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
+
+
+def _marked(tx: Tx, request: Request) -> bool | Refusal:
+    """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
+    target = tx.targets.get(request.target_id or "")
+    try:
+        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
+    except Refusal as refusal:
+        return refusal
+    if target is None or not target.enabled:
+        return Refusal("target_disabled", "The target is gone or switched off.")
+    over = request.valid_until is None or tx.now >= request.valid_until
+    if request.by_people and over:
+        return Refusal("grant_over", "The approval was over before anything was sent.")
+    return tx.requests.mark_sent(request.id, request.fence, tx.now)
 
 
 def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:

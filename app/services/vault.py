@@ -176,8 +176,8 @@ class Vault:
     ) -> Injection:
         """Return what is added to a call at the target; it must not outlive the call.
 
-        Every secret field of an item that may be used at the target is to be redacted, whoever
-        calls: what one call leaves there, a later one could read.
+        Every secret field of every item is to be redacted, whoever calls: what one call leaves at
+        an upstream, a later one could read, also through another target or after a leave ended.
 
         :raises CredentialNotGranted: not at this target, or not by this agent (T63).
         """
@@ -187,7 +187,7 @@ class Vault:
             lambda tx: (
                 _granted(tx, credential_id, target.id, agent_id),
                 sealed_handles(tx, handles, target.id, agent_id),
-                tx.vault.items_at(ITEM, target.id),
+                tx.vault.secrets_of(ITEM),
             )
         )
         injection = await self._injection(credential_id, granted)

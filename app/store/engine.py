@@ -244,6 +244,9 @@ class Store:
             await asyncio.to_thread(writer.join)
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+        if self._reader is not None:
+            # the collector may never come to it, and SQLite's log would stay
+            self._reader.connection.close()
         self._engine.dispose()
 
 

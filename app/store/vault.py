@@ -27,10 +27,10 @@ _GRANTED: Final = Sql(
     .join(F, F.c.credential_id == C.c.id)
     .where(C.c.id == bindparam("credential"), exists().where(*_AT, _OF))
 )
-_ITEMS_AT: Final = Sql(
+_SECRETS_OF: Final = Sql(
     select(C.c.id, C.c.version, C.c.public_fields, F.c.name, F.c.sealed)
     .join(F, F.c.credential_id == C.c.id)
-    .where(C.c.kind == bindparam("kind"), exists().where(*_AT))
+    .where(C.c.kind == bindparam("kind"))
 )
 _FIRST_LIST = 8
 """Place of the first column of a credential that holds a list."""
@@ -143,9 +143,9 @@ class Vault:
         fields = {str(row[2]): bytes(row[3]) for row in rows}
         return str(rows[0][0]), int(rows[0][1]), fields
 
-    def items_at(self, kind: str, target_id: str) -> list[SealedField]:
-        """Return the secret fields of a kind's credentials that anybody may use at a target."""
-        rows = self._tx.run(_ITEMS_AT, {"kind": kind, "target": target_id}).fetchall()
+    def secrets_of(self, kind: str) -> list[SealedField]:
+        """Return the secret fields of all credentials of a kind."""
+        rows = self._tx.run(_SECRETS_OF, {"kind": kind}).fetchall()
         return [
             SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
             for row in rows

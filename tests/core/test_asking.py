@@ -163,6 +163,7 @@ def test_facts_are_computed_from_what_would_run() -> None:
         "query": {"a": ["1", "2"], "b": ""},
         "headers": {"x-tag": "v", "content-type": "application/json"},
         "json": {"amount": 5, "method": "DELETE"},
+        "body_bytes": 30,
     }
 
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -73,11 +74,19 @@ def test_basic_credentials_are_found() -> None:
 def test_the_beginning_of_a_secret_at_the_end_is_taken_out(
     secret: str, before: str, kept: int
 ) -> None:
-    part = secret[: min(kept, len(secret) - 1)]
+    part = secret[: max((len(secret) + 1) // 2, min(kept, len(secret) - 1))]
     data, count = Redactor([secret]).end((before + part).encode())
     assert data.endswith(MARK.encode()) and count == 1
     assert len(data) <= len(before.encode()) + len(MARK)
     assert Redactor([secret]).end(b"plain end") == (b"plain end", 0)
+
+
+def test_an_end_is_no_oracle_for_guesses() -> None:
+    """An agent that writes the end of an answer learns nothing from guess after guess."""
+    secret = "tok-Zx81QpLm39TtRw77"
+    for length in range(4, len(secret) // 2):
+        guess = f"answer {secret[:length]}".encode()
+        assert Redactor([secret]).end(guess) == (guess, 0)
 
 
 def test_short_secrets_are_left_alone() -> None:
@@ -156,6 +165,7 @@ def test_a_stream_holds_little() -> None:
     assert 10_000 - given_out <= max(redactor.longest, len(MARK))
 
 
+@pytest.mark.timeout(240)  # its megabytes overlap at every byte
 def test_a_stream_of_nothing_but_overlaps_is_bounded() -> None:
     stream = Redactor(["aaaaaa"]).stream()
     out = b"".join(stream.feed(b"a" * 300_000) for _ in range(5)) + stream.finish()
@@ -181,7 +191,10 @@ def _spelled(char: str, way: int) -> str:
 def test_any_mixture_of_escapes_is_found(secret: str, data: st.DataObject) -> None:
     ways = data.draw(st.lists(st.integers(0, 7), min_size=len(secret), max_size=len(secret)))
     text = "".join(map(_spelled, secret, ways))
-    assert Redactor([secret]).text(f"<<{text}>>")[0] == "<<[redacted]>>"
+    # A last "&" may count as itself; the rest of its escape says no more than that it was one.
+    rest = r"(?:#x?[0-9A-Fa-f]+;|u[0-9A-Fa-f]{4}|[0-9A-Fa-f]{2})?"
+    cleaned = Redactor([secret]).text(f"<<{text}>>")[0]
+    assert re.fullmatch(rf"<<\[redacted\]{rest}>>", cleaned), cleaned
 
 
 @pytest.mark.requirement("T47")

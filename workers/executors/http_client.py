@@ -101,6 +101,8 @@ class HttpClient:
                 return await self._run(call, flight, take)
         except Exception as error:  # noqa: BLE001 - the promise holds for every error
             raise flight.judge(error) from None
+        finally:
+            flight.deadline = None  # it is over: nobody can hang up any more
 
     async def close(self) -> None:
         """Close every connection."""
