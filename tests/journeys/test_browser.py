@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -337,7 +338,8 @@ def test_a_call_of_a_bundle_is_left_out(
     page.keyboard.press("Space")
     expect(page.locator("[name='except.2']")).to_be_checked()
     page.locator("button.approve").focus()
-    page.keyboard.press("Enter")
+    with nullcontext() if script else page.expect_navigation():
+        page.keyboard.press("Enter")
     until = time.monotonic() + DEADLINE
     while "succeeded" not in page.inner_text("#state"):
         assert time.monotonic() < until
