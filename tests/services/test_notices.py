@@ -125,7 +125,7 @@ async def test_one_person_counts_once_through_two_channels(
         form = (await place.services.links.view(other)).form
         done = await place.services.links.cast(other, form, Choice.APPROVE, "ok")
         assert done.card.status is Status.APPROVED
-        with pytest.raises(LinkUsed, match="You approved this at .*; it is approved"):
+        with pytest.raises(LinkUsed, match=r"You approved this at .*; it is approved"):
             await place.services.links.view(other)
 
 
