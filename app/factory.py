@@ -255,7 +255,9 @@ def wire(
         agents=Agents(store, ids, clock),
         targets=(targets := Targets(store, ids, clock, policies)),
         vault=vault,
-        connections=(connections := Connections(store, ids, clock, sealer, vault.tokens, settings)),
+        connections=(
+            connections := Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
+        ),
         presets=Presets(store, ids, clock, targets, vault, connections, policies, presets),
         policies=policies,
         limits=Limits(store, clock),
