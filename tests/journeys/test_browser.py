@@ -202,6 +202,24 @@ def test_hostile_text_stays_text_and_foreign_forms_are_refused(
     assert page.request.get(f"{site.base}/").headers["x-frame-options"] == "DENY"
 
 
+def test_new_requests_wait_behind_a_bar(site: Site, browser: Browser) -> None:
+    page = context(browser).new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    first = delete_note(site, key)
+    page.goto(f"{site.base}/")
+    rows = page.locator("li[data-id]")
+    expect(rows).to_have_count(1)
+    second = delete_note(site, key, 2)
+    bar = page.locator("text=1 new – show")
+    expect(bar).to_be_visible(timeout=DEADLINE * 1000)
+    assert rows.count() == 1, "rows do not move under a finger"
+    bar.click()
+    expect(rows).to_have_count(2)
+    assert {row.get_attribute("data-id") for row in rows.all()} == {first["id"], second["id"]}
+    expect(page).to_have_title(re.compile(r"^\(2\) Inbox"))
+
+
 @pytest.mark.requirement("HOOK-1", "DEC-3", "PPL-4", "CH-7")
 @pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
 def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, script: bool) -> None:
