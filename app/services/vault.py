@@ -220,11 +220,11 @@ class Vault:
         :raises Forbidden: the caller is no agent.
         """
         require(caller, Scope.REQUEST_CREATE)
-        agent = caller.agent
-        if agent is None:
+        agent, key = caller.agent, caller.key
+        if agent is None or key is None:
             message = "handles are looked up with an agent's key"
             raise Forbidden(message)
-        return await self.store.read(lambda tx: search(tx, agent.id, domain))
+        return await self.store.read(lambda tx: search(tx, agent.id, key, domain))
 
     async def rejected(
         self, target: Target, since: Instant, action: HttpAction | None = None
