@@ -36,6 +36,7 @@ from app.core.request import Request, Status
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
+from app.services.crowding import Crowd
 from app.services.decisions import satisfied
 from app.services.handles import check_handles
 from app.services.leases import Leases
@@ -88,15 +89,22 @@ class Execution:
     leases: Leases
     breakers: Breakers
     bodies: Bodies
+    crowd: Crowd
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
         await self.policies.refresh()
-        claimed = await self.store.write(lambda tx: self.claim(tx, request_id), order=request_id)
-        if isinstance(claimed, Postponed):
-            raise claimed
-        if claimed is not None:
-            await self.carry_out(claimed)
+        request = await self.store.read(lambda tx: tx.requests.get(request_id))
+        if request is None:
+            return
+        with self.crowd.inside(request):
+            claimed = await self.store.write(
+                lambda tx: self.claim(tx, request_id), order=request_id
+            )
+            if isinstance(claimed, Postponed):
+                raise claimed
+            if claimed is not None:
+                await self.carry_out(claimed)
 
     # --- claim ---
 
@@ -193,13 +201,13 @@ class Execution:
         try:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
-            await self.breakers.failed(claimed.target, problem)
+            await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
-            await self.breakers.failed(claimed.target, problem)
+            await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
             harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
-        await self.breakers.answered(claimed.target, outcome)
+        await self.breakers.answered(claimed.target, claimed.request.agent_id, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
