@@ -119,7 +119,7 @@ class Inline:
             return request
         if request.status is not Status.APPROVED:
             return request
-        claimed = self.execution.claim(tx, request.id)
+        claimed = self.execution.claim_new(tx, request)
         if isinstance(claimed, Postponed):
             stopped = isinstance(claimed, Stopped)
             raise unavailable(claimed.seconds) if stopped else TooBusy(retry_after=1)
