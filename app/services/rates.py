@@ -125,9 +125,10 @@ class Rates:
         await self.refusals.note(self.store, "request.refused", f"limit:{scope}", details, actor)
 
     def _buckets(self, request: Request, agent: Agent) -> Iterator[Bucket]:
-        if request.effect is Effect.DENY:
-            return
         targets = calls_by_target(request)
+        if request.effect is Effect.DENY:  # it is kept, but it reaches no target
+            yield from self._standing(agent, {"": sum(targets.values())})
+            return
         yield from self._standing(agent, targets)
         if _DUTY in request.verdict:
             yield from _duties(request, sum(targets.values()))
