@@ -23,6 +23,7 @@ from app.core.errors import (
     AgentFrozen,
     Forbidden,
     IdempotencyMismatch,
+    InvalidAction,
     InvalidKey,
     NotFound,
     TooManyOpenRequests,
@@ -34,6 +35,7 @@ from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
+from app.core.targets import Target
 from app.services.access import require
 from app.services.asked import (
     MAX_CONTEXT_BYTES,
@@ -199,11 +201,16 @@ class Intake:
 
         :param asked: with the call's head alone; what it is refused for is refused here.
         """
+        return (await self.addressed(caller, asked))[1].settings.request_bytes
+
+    async def addressed(self, caller: Caller, asked: Asked) -> tuple[Agent, Target]:
+        """Return who calls and the target of a call, if key and target let it pass."""
         require(caller, Scope.REQUEST_CREATE)
-        _, key = _asker(caller)
+        agent, key = _asker(caller)
         if asked.call is None:
-            return self.settings.max_body_bytes
-        return (await self.binding.target(asked.call, key, asked.target)).settings.request_bytes
+            message = "this is no call at a target"
+            raise InvalidAction(message, pointer="/action")
+        return agent, await self.binding.target(asked.call, key, asked.target)
 
     def _request(
         self,

@@ -6,7 +6,7 @@ applies there is not one statement more.
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -100,6 +100,15 @@ class Rates:
         for one, level, _ in levels:
             tx.limits.put_level(one.key, level)
 
+    def look(self, tx: Tx, agent: Agent, target_id: str) -> None:
+        """Refuse a call that would be one too many now; none is counted.
+
+        :raises RateLimited: a limit is used up.
+        """
+        for one in self._standing(agent, {target_id: 1}):
+            if wait := take(one.rate, tx.limits.level(one.key), tx.now)[1]:
+                raise _refusal(one, wait)
+
     @asynccontextmanager
     async def noting(self, actor: Actor) -> AsyncGenerator[None, None]:
         """Put what is refused inside on record."""
@@ -119,6 +128,12 @@ class Rates:
         if request.effect is Effect.DENY:
             return
         targets = calls_by_target(request)
+        yield from self._standing(agent, targets)
+        if _DUTY in request.verdict:
+            yield from _duties(request, sum(targets.values()))
+
+    def _standing(self, agent: Agent, targets: Mapping[str, int]) -> Iterator[Bucket]:
+        """Yield the limits that hold whatever the policies say."""
         calls = sum(targets.values())
         for scope, name, text, count in (
             ("global", "", self.settings.request_rate, calls),
@@ -127,8 +142,6 @@ class Rates:
         ):
             if text:
                 yield Bucket(scope, f"{scope}:{name}:{text}", parse_rate(text), count)
-        if _DUTY in request.verdict:
-            yield from _duties(request, calls)
 
 
 def _taken(bucket: Bucket, level: Level | None, now: Instant) -> tuple[Level, int]:

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,6 +27,9 @@ _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
 _KEY = Sql(select(K).where(K.c.id == bindparam("id")))
 _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
+_ROWS: Final = 1024
+"""Rows that are remembered with what was read from them."""
+
 _STANDING = Sql(
     select(A.c.frozen, A.c.open_limit)
     .join(K, K.c.agent_id == A.c.id)
@@ -194,12 +198,22 @@ class Agents:
 
 
 def _agent(row: Any) -> Agent:
+    return _agent_of(tuple(row))
+
+
+@lru_cache(_ROWS)
+def _agent_of(row: tuple[Any, ...]) -> Agent:
     values = list(row)
     values[5] = bool(values[5])
     return Agent(*values)
 
 
 def _key(row: Any) -> ApiKey:
+    return _key_of(tuple(row))
+
+
+@lru_cache(_ROWS)
+def _key_of(row: tuple[Any, ...]) -> ApiKey:
     values = list(row)
     values[6] = frozenset(Scope(scope) for scope in json.loads(values[6]))
     values[7] = _permissions(json.loads(values[7]))
