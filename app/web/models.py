@@ -145,7 +145,9 @@ class BlockOut(Out):
 class CardOut(Out):
     """What people are shown of a request; every text is safe to print as it is.
 
-    ``display`` is the digest of what it shows; send it back with the decision.
+    ``display`` is the digest of what it shows; send it back with the decision. Unless it is
+    ``whole``, a part of what will run is known by its digest only: do not offer to approve it,
+    but show ``url``, where it can be downloaded and decided.
     """
 
     id: str
@@ -172,6 +174,7 @@ class CardOut(Out):
     hidden: int
     mixed: int
     pending: bool
+    whole: bool
     reason_required: bool
     url: str
 

@@ -87,3 +87,34 @@ async def test_what_does_not_fit_on_the_page_is_not_decided_there(door: Door) ->
     assert await status_of(door, names[1]) is Status.PENDING
     many = "&".join(f"pick=req_{n}" for n in range(MAX_SELECTION + 1))
     assert (await browser.get(f"/decisions?{many}")).status_code == 400
+
+
+@pytest.mark.requirement("CH-5")
+async def test_what_is_known_by_digest_only_is_decided_on_its_own_page(door: Door) -> None:
+    await door.world.target("http://127.0.0.1:9")
+    await door.world.policy("asks", "review", {"action": "http.request"})
+    agent = await door.client("agent")
+    body = b"rm -rf / " * 300_000
+    made = (await agent.post("/gateway/upstream/echo", content=body)).json()
+    reader = await door.client("approver")
+    assert (await reader.get(f"/api/requests/{made['id']}/card")).json()["whole"] is False
+    browser = await signed_in(door)
+    page = await browser.get(f"/decisions?pick={made['id']}")
+    assert "Not all that will run is shown here" in page.text
+    assert f"pick.{made['id']}" not in fields(page) and 'value="approve"' not in page.text
+    own = fields(await browser.get(f"/requests/{made['id']}"))
+    pick = {f"pick.{made['id']}": f"{own['digest']}.{own['display']}"}
+    form = {"form_token": own["form_token"], "decision": "approve", "comment": "", **pick}
+    forged = await browser.post("/decisions", data=form)
+    assert (forged.status_code, "not_shown_in_full" in forged.text) == (400, True)
+    assert await status_of(door, made["id"]) is Status.PENDING
+
+
+@pytest.mark.requirement("CH-5", "T7")
+async def test_a_selection_shows_all_that_its_display_digest_covers(door: Door) -> None:
+    made = await door.world.ask(context={"danger": "words in the context"})
+    browser = await signed_in(door)
+    page = await browser.get(f"/decisions?pick={made.id}")
+    own = await browser.get(f"/requests/{made.id}")
+    assert fields(page)[f"pick.{made.id}"] == f"{made.digest}.{fields(own)['display']}"
+    assert "words in the context" in page.text and f">{made.digest[:12]}<" in page.text
