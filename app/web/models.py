@@ -10,6 +10,9 @@ from app.core.instant import Instant, to_datetime
 from app.web.bodies import Strict
 
 Text = Annotated[str, Meta(max_length=2000)]
+Password = Annotated[str, Meta(max_length=256)]
+"""A person's own, where they prove that it is them."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 JsonDict = dict[str, Any]
