@@ -111,13 +111,15 @@ class Notices:
 
     # --- people's own accounts ---
 
-    def tell(self, tx: Tx, person: Person, *lines: str, apart: tuple[str, str]) -> None:
-        """Tell a person something about their account, wherever they can be reached but there."""
+    def tell(
+        self, tx: Tx, person: Person, *lines: str, apart: tuple[str, str] | None = None
+    ) -> None:
+        """Tell a person something about their account, wherever they can be reached but apart."""
         for channel in self.defaults.channels:
             for recipient, person_id in personal(tx, channel, [person]):
                 if (channel, recipient) != apart:
                     to = Address(channel, recipient, person_id)
-                    note = self._new(tx, DeliveryKind.NOTE, to, "linked")
+                    note = self._new(tx, DeliveryKind.NOTE, to, "account")
                     tx.deliveries.add(replace(note, body="\n".join(lines)))
 
     def _new(self, tx: Tx, kind: DeliveryKind, to: Address, purpose: str) -> Delivery:
