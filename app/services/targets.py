@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from app.clock import Ids, SystemClock
-from app.core.addresses import parse_networks
+from app.core.addresses import check_literal, parse_networks
 from app.core.audit import Actor
 from app.core.breaker import Breaker, State
 from app.core.bucket import check_rate
@@ -100,6 +101,7 @@ class Targets:
             settings=settings or TargetSettings(),
             credentials=tuple(credentials),
         )
+        _check_place(target)
         agents = (ANY_AGENT,) if grant_agents is None else grant_agents
         rules = READS_PASS if guard else None
         made = await self.store.write(
@@ -220,6 +222,12 @@ def _check(target: Target) -> None:
             raise InvalidField(message, pointer=f"/settings/{name}")
 
 
+def _check_place(target: Target) -> None:
+    """Refuse an address inside that no network of the target opens: no call would reach it."""
+    host = urlsplit(target.base_url).hostname or ""
+    check_literal(host, target.settings.networks, "/settings/networks")
+
+
 def _check_rules(rules: Sequence[CredentialRule]) -> None:
     if len(rules) > MAX_RULES:
         message = f"a target has at most {MAX_RULES} rules for credentials"
@@ -316,6 +324,8 @@ def _update(
     binding = ("base_url", "credential_id", "credentials", "settings")
     if any(getattr(before, name) != getattr(after, name) for name in binding):
         after = replace(after, revision=before.revision + 1)
+    if (before.base_url, before.settings) != (after.base_url, after.settings):
+        _check_place(after)
     _check(after)
     _check_references(tx, after)
     tx.targets.put(after)
