@@ -6,8 +6,7 @@ applies there is not one statement more.
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from app.core.action import BoundTarget
 from app.core.audit import Actor
 from app.core.bucket import MOST_SECONDS, Level, Rate, parse_rate, take
 from app.core.bundle import calls_by_target
-from app.core.errors import AssentryError, RateLimited, TargetUnavailable
+from app.core.errors import RateLimited, TargetUnavailable
 from app.core.instant import Instant, plus
 from app.core.pipeline import PolicySet
 from app.core.policy import Effect
@@ -100,23 +99,15 @@ class Rates:
         for one, level, _ in levels:
             tx.limits.put_level(one.key, level)
 
-    @asynccontextmanager
-    async def noting(self, actor: Actor) -> AsyncGenerator[None, None]:
-        """Put what is refused inside on record."""
-        try:
-            yield
-        except (RateLimited, TargetUnavailable) as error:
-            await self._note(actor, error)
-            raise
-
-    async def _note(self, actor: Actor, error: AssentryError) -> None:
+    async def note(self, actor: Actor, error: RateLimited | TargetUnavailable) -> None:
         """Put a refusal on record, once a minute for each limit and agent, and few in all."""
         scope = str(error.extra.get("scope", "target"))
         details = {"code": error.code, "scope": scope, "by": actor.reference}
         await self.refusals.note(self.store, "request.refused", f"limit:{scope}", details, actor)
 
     def _buckets(self, request: Request, agent: Agent) -> Iterator[Bucket]:
-        if request.effect is Effect.DENY:
+        some = self.targets or self.settings.request_rate or agent.rate or _DUTY in request.verdict
+        if not some or request.effect is Effect.DENY:
             return
         targets = calls_by_target(request)
         calls = sum(targets.values())
