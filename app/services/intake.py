@@ -26,6 +26,8 @@ from app.core.errors import (
     InvalidAction,
     InvalidKey,
     NotFound,
+    RateLimited,
+    TargetUnavailable,
     TooManyOpenRequests,
 )
 from app.core.instant import Instant, plus
@@ -103,19 +105,33 @@ class Intake:
         require(caller, Scope.REQUEST_CREATE)
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
+        try:
+            return await self._enter(caller, agent, submission, asked, remote_ip, then)
+        except (RateLimited, TargetUnavailable) as error:
+            await self.rates.note(caller.actor, error)
+            raise
+
+    async def _enter(
+        self,
+        caller: Caller,
+        agent: Agent,
+        submission: Submission,
+        asked: Asked,
+        remote_ip: str | None,
+        then: Then | None,
+    ) -> Request:
         limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
-        async with self.rates.noting(caller.actor):
-            if self.policies.snapshot.uses_counters:
-                return await self.store.write(
-                    lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
-                    order="" if limited else agent.id,
-                )
-            made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
-            held = agent.id if made.effect is Effect.REVIEW else ""
+        if self.policies.snapshot.uses_counters:
             return await self.store.write(
-                lambda tx: self._record(tx, made, caller, asked, then),
-                order="" if limited else asked.supersedes or held,
+                lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
+                order="" if limited else agent.id,
             )
+        made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
+        held = agent.id if made.effect is Effect.REVIEW else ""
+        return await self.store.write(
+            lambda tx: self._record(tx, made, caller, asked, then),
+            order="" if limited else asked.supersedes or held,
+        )
 
     def _counting(
         self,

@@ -15,6 +15,7 @@ from app.core.errors import (
 from app.core.json_types import JsonObject
 from app.core.strict_json import parse_json
 from app.services.spooling import Share, Spooled, spool
+from app.web.deps import services_of
 from app.web.misfits import misfit
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ async def document(request: Request) -> tuple[JsonObject, bytes]:
     charset = rest.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
         raise UnsupportedMediaType
-    data = await raw(request, request.app.state.services.settings.max_body_bytes)
+    data = await raw(request, services_of(request).settings.max_body_bytes)
     value = parse_json(data)
     if not isinstance(value, dict):
         message = "the body must be a JSON object"
