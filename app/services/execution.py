@@ -31,7 +31,7 @@ from app.core.lifecycle import step
 from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
-from app.core.ports import Executor, MarkSent, Relay
+from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
 from app.core.targets import Target
 from app.services.bodies import Bodies
@@ -157,7 +157,8 @@ class Execution:
             return claimed  # told when it is asked again, outside of this transaction
         claimed = replace(claimed, sealed=sealed)
         executor = self.executors[request.kind.value]
-        if not sealed.at_hand or not executor.is_warm(plan_of(claimed.submission, target)):
+        plan = plan_of(claimed.submission, target)
+        if not (sealed.at_hand and isinstance(executor, Warm) and executor.is_warm(plan)):
             return claimed
         tx.requests.mark_sent(request.id, request.fence, tx.now)
         return replace(claimed, request=evolve(request, {"sent_at": tx.now}))
