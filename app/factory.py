@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -114,10 +115,10 @@ async def _watch(wired: Services) -> None:
                 log.warning("caches_not_refreshed", error=type(error).__name__)
 
 
-class _Executors(dict[str, Executor]):
+class _Executors(dict[str, Executor[Any]]):
     """The executors by kind; each with its library is loaded when it is first needed."""
 
-    def __missing__(self, kind: str) -> Executor:
+    def __missing__(self, kind: str) -> Executor[Any]:
         """Load one.
 
         :raises KeyError: there is none of this kind.
@@ -220,7 +221,7 @@ def _execution(
     policies: Policies,
     vault: Vault,
     sealer: Sealer,
-    executors: dict[str, Executor],
+    executors: dict[str, Executor[Any]],
     breakers: Breakers,
 ) -> Execution:
     return Execution(
@@ -230,7 +231,7 @@ def _execution(
 
 
 def wire(
-    settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
+    settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
     clock, ids = store.clock, Ids(store.clock)

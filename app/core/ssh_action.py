@@ -95,6 +95,7 @@ class SshPlace:
     :ivar output_bytes: most bytes of stdout and of stderr that are kept; the rest is cut.
     :ivar file_bytes: largest file that is read or written.
     :ivar marker_dir: directory there in which each run leaves a marker; empty for none.
+    :ivar wrap: the program ``timeout`` there ends a command whose time is over.
     """
 
     host: str
@@ -107,6 +108,7 @@ class SshPlace:
     output_bytes: int = 1_048_576
     file_bytes: int = 1_048_576
     marker_dir: str = ""
+    wrap: bool = True
 
     @property
     def address(self) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from app.core.card_block import Block
 from app.core.ssh_action import SshAction, SshExec, SshGet, SshPlace
+from app.core.ssh_plan import wire_command
 
 _HEADLINE: Final = 160
 """Characters of a command that stand in the headline; the block has all of it."""
@@ -70,7 +71,10 @@ def _limits(action: SshAction, place: SshPlace | None) -> Iterator[str]:
         if place is not None:
             yield f"{place.output_bytes:,} bytes of each output are kept"
             if place.marker_dir:
-                yield f"wrapped: leaves a marker of this request in {place.marker_dir}"
+                yield f"a marker of this request is left in {place.marker_dir}"
+            if place.wrap or place.marker_dir:
+                sample = SshExec("(the command)", timeout=seconds)
+                yield f"wrapped as: {wire_command(sample, place, '(request)')}"
     elif isinstance(action, SshGet) and place is not None:
         yield f"at most {action.most or place.file_bytes:,} bytes"
 

@@ -54,6 +54,8 @@ class SshSettings:
     :ivar output_bytes: most bytes of stdout and of stderr that are kept.
     :ivar file_bytes: largest file that is read or written.
     :ivar marker_dir: directory there for markers of runs; empty for none.
+    :ivar wrap: the program ``timeout`` there ends a command whose time is over; without it a
+        signal is sent, which not every server passes on.
     :ivar hosts: patterns of host names that agents may name, such as ``*.db.example.com``.
     :ivar cidrs: networks in which every address of a host that an agent names must be.
     :ivar profiles: names of command profiles that allow commands here.
@@ -70,6 +72,7 @@ class SshSettings:
     output_bytes: int = 1_048_576
     file_bytes: int = 1_048_576
     marker_dir: str = ""
+    wrap: bool = True
     hosts: tuple[str, ...] = ()
     cidrs: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
@@ -222,6 +225,7 @@ def place_of(settings: SshSettings, action: SshAction) -> SshPlace:
         output_bytes=settings.output_bytes,
         file_bytes=settings.file_bytes,
         marker_dir=settings.marker_dir,
+        wrap=settings.wrap,
     )
 
 
