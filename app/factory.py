@@ -47,6 +47,7 @@ from app.services.presets import Presets
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
+from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.tokens import Tokens
@@ -263,14 +264,15 @@ def wire(
         breakers=breakers,
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
-        requests=Requests(store, sealer),
+        requests=(requests := Requests(store, sealer)),
         inbox=Inbox(store),
         decisions=Decisions(store),
         execution=execution,
-        inline=Inline(intake, execution),
+        inline=(inline := Inline(intake, execution)),
+        ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
-        feed=Feed(store, Looks(store)),
+        feed=feed,
         audit=Audit(store),
         bodies=execution.bodies,
         cards=cards,

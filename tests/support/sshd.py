@@ -4,10 +4,11 @@ import asyncio
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ class Sshd:
             return subprocess.Popen(
                 [program, "-D", "-e", "-f", str(self.home / "sshd_config")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "ASSENTRY_TEST": str(self.home)},
             )  # fmt: skip
 
     def stop(self) -> None:
@@ -111,6 +113,20 @@ class Sshd:
             self.process.terminate()
             self.process.wait()
             self.process = None
+
+    def end_sessions(self) -> None:
+        """Kill what serves the connections that are open."""
+        parent = os.getpid() if self.process is None else self.process.pid
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes()
+                near = str(self.home) in (entry / "environ").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if words.startswith(b"sshd: ") and near and int(entry.name) != parent:
+                os.kill(int(entry.name), signal.SIGKILL)
 
     async def new_host_key(self) -> None:
         """Become a server with another host key on the same port."""
@@ -133,6 +149,13 @@ def sign(authority: Path, public: Path, *options: str) -> Path:
     command = ["ssh-keygen", "-q", "-s", str(authority), "-I", "test", *options, str(public)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return public.with_name(public.name.removesuffix(".pub") + "-cert.pub")
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds that nothing tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(0.05)
 
 
 def free_port() -> int:

@@ -21,6 +21,7 @@ from app.core.ssh_target import fingerprint
 from tests.support.canary import CANARY
 from tests.support.sshd import (
     Sshd,
+    eventually,
     free_port,
     keygen,
     resident_kilobytes,
@@ -125,9 +126,7 @@ async def test_a_time_limit_ends_the_process_there(server: Sshd, executor: SshEx
         executor, plan_for(server, SshExec(command, timeout=1)), identity_of(server)
     )
     assert (outcome.code, said["timed_out"], said["stdout"]) == ("timed_out", True, "begun\n")
-    async with asyncio.timeout(5):
-        while running_with(f"sleep {word}"):
-            await asyncio.sleep(0.05)
+    await eventually(lambda: not running_with(f"sleep {word}"))
 
 
 @pytest.mark.requirement("SSH-1", "T53")
@@ -361,9 +360,7 @@ async def test_what_is_left_behind_does_not_hold_the_answer(
 async def test_a_connection_that_died_is_made_anew(server: Sshd, executor: SshExecutor) -> None:
     await run(executor, plan_for(server, "true"), identity_of(server))
     server.stop()
-    for pid in running_with("sshd: " + server.user):
-        if f"127.0.0.1 port {server.port}" in Path(f"/proc/{pid}/cmdline").read_text():
-            os.kill(int(pid), 9)
+    server.end_sessions()
     await server.start()
     _, said = await run(executor, plan_for(server, "echo x"), identity_of(server))
     assert said["stdout"] == "x\n"
