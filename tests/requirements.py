@@ -109,6 +109,16 @@ PROMISES: dict[str, Promise] = {
         "Where an agent names the host, it must be within networks and patterns, with a known key.",
         "S4",
     ),
+    "SSH-3": Promise(
+        "Commands are taken apart; what a profile does not permit wholly is never allowed by "
+        "itself, and what cannot be explained neither.",
+        "S4",
+    ),
+    "SSH-5": Promise(
+        "A guard asks for destructive commands and denies hostile ones, whatever policy allows; a "
+        "denial says that it is one.",
+        "S1 S4",
+    ),
     "SSH-6": Promise(
         "Jump hosts are pinned like hosts; files are read and written with size caps and digests.",
         "new",

@@ -165,9 +165,7 @@ def _su(program: Program) -> list[Inner]:
     inner = list[Inner]()
     for at, word in enumerate(program.words):
         name, equals, value = word.text.partition("=")
-        if len(name) > 3 and "--command".startswith(name):  # noqa: PLR2004
-            inner.append(Script(Word(value, word.known) if equals else _next(program.words, at)))
-        elif name.startswith("--sess"):
+        if (len(name) > 3 and "--command".startswith(name)) or name.startswith("--sess"):  # noqa: PLR2004
             inner.append(Script(Word(value, word.known) if equals else _next(program.words, at)))
         elif re.match(r"-[lmpfP]*c", word.text):
             rest = word.text.partition("c")[2]
@@ -388,10 +386,10 @@ def _git(program: Program) -> list[Inner]:
         if text == "-c" or (text.startswith("-c") and "=" in text and not text.startswith("--")):
             setting = text[2:] or _next(words, at).text
             inner += _git_setting(setting)
-        elif text.startswith(("--config-env", "--exec-path=", "--upload-pack", "--receive-pack")):
-            inner.append(Doubt("git is given a program to run"))
-        elif text in {"-x", "--exec"} or text.startswith(
-            ("--exec=", "--open-files-in-pager", "-O")
+        elif (
+            text.startswith(("--config-env", "--exec-path=", "--upload-pack", "--receive-pack"))
+            or text in {"-x", "--exec"}
+            or text.startswith(("--exec=", "--open-files-in-pager", "-O"))
         ):
             inner.append(Doubt("git is given a program to run"))
         elif text.startswith("ext::"):

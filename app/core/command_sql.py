@@ -24,7 +24,7 @@ def sql_code(program: Program, flags: tuple[str, ...], operand: int | None) -> l
             skip = False
             continue
         name, equals, value = word.text.partition("=")
-        if name in flags and not equals or _ends_bundle(word.text, flags):
+        if (name in flags and not equals) or _ends_bundle(word.text, flags):
             following = words[at + 1] if at + 1 < len(words) else Word("", known=False)
             inner.append(Code("sql", following))
             skip = True

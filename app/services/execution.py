@@ -43,6 +43,7 @@ from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
+from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
@@ -158,7 +159,8 @@ class Execution:
         if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
             facts = facts_of(submission, agent, tx.now, None, counters)
-            self.verify_policy(tx, request, evaluate(policies, facts))
+            verdict = guarded(evaluate(policies, facts), submission, self.policies.commands.current)
+            self.verify_policy(tx, request, verdict)
         return submission, target
 
     def is_judged(self, request: Request) -> bool:
