@@ -1,7 +1,7 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -65,6 +65,9 @@ WHOLE: Final = frozenset({"redact"})
 ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
 """Kinds of actions that are carried out here; a bundle has a service of its own."""
 
+HOST_KEY_CHANGED: Final = "host_key_changed"
+"""Why nothing was sent to a host that did not show a pinned key."""
+
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
@@ -102,6 +105,7 @@ class Execution:
     leases: Leases
     breakers: Breakers
     bodies: Bodies
+    host_key_refused: Callable[[Tx, Target, Request, str], None]
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -210,6 +214,11 @@ class Execution:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
             await self.breakers.failed(claimed.target, problem)
+            if problem.code == HOST_KEY_CHANGED:
+                target, detail = claimed.target, problem.detail
+                await self.store.write(
+                    lambda tx: self.host_key_refused(tx, target, request, detail)
+                )
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
             await self.breakers.failed(claimed.target, problem)
