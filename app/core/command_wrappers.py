@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from app.core.command_parts import Assignment, Program, Word
+from app.core.command_parts import MORE, Assignment, Program, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,11 @@ def read_options(words: tuple[Word, ...], known: Options) -> Found:
     while at < len(words):
         word = words[at]
         text = word.text
-        if not word.plain and (not text.startswith("-") and _may_be_option(word)):
+        if (
+            word is not MORE
+            and not word.plain
+            and (not text.startswith("-") and _may_be_option(word))
+        ):
             found.unknown = "an option that is not written out"
             return found
         if not text.startswith("-") or text == "-":
@@ -243,7 +247,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
     ),
     "strace": _wrapper(
         "-A -c -C -d -D -f -F -h -i -k -n -N -q -r -t -T -v -V -w -x -X -y -Y -z -Z -a= -b= -e= "
-        "-E= -I= -o= -O= -p= -P= -s= -S= -u= -U="
+        "-E= -I= -o= -O= -p= -P= -s= -S= -u= -U= --version"
     ),
     "ltrace": _wrapper("-c -C -f -h -i -L -r -S -t -T -V -a= -A= -D= -e= -l= -n= -o= -p= -s= -u="),
     "setarch": _wrapper("-R -B -F -I -L -S -T -X -Z -v --addr-no-randomize", 1),

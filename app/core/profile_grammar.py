@@ -140,7 +140,7 @@ def _option(grammar: Grammar, text: str, read: _Read) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if name in grammar.denied:
         return "", f"{grammar.name} {name} is not permitted"
-    if not equals and text in grammar.flags:
+    if text in grammar.flags:
         read.given.add(text)
         return "", ""
     if name in grammar.values:
