@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -46,6 +47,7 @@ from app.services.presets import Presets
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
+from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.tokens import Tokens
@@ -114,10 +116,10 @@ async def _watch(wired: Services) -> None:
                 log.warning("caches_not_refreshed", error=type(error).__name__)
 
 
-class _Executors(dict[str, Executor]):
+class _Executors(dict[str, Executor[Any]]):
     """The executors by kind; each with its library is loaded when it is first needed."""
 
-    def __missing__(self, kind: str) -> Executor:
+    def __missing__(self, kind: str) -> Executor[Any]:
         """Load one.
 
         :raises KeyError: there is none of this kind.
@@ -220,7 +222,7 @@ def _execution(
     policies: Policies,
     vault: Vault,
     sealer: Sealer,
-    executors: dict[str, Executor],
+    executors: dict[str, Executor[Any]],
     breakers: Breakers,
 ) -> Execution:
     return Execution(
@@ -230,7 +232,7 @@ def _execution(
 
 
 def wire(
-    settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
+    settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
     clock, ids = store.clock, Ids(store.clock)
@@ -262,14 +264,15 @@ def wire(
         breakers=breakers,
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
-        requests=Requests(store, sealer),
+        requests=(requests := Requests(store, sealer)),
         inbox=Inbox(store),
         decisions=Decisions(store),
         execution=execution,
-        inline=Inline(intake, execution),
+        inline=(inline := Inline(intake, execution)),
+        ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
-        feed=Feed(store, Looks(store)),
+        feed=feed,
         audit=Audit(store),
         bodies=execution.bodies,
         cards=cards,

@@ -24,6 +24,7 @@ from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import METHODS, parse_target_path, request_headers
 from app.core.principals import Agent, Permission
+from app.core.ssh_asking import SSH_ACTIONS, build_ssh
 from app.core.strict_json import parse_json
 from app.core.targets import Target
 
@@ -47,6 +48,8 @@ def build_action(name: str, params: JsonObject) -> Action:
     """
     if name == HTTP_REQUEST:
         return _http_action(params)
+    if name in SSH_ACTIONS:
+        return build_ssh(name, params)
     if name == HTTP_BUNDLE:
         raise InvalidAction(
             f"policies judge each call of a bundle as {HTTP_REQUEST}; try the calls one by one",
@@ -60,7 +63,7 @@ def build_action(name: str, params: JsonObject) -> Action:
     if name.startswith(RESERVED):
         raise InvalidAction(
             f"names that begin with {', '.join(RESERVED)} are reserved; of these only "
-            f"{HTTP_REQUEST} and {HTTP_BUNDLE} can be asked for here",
+            f"{', '.join((HTTP_REQUEST, HTTP_BUNDLE, *SSH_ACTIONS))} can be asked for here",
             pointer="/action",
         )
     return PlainAction(name, params)

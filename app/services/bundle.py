@@ -31,6 +31,7 @@ from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
 from app.services.requests import Requests
+from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.vault import Vault
@@ -64,6 +65,7 @@ class Services:
     decisions: Decisions
     execution: Execution
     inline: Inline
+    ssh: Ssh
     bundles: Bundles
     sweeps: Sweeps
     feed: Feed
