@@ -1,4 +1,4 @@
-"""Programs that run others in ways of their own: ``sh -c``, ``find -exec``, ``tar``, SQL clients."""
+"""Programs that run others in ways of their own: ``sh -c``, ``find -exec``, ``tar``, SQL."""
 
 import re
 import shlex
@@ -165,9 +165,7 @@ def _su(program: Program) -> list[Inner]:
     inner = list[Inner]()
     for at, word in enumerate(program.words):
         name, equals, value = word.text.partition("=")
-        if len(name) > 3 and "--command".startswith(name):  # noqa: PLR2004
-            inner.append(Script(Word(value, word.known) if equals else _next(program.words, at)))
-        elif name.startswith("--sess"):
+        if (len(name) > 3 and "--command".startswith(name)) or name.startswith("--sess"):  # noqa: PLR2004
             inner.append(Script(Word(value, word.known) if equals else _next(program.words, at)))
         elif re.match(r"-[lmpfP]*c", word.text):
             rest = word.text.partition("c")[2]
@@ -357,7 +355,8 @@ _DOCKER_EXEC: Final = _remote(
 )
 _DOCKER_RUN: Final = _remote(
     ("run", "create"),
-    "-d -i -t -P -q --detach --interactive --tty --rm --init --privileged --read-only --no-healthcheck "
+    "-d -i -t -P -q --detach --interactive --tty --rm --init --privileged --read-only "
+    "--no-healthcheck "
     "--publish-all --oom-kill-disable --sig-proxy --quiet -e= --env= --env-file= -u= --user= -w= "
     "--workdir= -v= --volume= --mount= -p= --publish= --name= --network= --net= --entrypoint= -h= "
     "--hostname= -m= --memory= --cpus= --cap-add= --cap-drop= --security-opt= --restart= -l= "
@@ -381,6 +380,12 @@ def _kubectl(program: Program) -> list[Inner]:
     return [Doubt("the command inside the container can't be told from options")]
 
 
+_GIT_PROGRAMS: Final = (
+    "--config-env", "--exec-path=", "--upload-pack", "--receive-pack", "--exec=",
+    "--open-files-in-pager", "-O",
+)  # fmt: skip
+
+
 def _git(program: Program) -> list[Inner]:
     inner, words = list[Inner](), program.words
     for at, word in enumerate(words):
@@ -388,11 +393,7 @@ def _git(program: Program) -> list[Inner]:
         if text == "-c" or (text.startswith("-c") and "=" in text and not text.startswith("--")):
             setting = text[2:] or _next(words, at).text
             inner += _git_setting(setting)
-        elif text.startswith(("--config-env", "--exec-path=", "--upload-pack", "--receive-pack")):
-            inner.append(Doubt("git is given a program to run"))
-        elif text in {"-x", "--exec"} or text.startswith(
-            ("--exec=", "--open-files-in-pager", "-O")
-        ):
+        elif text in {"-x", "--exec"} or text.startswith(_GIT_PROGRAMS):
             inner.append(Doubt("git is given a program to run"))
         elif text.startswith("ext::"):
             inner.append(Doubt("git is given a program as a transport"))
@@ -405,7 +406,8 @@ def _git(program: Program) -> list[Inner]:
 
 
 _GIT_HARMLESS: Final = re.compile(
-    r"(?i)(color\.|advice\.|core\.(quotepath|abbrev|autocrlf|fileMode|preloadindex|ignorecase)|log\."
+    r"(?i)(color\.|advice\.|core\.(quotepath|abbrev|autocrlf|fileMode|preloadindex"
+    r"|ignorecase)|log\."
     r"|safe\.directory|user\.(name|email)|diff\.(renames|context|algorithm)|init\.defaultbranch"
     r"|column\.|status\.|gc\.auto|protocol\.version|http\.lowspeed|pager\.[a-z]+=(false|true|0|1)$"
     r"|core\.pager=(cat|less)?$)"

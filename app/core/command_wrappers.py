@@ -64,14 +64,14 @@ class Wrapper:
     """A program whose operands are a command.
 
     :ivar skip: operands before the command.
-    :ivar shell: the operands are joined and read by a shell.
+    :ivar joins: the operands are joined and read by a shell.
     :ivar assigns: ``NAME=value`` may stand before the command.
     :ivar strings: options whose value is read by a shell.
     """
 
     options: Options
     skip: int = 0
-    shell: bool = False
+    joins: bool = False
     assigns: bool = False
     more: bool = False
     strings: tuple[str, ...] = ()
@@ -235,7 +235,8 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
         strings=("-c", "--command"),
     ),
     "systemd-run": _wrapper(
-        "--scope --user --system -r --remain-after-exit -d --same-dir -t --pty -P --pipe -S --shell "
+        "--scope --user --system -r --remain-after-exit -d --same-dir -t --pty -P --pipe -S "
+        "--shell "
         "-q --quiet -G --collect --wait --no-block -u= --unit= -p= --property= --description= "
         "--slice= --uid= --gid= --nice= --working-directory= -E= --setenv= -H= --host= -M= "
         "--machine= --on-active= --on-boot= --on-calendar= --service-type= --timer-property="
@@ -267,9 +268,9 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
     "watch": _wrapper(
         "-b -c -C -d -e -g -p -r -t -w -x --beep --color --no-color --differences --errexit "
         "--chgexit --precise --no-title --no-wrap --exec -n= --interval= -q= --equexit=",
-        shell=True,
+        joins=True,
     ),
-    "ssh": Wrapper(_SSH, 1, shell=True),
+    "ssh": Wrapper(_SSH, 1, joins=True),
     "xargs": _wrapper(
         "-0 -o -p -r -t -x --null --interactive --no-run-if-empty --verbose --exit --open-tty "
         "-a= -d= -E= -I= -L= -n= -P= -s= --arg-file= --delimiter= --replace= --max-lines= "
@@ -277,15 +278,17 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
         more=True,
     ),
     "parallel": _wrapper(
-        "-0 -k -u -v -t -X -m -q --null --keep-order --ungroup --verbose --dry-run --bar --pipe -j= "
+        "-0 -k -u -v -t -X -m -q --null --keep-order --ungroup --verbose --dry-run --bar --pipe "
+        "-j= "
         "-n= -N= -I= -d= -a= -L= --jobs= --max-args= --delay= --timeout= --retries= --colsep= -C= "
         "--halt= --joblog=",
-        shell=True,
+        joins=True,
         more=True,
     ),
     "runuser": Wrapper(
         options(
-            "-f -l -m -p -P --fast --login --preserve-environment --pty -u= -g= -G= -s= -w= --user= "
+            "-f -l -m -p -P --fast --login --preserve-environment --pty -u= -g= -G= -s= -w= "
+            "--user= "
             "--group= --shell= -c= --command= --session-command="
         ),
         strings=("-c", "--command", "--session-command"),
@@ -309,7 +312,7 @@ def inside(program: Program) -> list[Inner] | None:
         words = words[1:]
     if program.name == "command" and {"-v", "-V"} & set(found.given):
         return inner
-    if words and wrapper.shell:
+    if words and wrapper.joins:
         inner.append(Script(joined(words)))
         if wrapper.more:
             inner.append(Doubt(f"{program.name} adds words to the command"))
