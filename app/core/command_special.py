@@ -175,6 +175,20 @@ def _su(program: Program) -> list[Inner]:
     return inner
 
 
+_RUNUSER: Final = options(
+    "-f -l -m -p -P --fast --login --preserve-environment --pty -u= -g= -G= -s= -w= --user= "
+    "--group= --supp-group= --shell= --whitelist-environment="
+)
+
+
+def _runuser(program: Program) -> list[Inner]:
+    """``runuser -u USER COMMAND``, or the options of su."""
+    found = read_options(program.words, _RUNUSER)
+    if found.unknown or not {"-u", "--user"} & set(found.given):
+        return _su(program)
+    return [Argv(tuple(found.operands))] if found.operands else []
+
+
 def _find(program: Program) -> list[Inner]:
     words, inner, at = program.words, list[Inner](), 0
     while at < len(words):
@@ -260,7 +274,7 @@ def _tar(program: Program) -> list[Inner]:
         if _long(name, "--checkpoint-action", 13):
             action = given.text
             if action.startswith("exec"):
-                inner.append(Script(Word(action.partition("=")[2], given.known)))
+                inner += _given_program(Word(action.partition("=")[2], given.known))
             elif not given.known:
                 inner.append(Doubt("tar has an action that is not written out"))
         elif any(
@@ -269,10 +283,23 @@ def _tar(program: Program) -> list[Inner]:
                                 ("--rsh-command", 4), ("--info-script", 4),
                                 ("--new-volume-script", 5), ("--rmt-command", 4))
         ):  # fmt: skip
-            inner.append(Script(given))
+            inner += _given_program(given)
         elif re.fullmatch(r"-?[A-Za-z]*[IF].*", word.text) and not word.text.startswith("--"):
             inner += _tar_bundle(words, at)
     return inner
+
+
+_COMPRESSORS: Final = re.compile(
+    r"(gzip|pigz|bzip2|pbzip2|xz|pixz|zstd|lz4|lzop|zstdmt|brotli)"
+    r"( -[0-9A-Za-z]+| --[a-z]+=?[0-9]*)*"
+)
+
+
+def _given_program(word: Word) -> list[Inner]:
+    """Return a program that tar is told to run."""
+    if word.known and _COMPRESSORS.fullmatch(word.text):
+        return [Script(word)]
+    return [Script(word), Doubt("tar is given a program to run")]
 
 
 def _tar_bundle(words: tuple[Word, ...], at: int) -> list[Inner]:
@@ -286,7 +313,7 @@ def _tar_bundle(words: tuple[Word, ...], at: int) -> list[Inner]:
             return []
         if letter in "IF" and text.startswith("-"):
             rest = text[place + 2 :]
-            return [Script(Word(rest) if rest else _next(words, at))]
+            return _given_program(Word(rest) if rest else _next(words, at))
         if letter in "IF":
             return [Doubt("tar is given a program to run")]
     return []
@@ -466,6 +493,7 @@ HANDLERS: Final[Mapping[str, Callable[[Program], list[Inner]]]] = {
     "env": _env,
     "su": _su,
     "sg": _su,
+    "runuser": _runuser,
     "find": _find,
     "fd": _fd,
     "fdfind": _fd,

@@ -285,14 +285,6 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
         joins=True,
         more=True,
     ),
-    "runuser": Wrapper(
-        options(
-            "-f -l -m -p -P --fast --login --preserve-environment --pty -u= -g= -G= -s= -w= "
-            "--user= "
-            "--group= --shell= -c= --command= --session-command="
-        ),
-        strings=("-c", "--command", "--session-command"),
-    ),
 }  # fmt: skip
 
 
@@ -306,19 +298,25 @@ def inside(program: Program) -> list[Inner] | None:
         return [Doubt(f"{program.name} has an option that is not known here")]
     inner = list[Inner](Script(value) for name, value in found.values if name in wrapper.strings)
     words = found.operands[wrapper.skip :]
+    if program.name == "command" and {"-v", "-V"} & set(found.given):
+        return inner
+    return [*inner, *_command(program, wrapper, words)]
+
+
+def _command(program: Program, wrapper: Wrapper, words: list[Word]) -> list[Inner]:
+    """Return the command that stands behind a wrapper's options."""
     assigned = list[Assignment]()
     while wrapper.assigns and words and (one := _assigned(words[0])):
         assigned.append(one)
         words = words[1:]
-    if program.name == "command" and {"-v", "-V"} & set(found.given):
-        return inner
-    if words and wrapper.joins:
-        inner.append(Script(joined(words)))
-        if wrapper.more:
-            inner.append(Doubt(f"{program.name} adds words to the command"))
-    elif words:
-        inner.append(Argv(tuple(words), program.fed, wrapper.more, tuple(assigned)))
-    return inner
+    if wrapper.strings and words[1:] and words[0].text in wrapper.strings:
+        return [Script(words[1])]
+    if not words:
+        return []
+    if not wrapper.joins:
+        return [Argv(tuple(words), program.fed, wrapper.more, tuple(assigned))]
+    doubt = Doubt(f"{program.name} adds words to the command")
+    return [Script(joined(words)), *([doubt] if wrapper.more else ())]
 
 
 def _assigned(word: Word) -> Assignment | None:
