@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from app.core import events as ev
 from app.core.action import Kind
 from app.core.audit import Actor
-from app.core.ballots import Rules, check_ballot, counting, filled, in_own_right, obstacle
+from app.core.ballots import Rules, check_ballot, filled, in_own_right, obstacle
 from app.core.bundle import CallStatus, become, check_excluded, summary, whole
 from app.core.errors import (
     AssentryError,
@@ -19,16 +19,13 @@ from app.core.errors import (
 )
 from app.core.json_types import JsonObject
 from app.core.lifecycle import step
-from app.core.policy_route import Route
 from app.core.principals import Caller, Person, Role, Scope, at_least
-from app.core.request import Ballot, Choice, Request, Status, Vote, evolve
-from app.core.routing import Voter, seated, shortage
+from app.core.request import Ballot, Choice, Request, Status
+from app.core.routing import Voter, shortage
 from app.services.access import require
+from app.services.judging import rules_of, votes_so_far
 from app.store.engine import Store
 from app.store.tx import Tx
-
-OWNER_MAY_DECIDE = "owner_may_decide"
-"""Name of the installation's setting."""
 
 MAX_NOTE = 2000
 MAX_SELECTION = 50
@@ -163,15 +160,6 @@ def _held(tx: Tx, person_id: str) -> Person:
     return person
 
 
-def rules_of(tx: Tx, request: Request) -> Rules:
-    """Return what the installation and the agent say about who decides, as of now."""
-    agent = tx.agents.get(request.agent_id)
-    return Rules(
-        owner_may_decide=tx.people.setting(OWNER_MAY_DECIDE) == "true",
-        owner_id=None if agent is None else agent.owner_id,
-    )
-
-
 def able(tx: Tx, request: Request) -> list[Voter]:
     """Return everybody who may decide a request as things are, with the places they may take."""
     rules = rules_of(tx, request)
@@ -213,33 +201,7 @@ def cast(
 def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
     if request.status is not Status.PENDING:
         return 0  # the step refuses it and says why
-    return filled(request, voter, _earlier(tx, request), rules)
-
-
-def satisfied(tx: Tx, request: Request, route: Route) -> bool:
-    """Whether the approvals of a request are enough for the route that it would have today."""
-    same = (route.frozen, route.quorum, route.owner_may_decide)
-    if same == (request.route, request.quorum, request.owner_may_decide):
-        return True
-    stage = min(request.stage, len(route.plan.steps))
-    today = evolve(
-        request,
-        {"route": route.frozen, "owner_may_decide": route.owner_may_decide, "stage": stage},
-    )
-    rules = rules_of(tx, request)
-    said = counting(today, _earlier(tx, request), rules, route.plan.assurance)
-    return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
-
-
-def _earlier(tx: Tx, request: Request) -> list[tuple[Vote, Voter]]:
-    """Return the votes so far with who cast them, as they are now."""
-    if not request.approvals:
-        return []
-    return [
-        (vote, tx.groups.voter(person, request.action))
-        for vote in tx.requests.votes(request.id)
-        if (person := tx.people.hold(vote.person_id)) is not None
-    ]
+    return filled(request, voter, votes_so_far(tx, request), rules)
 
 
 def _comment(tx: Tx, actor: Actor, request: Request, ballot: Ballot) -> None:

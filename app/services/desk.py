@@ -26,7 +26,8 @@ from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.services.access import require
 from app.services.cards import Cards
-from app.services.decisions import cast, counted, rules_of
+from app.services.decisions import cast, counted
+from app.services.judging import rules_of
 from app.services.refusals import Refusals
 from app.services.requests import RequestFilter
 from app.settings import Settings

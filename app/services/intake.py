@@ -26,6 +26,7 @@ from app.core.errors import (
     InvalidAction,
     InvalidKey,
     NotFound,
+    PoliciesChanged,
     TooManyOpenRequests,
 )
 from app.core.instant import Instant, plus
@@ -46,6 +47,7 @@ from app.services.asked import (
 )
 from app.services.binding import Binding
 from app.services.decisions import shortage_of
+from app.services.judging import judged_by
 from app.services.policies import Policies
 from app.services.rates import Rates
 from app.settings import Settings
@@ -102,16 +104,29 @@ class Intake:
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
         async with self.rates.noting(caller.actor):
-            if self.policies.snapshot.uses_counters:
-                limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
-                return await self.store.write(
-                    lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
-                    order="" if limited else agent.id,
-                )
-            made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
-            return await self.store.write(
-                lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
+            return await self.policies.with_newest(
+                lambda: self._enter(caller, submission, asked, remote_ip, then)
             )
+
+    async def _enter(
+        self,
+        caller: Caller,
+        submission: Submission,
+        asked: Asked,
+        remote_ip: str | None,
+        then: Then | None,
+    ) -> Request:
+        if self.policies.snapshot.uses_counters:
+            agent = _asker(caller)[0]
+            limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
+            return await self.store.write(
+                lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
+                order="" if limited else agent.id,
+            )
+        made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
+        return await self.store.write(
+            lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
+        )
 
     def _counting(
         self,
@@ -142,9 +157,10 @@ class Intake:
         now = self.clock.now()
         settings = self.settings
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
-        asking = Asking(agent, now, remote_ip, counters, usual)
-        verdict = judge(self.policies.snapshot, submission, asking)
-        return self._request(submission, agent, key, asked, verdict, now)
+        asking, policies = Asking(agent, now, remote_ip, counters, usual), self.policies.snapshot
+        verdict = judge(policies, submission, asking)
+        text = _verdict_text(verdict, policies.revision)
+        return self._request(submission, agent, key, asked, verdict, text, now)
 
     def _record(
         self, tx: Tx, request: Request, caller: Caller, asked: Asked, then: Then | None
@@ -155,7 +171,7 @@ class Intake:
         (REQ-7).
         """
         agent, key = _asker(caller)
-        most = _present(tx, key)
+        most = _present(tx, key, request)
         review = request.effect is Effect.REVIEW
         same = _identical(tx, request) if review and asked.supersedes is None else None
         made, token = same or request, asked.idempotency_key
@@ -219,6 +235,7 @@ class Intake:
         key: ApiKey,
         asked: Asked,
         verdict: Verdict,
+        text: str,
         now: Instant,
     ) -> Request:
         payload = seal(submission)
@@ -242,7 +259,7 @@ class Intake:
             payload=payload,
             digest=digest(payload),
             effect=verdict.effect,
-            verdict=_verdict_text(verdict, self.policies.snapshot.revision),
+            verdict=text,
             quorum=route.quorum,
             owner_may_decide=route.owner_may_decide,
             route=route.frozen,
@@ -312,20 +329,6 @@ def _written(verdict: Verdict, revision: int) -> str:
     ).decode()
 
 
-def _present(tx: Tx, key: ApiKey) -> int:
-    """Return the agent's most pending requests, as it and its key are now.
-
-    Another process may have stopped one of them.
-    """
-    standing = tx.agents.standing(key.id)
-    if standing is None:
-        raise InvalidKey
-    frozen, most = standing
-    if frozen:
-        raise AgentFrozen
-    return most
-
-
 def _warned(tx: Tx, request: Request) -> Request:
     """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
     warning = shortage_of(tx, request)
@@ -333,6 +336,24 @@ def _warned(tx: Tx, request: Request) -> Request:
         return request
     verdict = {**json.loads(request.verdict), "warnings": [warning]}
     return evolve(request, {"verdict": canonical(verdict).decode()})
+
+
+def _present(tx: Tx, key: ApiKey, request: Request) -> int:
+    """Return the agent's most pending requests, as it, its key and the policies are now.
+
+    Another process may have stopped or changed one of them.
+
+    :raises PoliciesChanged: they were, after they had judged the request.
+    """
+    standing = tx.agents.standing(key.id)
+    if standing is None:
+        raise InvalidKey
+    frozen, most, revision = standing
+    if frozen:
+        raise AgentFrozen
+    if revision > judged_by(request.verdict):
+        raise PoliciesChanged(retry_after=1)
+    return most
 
 
 def _identical(tx: Tx, request: Request) -> Request | None:

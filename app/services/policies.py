@@ -1,17 +1,17 @@
 """Policies: kept with all their versions, compiled once per revision, tried without effect."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
-from app.core.errors import NameTaken, NotFound, VersionMismatch
+from app.core.errors import NameTaken, NotFound, PoliciesChanged, VersionMismatch
 from app.core.explanation import Explanation
 from app.core.facts import Facts
-from app.core.instant import SECOND, Instant
+from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.pipeline import PolicySet, explain
 from app.core.policy import Policy, parse_policy
@@ -21,8 +21,9 @@ from app.store.engine import Store
 from app.store.policies import PolicyRecord
 from app.store.tx import Change, Tx
 
-MAX_AGE: Final = 5 * SECOND
-"""How old the compiled set may be without asking whether it still is the newest."""
+T = TypeVar("T")
+
+_TRIES: Final = 3
 
 log = structlog.get_logger()
 
@@ -42,7 +43,6 @@ _NOT_READABLE: Final[JsonObject] = {
 @dataclass(slots=True)
 class _Current:
     policies: PolicySet
-    checked_at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,7 @@ class Policies:
     store: Store
     ids: Ids
     clock: SystemClock
-    _current: _Current = field(
-        default_factory=lambda: _Current(PolicySet.compile([], revision=-1), Instant(0))
-    )
+    _current: _Current = field(default_factory=lambda: _Current(PolicySet.compile([], revision=-1)))
 
     @property
     def snapshot(self) -> PolicySet:
@@ -68,14 +66,23 @@ class Policies:
             newest = await self.store.read(_newest)
             if newest.revision > self.snapshot.revision:
                 self._current.policies = newest
-        self._current.checked_at = self.clock.now()
         return self.snapshot
 
-    async def fresh(self) -> PolicySet:
-        """Return the compiled set, asking for a newer one when it is a few seconds old."""
-        if not 0 <= self.clock.now() - self._current.checked_at <= MAX_AGE:
-            return await self.refresh()
-        return self.snapshot
+    def is_newest(self, revision: int) -> bool:
+        """Whether the compiled set is the one in force, by the revision that a transaction read."""
+        return revision <= self.snapshot.revision
+
+    async def with_newest(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what judges by the compiled set; once more when it was not the newest any more.
+
+        :raises PoliciesChanged: they change all the time.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return await work()
+            except PoliciesChanged:
+                await self.refresh()
+        return await work()
 
     async def forget(self, change: Change | None) -> None:
         """Look for a newer set when a change says that there may be one."""

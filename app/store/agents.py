@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.core.bucket import SLOTS
 from app.core.instant import Instant
 from app.core.principals import Agent, ApiKey, Permission, Scope
+from app.store.policies import REVISION
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import AgentRow, KeyRow, RateRow
 from app.store.unique import unique
@@ -31,7 +32,7 @@ _ROWS: Final = 1024
 """Rows that are remembered with what was read from them."""
 
 _STANDING = Sql(
-    select(A.c.frozen, A.c.open_limit)
+    select(A.c.frozen, A.c.open_limit, REVISION)
     .join(K, K.c.agent_id == A.c.id)
     .where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None))
 )
@@ -108,13 +109,14 @@ class Agents:
         rows = self._tx.ask(_KEY, {"id": key_id})
         return _key(rows[0]) if rows else None
 
-    def standing(self, key_id: str) -> tuple[bool, int] | None:
+    def standing(self, key_id: str) -> tuple[bool, int, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.
 
-        None: there is no such key of an agent, or somebody revoked it.
+        By the way also the revision of the policies in force. None: there is no such key of an
+        agent, or somebody revoked it.
         """
         rows = self._tx.ask(_STANDING, {"id": key_id})
-        return (bool(rows[0][0]), int(rows[0][1])) if rows else None
+        return (bool(rows[0][0]), int(rows[0][1]), int(rows[0][2] or 0)) if rows else None
 
     def key_stands(self, key_id: str) -> bool:
         """Whether there is such a key, and nobody revoked it."""
