@@ -27,6 +27,9 @@ M = table_of(RateRow)
 _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
 _KEY = Sql(select(K).where(K.c.id == bindparam("id")))
+_ASKER = Sql(
+    select(A, K).outerjoin(K, K.c.id == bindparam("key_id")).where(A.c.id == bindparam("id"))
+)
 _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
 _ROWS: Final = 1024
 """Rows that are remembered with what was read from them."""
@@ -108,6 +111,14 @@ class Agents:
         """Return a key, or None."""
         rows = self._tx.ask(_KEY, {"id": key_id})
         return _key(rows[0]) if rows else None
+
+    def asker(self, agent_id: str, key_id: str) -> tuple[Agent | None, ApiKey | None]:
+        """Return an agent and a key, read at once; the key is None where the agent is."""
+        rows = self._tx.ask(_ASKER, {"id": agent_id, "key_id": key_id})
+        if not rows:
+            return None, None
+        agent, key = tuple(rows[0])[: len(A.columns)], tuple(rows[0])[len(A.columns) :]
+        return _agent(agent), None if key[0] is None else _key(key)
 
     def standing(self, key_id: str) -> tuple[bool, int, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.

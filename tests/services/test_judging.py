@@ -3,13 +3,16 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from app.core.errors import AlreadyDecided
 from app.core.jobs import Postponed
-from app.core.request import Request, Status
+from app.core.request import Ballot, Choice, Request, Status
 from app.services.bundles import Bundles
+from app.services.decisions import Decisions
 from app.services.execution import Execution
 from app.services.inline import Inline
 from app.services.intake import Asked, Intake
@@ -112,6 +115,72 @@ async def test_nothing_is_allowed_by_an_older_set(place: World, counts: bool) ->
 )
 def test_the_whole_revision_is_read(recorded: str, revision: int) -> None:
     assert judged_by(recorded) == revision
+
+
+async def change(place: World, effect: str, **rule: object) -> None:
+    """Give the one rule of the one policy, which is about plain actions, another effect."""
+    (policy,) = await place.services.policies.list(place.anne)
+    match = {"action": "send_mail"}
+    document: dict[str, Any] = {
+        **policy.document, "rules": [{"name": "rule", "effect": effect, "match": match, **rule}],
+    }  # fmt: skip
+    await place.services.policies.update(place.anne, policy.id, document, version=policy.version)
+
+
+@pytest.mark.requirement("T40", "KEY-4")
+@pytest.mark.parametrize(
+    ("today", "code"),
+    [
+        ({"effect": "deny"}, "policy_denies"),
+        ({"effect": "review", "route": {"quorum": 3}}, "policy_asks_more"),
+        ({"effect": "review", "route": {"quorum": 1, "approvers": ["role:admin"]}}, ""),
+        ({"effect": "allow"}, ""),
+    ],
+)
+async def test_a_plain_action_is_granted_by_the_policies_in_force(
+    place: World, today: dict[str, Any], code: str
+) -> None:
+    await place.policy("asks", "review", {"action": "send_mail"}, route={"quorum": 2})
+    request = await place.ask("send_mail")
+    assert (await place.vote(request, place.ben)).status is Status.PENDING
+    await change(place, **today)
+    if code:
+        with pytest.raises(AlreadyDecided, match="cancelled"):
+            await place.vote(request)
+    else:
+        await place.vote(request)
+    after = await place.get(request)
+    assert after.status is (Status.CANCELLED if code else Status.APPROVED)
+    trail = await place.services.requests.trail(place.anne, request.id)
+    assert (trail[-1].details.get("code") or "") == code
+    assert not code or "request.approved" not in [record.event for record in trail]
+
+
+@pytest.mark.requirement("T40", "KEY-4")
+@pytest.mark.parametrize("what", ["frozen", "revoked"])
+async def test_who_was_stopped_is_granted_nothing(place: World, what: str) -> None:
+    request = await place.ask("send_mail")
+    if what == "frozen":
+        await place.services.agents.freeze(place.anne, place.agent.id)
+    else:
+        await place.services.agents.revoke_key(place.anne, place.key.id)
+    with pytest.raises(AlreadyDecided, match="cancelled"):
+        await place.vote(request)
+    assert (await place.get(request)).status is Status.CANCELLED
+
+
+@pytest.mark.requirement("T40")
+async def test_no_ballot_is_judged_by_an_older_set(place: World) -> None:
+    await place.policy("asks", "review", {"action": "send_mail"})
+    request = await place.ask("send_mail")
+    services = place.services
+    policies = Policies(services.store, services.ids, services.clock)
+    await policies.refresh()
+    await change(place, "deny")
+    ballot = Ballot(Choice.APPROVE, request.digest, "", "api")
+    with pytest.raises(AlreadyDecided):
+        await Decisions(services.store, policies).cast(place.anne, request.id, ballot)
+    assert (await place.get(request)).status is Status.CANCELLED
 
 
 async def tampered(place: World, what: str) -> None:
