@@ -157,6 +157,18 @@ async def stand_in(place: World, away: Caller, by: Caller) -> None:
     )
 
 
+@pytest.mark.requirement("DEC-3", "T26")
+async def test_who_is_back_leaves_nobody_stuck(place: World) -> None:
+    ada, bob, cyd = [await person(place, name) for name in ("ada", "bob", "cyd")]
+    request = await ask(place, {"quorum": 2})
+    await place.vote(request, ada)
+    await change(place, ada, active=False)
+    assert (await place.vote(request, bob)).approvals == 1
+    await change(place, ada, active=True)
+    after = await place.vote(request, cyd)
+    assert (after.status, after.approvals) == (Status.APPROVED, 2)
+
+
 @pytest.mark.requirement("DEC-3", "PPL-4", "T30")
 async def test_who_is_away_and_who_stands_in_do_not_both_count(place: World) -> None:
     ada, bob, cyd = [await person(place, name) for name in ("ada", "bob", "cyd")]
