@@ -252,7 +252,7 @@ def wire(
         ids=ids,
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
-        agents=Agents(store, ids, clock),
+        agents=Agents(store, ids, clock, notices),
         targets=(targets := Targets(store, ids, clock, policies)),
         vault=vault,
         connections=(
