@@ -268,7 +268,7 @@ class Accounts:
             raise InvalidField(message, pointer="/channel")
         read_preference(document)
         await self.store.write(
-            lambda tx: tx.groups.put_preference(person.id, channel, document), order=person.id
+            lambda tx: _prefer(tx, caller.actor, person.id, channel, document), order=person.id
         )
 
 
@@ -320,6 +320,12 @@ def _existing(tx: Tx, person_id: str, pointer: str) -> Person:
         message = "there is no such person"
         raise NotFound(message, pointer=pointer)
     return person
+
+
+def _prefer(tx: Tx, actor: Actor, person_id: str, channel: str, document: dict[str, Any]) -> None:
+    tx.groups.put_preference(person_id, channel, document)
+    details: dict[str, JsonValue] = {"channel": channel, **document}
+    tx.note("preference.set", actor, f"person:{person_id}", details)
 
 
 def _link(tx: Tx, actor: Actor, made: Identity) -> Person:
