@@ -49,7 +49,7 @@ def obstacle(request: Request, voter: Voter, rules: Rules) -> str | None:
     if not any(may_fill(voter, seat) for seat in seats):
         return "The policy names other approvers for this request."
     why = _ownership(request, voter, rules)
-    if why is None and not any(may_fill(_in_own_right(request, voter, rules), s) for s in seats):
+    if why is None and not any(may_fill(in_own_right(request, voter, rules), s) for s in seats):
         return "Who stands in for the owner of an agent does not decide its requests."
     return why
 
@@ -73,7 +73,7 @@ def _owners(request: Request, rules: Rules) -> set[str | None]:
     return {request.owner_id, rules.owner_id} - {None}
 
 
-def _in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
+def in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
     """Return a voter without the places of owners: an owner lends nobody what the owner lacks.
 
     What they may decide themselves they still may, or an owner could rid of strict approvers by
@@ -126,6 +126,22 @@ def check_ballot(
         raise AssuranceTooLow(message, extra={"needed": f"L{needed}"})
 
 
+def counting(
+    request: Request, votes: Iterable[tuple[Vote, Voter]], rules: Rules, least: int = 0
+) -> list[Voter]:
+    """Return who approved and may still decide, with the places that they may lend their voice.
+
+    :param least: assurance below which a vote does not count.
+    """
+    return [
+        in_own_right(request, voter, rules)
+        for vote, voter in votes
+        if vote.ballot.choice is Choice.APPROVE
+        and vote.ballot.assurance >= least
+        and obstacle(request, voter, rules) is None
+    ]
+
+
 def check_comment(text: str) -> None:
     """Refuse a comment that is too long, or that no database keeps as it is.
 
@@ -149,14 +165,10 @@ def filled(
 
     :raises NotAnApprover: every seat that this person may fill is filled.
     """
-    still = [
-        _in_own_right(request, other, rules)
-        for vote, other in earlier
-        if vote.ballot.choice is Choice.APPROVE and obstacle(request, other, rules) is None
-    ]
+    still = counting(request, earlier, rules)
     seats = request.plan.seats_at(request.stage)
     before = len(seated(seats, still))
-    after = len(seated(seats, [*still, _in_own_right(request, voter, rules)]))
+    after = len(seated(seats, [*still, in_own_right(request, voter, rules)]))
     if after == before:
         message = "Every seat that you may fill is filled; somebody else is needed."
         raise NotAnApprover(message)
