@@ -49,6 +49,7 @@ class ApprovalCard:
     :ivar mixed: how many words mix scripts.
     :ivar pending: whether it can still be decided.
     :ivar reason_required: whether a decision needs a comment.
+    :ivar deletes: whether a call of it is a DELETE, which may not be undone.
     :ivar token: opaque name of this copy of the card; what a button carries.
     :ivar url: the request's page, to review it in full.
     :ivar link: a one-click link made for the recipient, where the channel wants one.
@@ -76,6 +77,7 @@ class ApprovalCard:
     mixed: int
     pending: bool
     reason_required: bool
+    deletes: bool = False
     token: str = ""
     url: str = ""
     link: str = ""
@@ -187,6 +189,7 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         mixed=0,
         pending=standing.pending,
         reason_required=standing.reason_required,
+        deletes=card.deletes,
         url=standing.url,
     )
     return replace(shown, hidden=count.hidden, mixed=count.mixed)

@@ -14,6 +14,7 @@ from app.core.errors import (
     DigestMismatch,
     Forbidden,
     InvalidField,
+    InvalidKey,
     MissingRole,
     MissingScope,
     NotAnApprover,
@@ -245,3 +246,18 @@ async def test_two_selections_at_once_decide_each_request_once(place: World) -> 
         (won,) = [item for item in said if isinstance(item, Request)]
         (lost,) = [item for item in said if isinstance(item, AlreadyDecided)]
         assert lost.extra["status"] == won.status == (await place.get(request)).status
+
+
+@pytest.mark.requirement("KEY-1", "T26")
+async def test_a_key_revoked_meanwhile_takes_nothing_back_and_settles_nothing(place: World) -> None:
+    """The caller is one that this process still believes in; the store knows better."""
+    request, decisions = await place.ask(), place.services.decisions
+    revoked = replace(place.key, revoked_at=place.services.clock.now())
+    await place.services.store.write(lambda tx: tx.agents.put_key(revoked))
+    with pytest.raises(InvalidKey):
+        await decisions.cancel(place.robot, request.id)
+    with pytest.raises(InvalidKey):
+        await decisions.settle(
+            replace(place.anne, key=place.key), request.id, ran=True, note="looked"
+        )
+    assert (await place.get(request)).status is Status.PENDING

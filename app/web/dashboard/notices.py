@@ -132,6 +132,7 @@ async def delegate(request: Request, caller: Caller) -> Response:
     await services_of(request).accounts.delegate(
         caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
         ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
+        password=form["password"],
     )  # fmt: skip
     return to("/account")
 

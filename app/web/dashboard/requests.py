@@ -1,6 +1,7 @@
 """The inbox, one request, the history, and the decision."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -20,6 +21,8 @@ from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.filters import request_filter
 from app.web.problems import status_of
+
+_STATUS: Final = "request_status.html"
 
 FRESH = 900
 """Seconds after signing in that count as the strongest proof of who decides (DEC-4)."""
@@ -56,7 +59,7 @@ async def one(request: Request, caller: Caller) -> Response:
 @signed_in
 async def one_status(request: Request, caller: Caller) -> Response:
     """Show the parts that change, for the script."""
-    return await _one(request, caller, "request_status.html")
+    return await _one(request, caller, _STATUS)
 
 
 @signed_in
@@ -88,6 +91,7 @@ async def _one(
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
         seen=seen, display=seen.display,
+        stale=template == _STATUS and request.query_params.get("display") != seen.display,
         people=people,
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,

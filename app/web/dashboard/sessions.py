@@ -81,7 +81,9 @@ async def change_password(request: Request, caller: Caller) -> Response:
     """Change one's own password."""
     form: Form = request.state.form
     try:
-        await services_of(request).people.change_password(caller, form["old"], form["new"])
+        await services_of(request).people.change_password(
+            caller, form["old"], form["new"], end_keys=form.ticked("end_keys")
+        )
     except AssentryError as error:
         return await _account(request, caller, error)
     return to("/account?changed=yes")
@@ -106,6 +108,7 @@ async def create_key(request: Request, caller: Caller) -> Response:
             caller, name=form["name"], scopes=[s.value for s in caller.scopes if form.ticked(s)],
             person_id=_own_id(caller),
             expires_at=plus(services.clock.now(), days * 86_400) if days else None,
+            password=form["password"],
         )  # fmt: skip
     except AssentryError as error:
         return await _account(request, caller, error)
