@@ -76,6 +76,20 @@ class Counted:
     last_delivered_at: Instant | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What did not reach a recipient.
+
+    :ivar failing: deliveries that failed before and are tried again.
+    :ivar dead: those that are not.
+    """
+
+    channel: str
+    recipient: str
+    failing: int
+    dead: int
+
+
 class Deliveries:
     """The deliveries of one transaction."""
 
@@ -334,6 +348,17 @@ class Deliveries:
             Counted(name, found, oldest.get(name), self._last_error(name), latest.get(name))
             for name, found in sorted(states.items())
         ]
+
+    def troubled(self) -> list[Trouble]:
+        """Return the recipients that something did not reach."""
+        failing = and_(D.c.state == "due", D.c.last_error != "")
+        rows = self._tx.query(
+            select(D.c.channel, D.c.recipient, func.sum(case((failing, 1), else_=0)),
+                   func.sum(case((D.c.state == "dead", 1), else_=0)))
+            .where(or_(failing, D.c.state == "dead"))
+            .group_by(D.c.channel, D.c.recipient)
+        )  # fmt: skip
+        return [Trouble(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in rows]
 
     def _last_error(self, channel: str) -> str:
         statement = (

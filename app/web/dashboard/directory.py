@@ -4,11 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import AssentryError, InvalidField
-from app.core.instant import plus
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
 from app.services.requests import RequestFilter
 from app.web.cursors import Cursor, decode, encode
-from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.doors import Form, end_of, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.problems import status_of
@@ -102,12 +101,11 @@ async def create_key(request: Request, caller: Caller) -> Response:
     form: Form = request.state.form
     try:
         services = services_of(request)
-        days = form.number("days", 0)
         _, secret = await services.agents.create_key(
             caller, name=form["name"], scopes=_scopes(form),
             agent_id=request.path_params["agent_id"], permissions=_permissions(form),
             networks=form.lines("networks"), rate_limit=form.number("rate_limit", 0) or None,
-            expires_at=plus(services.clock.now(), days * 86_400) if days else None,
+            expires_at=end_of(form, services.clock.now()),
         )  # fmt: skip
     except AssentryError as error:
         return await _agent(request, caller, error)

@@ -41,7 +41,8 @@ def environment() -> Environment:
     ours: dict[str, Any] = {
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
-        "place": place, "decided": decided, "answered": answered, "preview": preview, "cut": cut,
+        "place": place, "decided": decided, "outcome": outcome, "answered": answered,
+        "preview": preview, "cut": cut,
     }  # fmt: skip
     made.filters.update(ours)
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
@@ -118,12 +119,29 @@ def place(channel: str) -> Markup:
 
 
 def decided(item: Asked, people: Mapping[str, str]) -> Markup:
-    """Return who decided a request, in words."""
+    """Return who decided a request, in words; what followed was no decision of theirs."""
     kind, _, name = (item.decided_by or "").partition(":")
-    if kind == "person":
-        return shown(f"by {people.get(name, name)}")
-    undecided = item.status is Status.EXPIRED or name in ("", "-")
-    return shown("undecided" if undecided else "by policy")
+    if item.status is Status.EXPIRED or (kind != "person" and name in ("", "-")):
+        return shown("undecided")
+    said = "by policy" if kind != "person" else f"by {people.get(name, name)}"
+    after = item.status in (Status.EXECUTING, Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)
+    return shown(f"approved {said}" if after else said)
+
+
+def outcome(text: str) -> list[tuple[str, str]]:
+    """Return what a worker wrote of a run as names and values, the sentence first."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return [("detail", text)]
+    values = cast("dict[str, object]", found)
+    first = sorted(values, key=lambda name: (name != "detail", name != "code"))
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in ((name, values[name]) for name in first)
+    ]
 
 
 def answered(item: Asked) -> str:
