@@ -27,6 +27,7 @@ from app.services.bundles import Bundles
 from app.services.cards import Cards
 from app.services.connections import Connections
 from app.services.couriers import Couriers
+from app.services.crowding import Crowd
 from app.services.decisions import Decisions
 from app.services.desk import Desk
 from app.services.discovery import Discovery
@@ -46,6 +47,7 @@ from app.services.presets import Presets
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
+from app.services.spooling import Room
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.tokens import Tokens
@@ -226,6 +228,7 @@ def _execution(
     return Execution(
         store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
         Leases(store, settings.lease_margin), breakers, Bodies(store, Ids(store.clock)),
+        Crowd(max(1, settings.worker_concurrency // 2)),
     )  # fmt: skip
 
 
@@ -268,7 +271,11 @@ def wire(
         inbox=Inbox(store),
         decisions=Decisions(store),
         execution=execution,
-        inline=Inline(intake, execution),
+        inline=Inline(
+            intake,
+            execution,
+            Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes),
+        ),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),

@@ -9,6 +9,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Final, TypeAlias, cast
 
 from app.core.canonical import canonical
@@ -18,6 +19,7 @@ from app.core.strict_json import parse_json
 ENVELOPE_VERSION: Final = 1
 HTTP_REQUEST: Final = "http.request"
 HTTP_BUNDLE: Final = "http.bundle"
+_RESTS: Final = 256
 
 
 class Kind(StrEnum):
@@ -142,7 +144,6 @@ class Submission:
 
 def seal(submission: Submission) -> bytes:
     """Return the canonical envelope (RFC 8785) of a submission."""
-    target = submission.target
     asked = canonical(
         {
             "action": submission.action.name,
@@ -153,14 +154,21 @@ def seal(submission: Submission) -> bytes:
             "reason": submission.reason,
         }
     )
+    rest = _rest(submission.target, submission.urgency)
+    return asked[:-1] + rest  # the names of the rest come after those of the first
+
+
+@lru_cache(_RESTS)
+def _rest(target: BoundTarget | None, urgency: Urgency) -> bytes:
+    """Return what an envelope ends with; few ends are many requests'."""
     rest = canonical(
         {
             "target": None if target is None else _target_out(target),
-            "urgency": submission.urgency.value,
+            "urgency": urgency.value,
             "v": ENVELOPE_VERSION,
         }
     )
-    return asked[:-1] + b"," + rest[1:]  # the names of the rest come after those of the first
+    return b"," + rest[1:]
 
 
 def unseal(envelope: bytes) -> Submission:

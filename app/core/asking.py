@@ -19,7 +19,7 @@ from app.core.action import (
 from app.core.calls import CallNotPermitted, objection
 from app.core.canonical import canonical
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
-from app.core.facts import Facts
+from app.core.facts import UNCLEAR, Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import METHODS, parse_target_path, request_headers
@@ -191,12 +191,19 @@ def _http_facts(action: HttpAction) -> Mapping[str, object]:
         "headers": _gather(action.headers),
         "body_bytes": len(action.body) if action.detached is None else action.detached.size,
     }
-    if action.body and action.says_json:
-        try:
-            facts["json"] = parse_json(action.body)
-        except MalformedJson:
-            return facts
+    if action.body or action.detached is not None:
+        facts["json"] = _json_of(action)
     return facts
+
+
+def _json_of(action: HttpAction) -> object:
+    """Return what a body says as JSON, or that nobody can tell what the upstream reads in it."""
+    if not action.body or not action.says_json:
+        return UNCLEAR
+    try:
+        return parse_json(action.body)
+    except MalformedJson:
+        return UNCLEAR
 
 
 def _gather(pairs: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from app.core.approval_card import ApprovalCard
 from app.core.errors import AssentryError
@@ -58,6 +58,18 @@ class Executor(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class Warm(Protocol):
+    """An executor that keeps connections."""
+
+    def is_warm(self, plan: HttpPlan) -> bool:
+        """Whether a connection for the plan stands, as far as is known, so that it leaves at once.
+
+        A hint, asked on any thread: carrying it out checks again.
+        """
         ...
 
 

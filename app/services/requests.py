@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from app.core.action import BundleAction, BundleItem, HttpAction, Kind, Submission, unseal
-from app.core.ballots import obstacle
+from app.core.ballots import counting, obstacle
 from app.core.bundle import CallState
 from app.core.call_errors import ResultNotKept
 from app.core.errors import Invalid, NotFound
@@ -15,7 +15,7 @@ from app.core.handles import Handle, handles_in
 from app.core.outcome import HttpResult
 from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
-from app.core.request import Choice, Request, Status, Vote
+from app.core.request import Request, Status, Vote
 from app.core.routing import Voter, shortage
 from app.core.targets import Target
 from app.services.access import require
@@ -354,9 +354,9 @@ def _handles(action: HttpAction) -> tuple[Handle, ...]:
 
 
 def _seated(tx: Tx, request: Request, votes: list[Vote]) -> list[Voter]:
-    said = [vote.person_id for vote in votes if vote.ballot.choice is Choice.APPROVE]
-    people = (person for name in said if (person := tx.people.get(name)) is not None)
-    return [tx.groups.voter(person, request.action) for person in people]
+    people = ((vote, tx.people.get(vote.person_id)) for vote in votes)
+    voters = [(vote, tx.groups.voter(who, request.action)) for vote, who in people if who]
+    return counting(request, voters, rules_of(tx, request))
 
 
 def _why_not(tx: Tx, request: Request, person: Person | None, votes: list[Vote]) -> str:

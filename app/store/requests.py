@@ -11,7 +11,7 @@ from app.core.action import Kind, Urgency
 from app.core.errors import VersionMismatch
 from app.core.instant import Instant, plus
 from app.core.policy import Effect
-from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.request import Ballot, Choice, Request, Status, Vote, assembled
 from app.core.routing import Assurance
 from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.sql import Sql, table_of
@@ -141,6 +141,12 @@ _DUE: Final = {
 }
 
 
+_ENUMS: Final = [
+    (place, {item.value: item for item in kind})
+    for place, kind in ((4, Kind), (8, Urgency), (12, Effect), (21, Status))
+]
+
+
 def to_row(request: Request) -> dict[str, object]:
     """Return the columns of a request by name."""
     return dict(zip(COLUMNS, _VALUES(request), strict=True))
@@ -149,14 +155,12 @@ def to_row(request: Request) -> dict[str, object]:
 def from_row(row: Sequence[Any]) -> Request:
     """Return the request that a row in column order holds."""
     values = list(row)
-    values[4] = Kind(values[4])
-    values[8] = Urgency(values[8])
+    for place, members in _ENUMS:
+        values[place] = members[values[place]]
     values[10] = values[10].encode() if isinstance(values[10], str) else bytes(values[10])
-    values[12] = Effect(values[12])
     values[15] = None if values[15] is None else bool(values[15])
     values[17] = bool(values[17])
-    values[21] = Status(values[21])
-    return Request(*values)
+    return assembled(values)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -188,7 +192,7 @@ class Requests:
 
     def insert(self, request: Request) -> None:
         """Add a request; it is written with the others of its group."""
-        self._tx.defer(_INSERT, to_row(request))
+        self._tx.defer(_INSERT, to_row(request), first=True)
 
     def update(self, before: Request, after: Request) -> None:
         """Write what a transition changed, if nobody else has meanwhile.
@@ -196,10 +200,19 @@ class Requests:
         :raises VersionMismatch: when the stored version is not the one stepped from.
         """
         params: dict[str, object] = dict(zip(_MUTABLE, _CHANGED(after), strict=True))
+        row = self._unwritten(before.id)
+        if row is not None and row["version"] == before.version:
+            row.update(params)
+            return
         params["b_id"] = before.id
         params["b_version"] = before.version
         if self._tx.run(_UPDATE, params).rowcount != 1:
             raise VersionMismatch
+
+    def _unwritten(self, request_id: str) -> dict[str, object] | None:
+        """Return the row of a request that this transaction added and has not written yet."""
+        rows = self._tx.deferred(_INSERT)
+        return next((row for row in reversed(rows) if row["id"] == request_id), None)
 
     def has_pending(self, agent_id: str, most: int) -> bool:
         """Whether an agent has at least ``most`` (1 or more) pending requests."""
@@ -281,7 +294,12 @@ class Requests:
         :param by_people: whether to count those that people approved, or the others.
         """
         params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
-        return int(self._tx.run(_EXECUTING, params).fetchone()[0])
+        unwritten = sum(
+            row["agent_id"] == agent_id and row["status"] == Status.EXECUTING
+            and row["effect"] == params["effect"]
+            for row in self._tx.deferred(_INSERT)
+        )  # fmt: skip
+        return unwritten + int(self._tx.run(_EXECUTING, params, blind=True).fetchone()[0])
 
     def executing_now(self, *, by_people: bool) -> dict[str, int]:
         """Return the same of every agent that has any."""
@@ -349,6 +367,10 @@ class Requests:
 
     def mark_sent(self, request_id: str, fence: int, now: Instant) -> bool:
         """Write that bytes are about to leave; False when this holder is stale."""
+        row = self._unwritten(request_id)
+        if row is not None and row["fence"] == fence:
+            row["sent_at"] = now
+            return True
         params = {"b_id": request_id, "b_fence": fence, "b_now": now, "sent_at": now}
         return self._tx.run(_SENT, params).rowcount == 1
 

@@ -1,7 +1,6 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -15,7 +14,8 @@ from app.core.errors import (
 )
 from app.core.json_types import JsonObject
 from app.core.strict_json import parse_json
-from app.services.spooling import Spooled, spool
+from app.services.spooling import Share, Spooled, spool
+from app.web.deps import services_of
 from app.web.misfits import misfit
 
 T = TypeVar("T")
@@ -47,10 +47,13 @@ async def raw(request: Request, most: int) -> bytes:
     return b"".join(chunks)
 
 
-async def content(request: Request, memory: int, most: int, folder: Path) -> bytes | Spooled:
+async def content(
+    request: Request, memory: int, most: int, room: Callable[[], Awaitable[Share]]
+) -> bytes | Spooled:
     """Return the body of a call that is passed on; a large one as a file without a name.
 
     :param memory: bytes that are held in memory.
+    :param room: returns the room for a large one, or refuses it.
     :raises BodyTooLarge: it is longer than ``most`` bytes.
     """
     check_length(request, most)
@@ -59,8 +62,16 @@ async def content(request: Request, memory: int, most: int, folder: Path) -> byt
     async for piece in pieces:
         begun += piece
         if len(begun) > memory:
-            return await spool(bytes(begun), pieces, folder)
+            share = await room()
+            share.grow(_said(request) or len(begun))
+            return await spool(bytes(begun), pieces, share)
     return bytes(begun)
+
+
+def _said(request: Request) -> int:
+    """Return the length that a body says it has; 0 when it does not."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def check_length(request: Request, most: int) -> None:
@@ -102,7 +113,7 @@ async def document(request: Request) -> tuple[JsonObject, bytes]:
     charset = rest.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
         raise UnsupportedMediaType
-    data = await raw(request, request.app.state.services.settings.max_body_bytes)
+    data = await raw(request, services_of(request).settings.max_body_bytes)
     value = parse_json(data)
     if not isinstance(value, dict):
         message = "the body must be a JSON object"

@@ -138,8 +138,8 @@ async def _body(request: Request, caller: Caller, head: Asked) -> bytes | Spoole
         return b""
     services = services_of(request)
     most = await services.intake.body_limit(caller, head)
-    settings = services.settings
-    return await content(request, min(settings.max_body_bytes, most), most, settings.data_dir)
+    memory = min(services.settings.max_body_bytes, most)
+    return await content(request, memory, most, lambda: services.inline.room_for(caller, head))
 
 
 def _with(head: Asked, **changes: Any) -> Asked:

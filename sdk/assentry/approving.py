@@ -142,6 +142,8 @@ def _show(api: Api, given: argparse.Namespace) -> int:
 
 def _decide(api: Api, given: argparse.Namespace, verb: str) -> int:
     shown = _card(api, given.request)
+    if verb == "approve":
+        _check_whole(shown)
     if given.digest is None and not _asked(shown, given, verb):
         print("Nothing was decided.", file=sys.stderr)
         return REFUSED
@@ -173,6 +175,14 @@ def _asked(shown: dict[str, Any], given: argparse.Namespace, verb: str) -> bool:
         given.comment = input("The policy asks for a comment: ").strip()
     what = f"{verb.capitalize()} {line(shown['verb'])}"
     return input(f'{what}? Write "{verb}" to decide: ').strip().lower() == verb
+
+
+def _check_whole(shown: dict[str, Any]) -> None:
+    """Refuse to approve what a terminal does not show: a part of it is known by its digest."""
+    if shown["pending"] and shown.get("whole") is not True:
+        code = "not_shown_in_full"
+        where = line(str(shown["url"]))
+        raise Refused(code, f"Not all that will run is shown here; decide it at {where}.", -1)
 
 
 def _check(shown: dict[str, Any], digest: str) -> None:

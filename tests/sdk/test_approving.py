@@ -118,6 +118,23 @@ def test_a_program_names_the_digest_that_was_seen(product: Installation) -> None
     assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "denied")
 
 
+def test_what_a_terminal_does_not_show_whole_is_not_approved_there(product: Installation) -> None:
+    admin = {"Authorization": f"Bearer {product.admin_key}"}
+    target = {"name": "far", "base_url": "https://api.example.org"}
+    added = httpx.post(f"{product.base_url}/api/targets", json=target, headers=admin)
+    assert added.status_code == 201, added.text
+    made = httpx.post(
+        f"{product.base_url}/gateway/far/x", content=b"rm -rf / " * 300_000,
+        headers={"Authorization": f"Bearer {product.agent_key}"},
+    ).json()  # fmt: skip
+    given = (person(product), "approve", made["id"])
+    code, said = at_a_terminal(given[0], "approve\n", *given[1:])
+    assert (code, "not_shown_in_full" in said) == (1, True), said
+    named = run(*given, "--digest", made["digest"])
+    assert (named.returncode, f"/requests/{made['id']}" in named.stderr) == (1, True)
+    assert run(person(product), "deny", made["id"], "--digest", made["digest"]).returncode == 0
+
+
 def test_the_inbox_says_how_many_more_there_are(product: Installation) -> None:
     made = [ask(product, number=number) for number in range(4, 7)]
     shown = run(person(product), "inbox", "--limit", "2")
