@@ -10,7 +10,7 @@ from app.core.instant import SECOND
 from app.core.principals import Role
 from app.core.request import Status, evolve
 from tests.web.conftest import BASE, Door
-from tests.web.test_selection import PASSWORD, fields
+from tests.web.test_selection import PASSWORD, fields, signed_in
 
 pytestmark = pytest.mark.requirement("DASH-1", "DASH-2")
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -89,3 +89,85 @@ async def test_what_failed_says_what_was_sent_and_who_decided(door: Door) -> Non
         assert f'<h2 id="runs">{title}</h2>' in page and "approved by policy, " in page
         assert ("Nothing was sent." in page) is (sent is None)
         assert "<dd>the host is not allowed</dd>" in page and "{&#34;code" not in page
+
+
+async def test_a_wrong_filter_is_said_above_the_list_and_kept(door: Door) -> None:
+    made = await door.pending()
+    browser = await administrator(door)
+    page = await browser.get("/requests?action=Send mail&status=pending")
+    assert (page.status_code, "such as send_mail" in page.text) == (400, True)
+    assert 'value="Send mail"' in page.text and "<option selected>pending" in page.text
+    none = await browser.get("/decisions?urgency=high&order=newest")
+    assert (none.status_code, "select the requests first" in none.text) == (400, True)
+    assert '<option value="newest" selected>' in none.text and "<option selected>high" in none.text
+    assert "1 waiting in all" in none.text
+    assert 'name="order" value="newest"' in (await browser.get("/?order=newest")).text
+    for day, found in (("2020-01-01T00:00", True), ("2100-01-01T00:00", False)):
+        page = (await browser.get(f"/requests?created_from={day}")).text
+        assert (made.id in page, f'value="{day}"' in page) == (found, True)
+
+
+async def test_a_history_without_requests_says_what_to_do(door: Door) -> None:
+    page = (await (await administrator(door)).get("/requests?status=")).text
+    assert "No request yet" in page and "Make an agent and a key" in page
+
+
+@pytest.mark.requirement("KEY-2")
+async def test_what_was_written_for_a_key_stays_after_a_mistake(door: Door) -> None:
+    browser, agent = await administrator(door), f"/agents/{door.world.agent.id}"
+    form = {**fields(await browser.get(agent)), "name": "ci", "permissions": "github GET repos"}
+    page = await browser.post(f"{agent}/keys", data={**form, "request:read": "on", "days": "7"})
+    assert page.status_code == 400
+    for kept in ('value="ci"', ">github GET repos</textarea>", 'value="7"', 'value="robot"'):
+        assert kept in page.text
+    assert 'name="request:read" checked' in page.text
+    assert 'name="request:create" checked' not in page.text
+    assert "see requests and their results" in page.text
+    form["open_limit"] = "many"
+    page = await browser.post(agent, data={**form, "name": "new name"})
+    assert 'value="new name"' in page.text and 'value="many"' in page.text
+
+
+async def test_what_is_wrong_with_a_person_stands_above_the_list(door: Door) -> None:
+    browser = await administrator(door)
+    form = fields(await browser.get("/people"))
+    people = await door.world.services.people.list(door.world.anne)
+    admins = [one for one in people if one.role is Role.ADMIN]
+    answers = [await browser.post(f"/people/{one.id}", data={**form, "role": "viewer"})
+               for one in sorted(admins, key=lambda one: one.name == "Dora")]  # fmt: skip
+    page = answers[-1].text
+    assert page.index('class="problem"') < page.index("<table")
+    added = await browser.post("/people", data={**form, "name": "", "role": "viewer"})
+    assert added.text.index('class="problem"') > added.text.index("<summary>Add a person")
+
+
+async def test_a_tried_request_needs_what_a_real_one_needs(door: Door) -> None:
+    browser = await administrator(door)
+    form = fields(await browser.get("/policies/dry-run"))
+    body = {**form, "action": "http.request", "params": '{"method": "GET", "path": "/"}',
+            "urgency": "normal"}  # fmt: skip
+    refused = await browser.post("/policies/dry-run", data=body)
+    assert (refused.status_code, "needs a target" in refused.text) == (400, True)
+    await door.world.target("http://127.0.0.1:9", "notes")
+    assert 'value="notes" selected' in (await browser.get("/policies/dry-run")).text
+    assert (await browser.post("/policies/dry-run", data={**body, "target": "notes"})).is_success
+
+
+async def test_versions_name_people_and_approvers_write_no_policies(door: Door) -> None:
+    await door.world.policy("reads", "allow", {"http.method": {"in": ["GET"]}})
+    (record,) = await door.world.services.policies.list(door.world.anne)
+    browser = await administrator(door)
+    found = (await browser.get(f"/policies/{record.id}")).text
+    assert "person:per_" not in found and "Save as version" in found
+    approver = await signed_in(door)
+    assert "<textarea" not in (await approver.get(f"/policies/{record.id}")).text
+    assert (await approver.get("/policies/new")).status_code == 403
+
+
+@pytest.mark.requirement("T31")
+async def test_one_authorization_header(door: Door) -> None:
+    client = await door.client()
+    key = f"Bearer {door.keys['agent']}"
+    headers = [("Authorization", key), ("Authorization", key)]
+    answer = await client.get("/api/requests", headers=headers)
+    assert (answer.status_code, "one Authorization" in answer.json()["detail"]) == (401, True)

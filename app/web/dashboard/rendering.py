@@ -18,7 +18,7 @@ from app.core.canonical import canonical
 from app.core.card import headline_of
 from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
-from app.core.principals import Caller, Role, at_least
+from app.core.principals import SCOPE_WORDS, Caller, Role, at_least
 from app.core.request import Request as Asked
 from app.core.request import Status
 from app.core.visible import visible
@@ -45,6 +45,7 @@ def environment() -> Environment:
         "preview": preview, "cut": cut,
     }  # fmt: skip
     made.filters.update(ours)
+    made.globals["says"] = SCOPE_WORDS
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
     return made
 

@@ -144,6 +144,7 @@ async def _account(
         ],
         leave=await services.accounts.delegations(caller), names={p.id: p.name for p in people},
         others=[(p.id, p.name) for p in people if p.id != own and p.active],
+        mail="email" in services.couriers.channels,
         preferences=await services.accounts.preferences(caller),
         channel_names=[(name, name) for name in ("email", *services.couriers.channels)],
         keys=await services.agents.list_keys(caller, person_id=_own_id(caller)),
