@@ -1,9 +1,9 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -20,6 +20,7 @@ from app.core.execution import (
     not_started,
     plan_of,
     reported,
+    ssh_plan_of,
     verify_parties,
     verify_payload,
     verify_permission,
@@ -28,11 +29,21 @@ from app.core.execution import (
 from app.core.instant import Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
+from app.core.outcome import (
+    Ambiguous,
+    Content,
+    HttpPlan,
+    HttpResult,
+    Injection,
+    NotStarted,
+    Outcome,
+    Plan,
+)
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
+from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
@@ -51,6 +62,12 @@ from app.store.tx import Tx
 
 WHOLE: Final = frozenset({"redact"})
 """Obligations for which an answer is collected first, up to the target's `response_bytes`."""
+
+ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
+"""Kinds of actions that are carried out here; a bundle has a service of its own."""
+
+HOST_KEY_CHANGED: Final = "host_key_changed"
+"""Why nothing was sent to a host that did not show a pinned key."""
 
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
@@ -86,12 +103,13 @@ class Execution:
     vault: Vault
     sealer: Sealer
     settings: Settings
-    executors: Mapping[str, Executor]
+    executors: Mapping[str, Executor[Any]]
     worker: str
     leases: Leases
     breakers: Breakers
     bodies: Bodies
     crowd: Crowd
+    host_key_refused: Callable[[Tx, Target, Request, str], None]
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -115,7 +133,7 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is not Kind.HTTP:
+        if request.kind not in ALONE:
             return None
         running = tx.requests.executing(request.agent_id, by_people=request.by_people)
         if running >= self.settings.agent_concurrency:
@@ -180,7 +198,8 @@ class Execution:
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
         limits = target.settings
-        return limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+        seconds = limits.total_seconds if limits.ssh is None else limits.ssh.seconds
+        return limits.connect_seconds + seconds + self.settings.lease_margin
 
     def _verify(
         self, tx: Tx, request: Request, submission: Submission
@@ -190,12 +209,13 @@ class Execution:
         verify_parties(agent, key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
-        plan_of(submission, target)
+        _plan(submission, target, request.id)
         verify_handles(tx, submission, target)
         if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
             facts = facts_of(submission, agent, tx.now, None, counters)
-            self.verify_policy(tx, request, evaluate(policies, facts))
+            verdict = guarded(evaluate(policies, facts), submission, self.policies.commands.current)
+            self.verify_policy(tx, request, verdict)
         return submission, target
 
     def is_judged(self, request: Request) -> bool:
@@ -245,6 +265,11 @@ class Execution:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
             await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
+            if problem.code == HOST_KEY_CHANGED:
+                target, detail = claimed.target, problem.detail
+                await self.store.write(
+                    lambda tx: self.host_key_refused(tx, target, request, detail)
+                )
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
             await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
@@ -257,10 +282,11 @@ class Execution:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
-        plan = plan_of(claimed.submission, claimed.target)
+        plan = _plan(claimed.submission, claimed.target, request.id)
         if needs_whole(request):
             relay = None
-        if content := await self._content(claimed):
+        content = await self._content(claimed)
+        if content is not None and isinstance(plan, HttpPlan):
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
@@ -399,6 +425,12 @@ def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)
+
+
+def _plan(submission: Submission, target: Target, request_id: str) -> Plan:
+    if submission.action.kind is Kind.SSH:
+        return ssh_plan_of(submission, target, request_id)
+    return plan_of(submission, target)
 
 
 def _nothing() -> None:
