@@ -80,11 +80,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What did not reach a recipient.
-
-    :ivar failing: deliveries that failed before and are tried again.
-    :ivar dead: those that are not.
-    """
+    """What did not reach a recipient: deliveries that are tried again, and those that are not."""
 
     channel: str
     recipient: str
@@ -364,13 +360,12 @@ class Deliveries:
 
     def troubled(self) -> list[Trouble]:
         """Return the recipients that something did not reach."""
-        failing = and_(D.c.state == "due", D.c.last_error != "")
+        tell = (func.sum(case((D.c.state == state, 1), else_=0)) for state in ("due", "dead"))
         rows = self._tx.query(
-            select(D.c.channel, D.c.recipient, func.sum(case((failing, 1), else_=0)),
-                   func.sum(case((D.c.state == "dead", 1), else_=0)))
-            .where(or_(failing, D.c.state == "dead"))
+            select(D.c.channel, D.c.recipient, *tell)
+            .where(D.c.last_error != "", D.c.state.in_(("due", "dead")))
             .group_by(D.c.channel, D.c.recipient)
-        )  # fmt: skip
+        )
         return [Trouble(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in rows]
 
     def _last_error(self, channel: str) -> str:
