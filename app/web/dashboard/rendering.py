@@ -45,7 +45,7 @@ def environment() -> Environment:
         "preview": preview, "cut": cut,
     }  # fmt: skip
     made.filters.update(ours)
-    made.globals["says"] = SCOPE_WORDS
+    cast("dict[str, Any]", made.globals)["says"] = SCOPE_WORDS
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
     return made
 
