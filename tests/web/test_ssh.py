@@ -191,7 +191,7 @@ async def test_without_a_pin_nothing_is_asked(host: Host) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [
-        ({}, 400, None),
+        ({}, 400, "/command"),
         ({"command": "a\x00"}, 400, None),
         ({"command": "a\x1b"}, 400, "/params/command"),
         ({"command": "a", "timeout": 61}, 400, "/params/timeout"),
