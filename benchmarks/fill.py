@@ -20,6 +20,7 @@ from app.store.requests import T, to_row
 _BATCH = 5000
 _ACTIONS = ("send_mail", "read_file", "transfer", "restart_service", "rare_thing")
 _WEIGHTS = (50, 40, 5, 4.9, 0.1)
+_VERDICT = '{"effect":"review","policy":null,"reasons":["no policy matched"],"rule":null}'
 _STATUSES = (Status.APPROVED, Status.DENIED, Status.EXPIRED, Status.PENDING)
 
 
@@ -49,7 +50,7 @@ def _row(ids: Ids, random: Random, at: int) -> dict[str, object]:
     made = Request(
         id=ids.new("req", now), agent_id=agent, key_id="key_old", owner_id=None, kind=Kind.PLAIN,
         action=action, target_id=None, target_name=None, urgency=Urgency.NORMAL, reason="old",
-        payload=payload, digest=digest(payload), effect=Effect.REVIEW, verdict="{}", quorum=1,
+        payload=payload, digest=digest(payload), effect=Effect.REVIEW, verdict=_VERDICT, quorum=1,
         owner_may_decide=None, route="", require_reason=False, valid_for=900, created_at=now,
         expires_at=Instant(4_000_000_000 * SECOND), status=random.choice(_STATUSES),
     )  # fmt: skip

@@ -23,6 +23,7 @@ from app.core.visible import escape, visible_text
 from app.services.access import require
 from app.services.announcements import WEBHOOK
 from app.services.sealing import Sealer
+from app.store.deliveries import Trouble
 from app.store.engine import Store
 from app.store.tx import Tx
 from app.store.webhooks import SealedSecrets
@@ -128,6 +129,12 @@ class Webhooks:
         """Return all subscriptions by name."""
         require(caller, Scope.WEBHOOK_MANAGE)
         return await self.store.read(lambda tx: tx.webhooks.all())
+
+    async def troubled(self, caller: Caller) -> dict[str, Trouble]:
+        """Return by the id of a subscription what did not reach its subscriber."""
+        require(caller, Scope.WEBHOOK_MANAGE)
+        found = await self.store.read(lambda tx: tx.deliveries.troubled())
+        return {item.recipient: item for item in found if item.channel == WEBHOOK}
 
     async def get(self, caller: Caller, webhook_id: str) -> Subscription:
         """Return a subscription.

@@ -142,12 +142,15 @@ async def test_a_dead_letter_can_be_sent_again(place: World) -> None:
         await place.ask("send_mail")
         (dead,) = await settled(place, hook.id, 1)
         assert dead.state is DeliveryState.DEAD
+        trouble = (await place.services.webhooks.troubled(place.anne))[hook.id]
+        assert (trouble.failing, trouble.dead) == (0, 1)
         status["now"] = 200
         assert await place.services.webhooks.resend(place.anne, hook.id, None) == 1
         await receiver.until(lambda: len(receiver.log) == 2)
         await settled(place, hook.id, 1)
         assert await place.services.webhooks.resend(place.anne, hook.id, dead.id) == 1
         await receiver.until(lambda: len(receiver.log) == 3)
+        assert await place.services.webhooks.troubled(place.anne) == {}
         with pytest.raises(NotFound):
             await place.services.webhooks.resend(place.anne, hook.id, "dlv_none")
     assert len(receiver.times) == 1

@@ -31,6 +31,7 @@ async def _index(
         request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
         lanes=await services.backlog.lanes(caller),
         webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
+        troubled=await services.webhooks.troubled(caller) if manages else {},
         events=EVENT_TYPES, formats=FORMATS, secret=secret,
         form=request.state.form if error else Form(), error=error,
         status=status_of(error) if error else 200,
