@@ -111,6 +111,14 @@ class Settings(BaseSettings):
         default=1_048_576, ge=1024, le=64 * 1_048_576,
         description="Largest body that the API takes, in bytes.",
     )  # fmt: skip
+    spool_bytes: int = Field(
+        default=8 << 30, ge=1 << 20,
+        description="Bytes of large bodies on their way through the gateway that one server keeps "
+        "in files at a time, in its data folder.",
+    )  # fmt: skip
+    agent_spool_bytes: int = Field(
+        default=2 << 30, ge=1 << 20, description="Bytes of these that one agent has at a time."
+    )
     max_waiters_per_key: int = Field(
         default=2000, ge=1, description="Waiting calls that one key may hold open in a process."
     )

@@ -174,6 +174,10 @@ def presets() -> str:
             lines += [f"- OAuth 2 scopes: {_codes(preset.oauth.scopes) or 'none'}"]
         lines += [f"- Header to send: `{name}: {text}`" for name, text in preset.headers.items()]
         lines += [f"- GET and HEAD pass: {_codes(rules.reads)}"] if rules.reads else []
+        lines += [
+            f"- GET and HEAD pass without {_codes(one.fields)}: {_codes(one.paths)}"
+            for one in rules.masked
+        ]
         for title, paths in (
             ("POST passes", rules.reading_posts),
             ("Queries without a mutation pass", rules.graphql),

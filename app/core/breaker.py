@@ -3,6 +3,11 @@
 Closed, calls pass; each failure counts one up and each success one down, so that a few failures
 among many answers never open it. Open, nothing passes until the cool-down is over. Then it is
 half-open: so many probes pass, and they close it, or the first failure among them opens it again.
+
+An agent chooses what it calls, so it can make a good target answer with errors or too late. What
+came of a call that was sent (:attr:`Report.DOUBT`) therefore counts for one agent to half of the
+threshold only, and an agent alone opens a breaker again once at most. No agent can cause that a
+target cannot be reached: that counts in full.
 """
 
 from dataclasses import dataclass, replace
@@ -35,6 +40,7 @@ class Report(StrEnum):
 
     GOOD = "good"
     BAD = "bad"
+    DOUBT = "doubt"
     NOTHING = "nothing"
 
 
@@ -62,6 +68,7 @@ class Breaker:
     :ivar failures: net failures of the window; what opened it, while it is open.
     :ivar probes: probes that were let through and did not fail.
     :ivar passed: probes that went well.
+    :ivar blame: agents and the failures in doubt that each brought, in the order of their first.
     """
 
     state: State
@@ -69,6 +76,7 @@ class Breaker:
     failures: int = 0
     probes: int = 0
     passed: int = 0
+    blame: tuple[tuple[str, int], ...] = ()
 
     @property
     def resting(self) -> bool:
@@ -98,17 +106,26 @@ def admit(breaker: Breaker, fuse: Fuse, now: Instant) -> tuple[Breaker, float]:
     if breaker.state is State.HALF_OPEN and breaker.probes < fuse.probes:
         return replace(breaker, probes=breaker.probes + 1), 0.0
     passed = breaker.passed if breaker.state is State.HALF_OPEN else 0
-    return Breaker(State.HALF_OPEN, now, breaker.failures, passed + 1, passed), 0.0
+    half = replace(breaker, state=State.HALF_OPEN, since=now, probes=passed + 1, passed=passed)
+    return half, 0.0
 
 
-def heard(breaker: Breaker, fuse: Fuse, report: Report, now: Instant) -> Breaker:
-    """Return the breaker after a call's report; one that comes while it is open changes nothing."""
+def heard(
+    breaker: Breaker, fuse: Fuse, report: Report, now: Instant, agent_id: str = ""
+) -> Breaker:
+    """Return the breaker after a call's report; one that comes while it is open changes nothing.
+
+    :param agent_id: whose call it was.
+    """
     if breaker.state is State.OPEN or not fuse.failures:
         return breaker
     if breaker.state is State.CLOSED:
-        return _counted(breaker, fuse, report, now)
-    if report is Report.BAD:
-        return Breaker(State.OPEN, now, breaker.failures)
+        return _counted(breaker, fuse, report, now, agent_id)
+    if report is Report.DOUBT and breaker.blame == ((agent_id, 0),):
+        report = Report.NOTHING
+    if report in (Report.BAD, Report.DOUBT):
+        blame = ((agent_id, 0),) if report is Report.DOUBT else ()
+        return Breaker(State.OPEN, now, breaker.failures, blame=blame)
     if report is Report.NOTHING:
         return replace(breaker, probes=max(breaker.passed, breaker.probes - 1))
     if breaker.passed + 1 >= fuse.probes:
@@ -116,25 +133,50 @@ def heard(breaker: Breaker, fuse: Fuse, report: Report, now: Instant) -> Breaker
     return replace(breaker, passed=breaker.passed + 1)
 
 
-def _counted(breaker: Breaker, fuse: Fuse, report: Report, now: Instant) -> Breaker:
+def _counted(breaker: Breaker, fuse: Fuse, report: Report, now: Instant, agent_id: str) -> Breaker:
     over = not 0 <= now - breaker.since < fuse.window * SECOND
-    failures = 0 if over else breaker.failures
+    failures, blame = (0, ()) if over else (breaker.failures, breaker.blame)
     if report is Report.GOOD:
-        failures = max(0, failures - 1)
+        failures, blame = max(0, failures - 1), _eased(blame)
     elif report is Report.BAD:
         failures += 1
+    elif report is Report.DOUBT:
+        after = _blamed(blame, fuse, agent_id)
+        failures += after != blame
+        blame = after
     if failures >= fuse.failures:
         return Breaker(State.OPEN, now, failures)
-    return Breaker(State.CLOSED, now if over or not breaker.failures else breaker.since, failures)
+    since = now if over or not breaker.failures else breaker.since
+    return Breaker(State.CLOSED, since, failures, blame=blame if failures else ())
+
+
+def _blamed(
+    blame: tuple[tuple[str, int], ...], fuse: Fuse, agent_id: str
+) -> tuple[tuple[str, int], ...]:
+    """Return the blame with one more of an agent's, or as it is when the agent's is full."""
+    counts = dict(blame)
+    before = counts.get(agent_id, 0)
+    if before >= min(-(-fuse.failures // 2), fuse.failures - 1):
+        return blame
+    counts[agent_id] = before + 1
+    return tuple(counts.items())
+
+
+def _eased(blame: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Return the blame with one less of the agent's that has most."""
+    if not blame:
+        return blame
+    most = max(blame, key=lambda item: item[1])
+    return tuple((name, count - ((name, count) == most)) for name, count in blame if count)
 
 
 def report_of_status(status: int, *, errors_count: bool) -> Report:
     """Return what an answer says: any one shows that the upstream is there."""
-    return Report.BAD if errors_count and status >= _SERVER_ERROR else Report.GOOD
+    return Report.DOUBT if errors_count and status >= _SERVER_ERROR else Report.GOOD
 
 
 def report_of_problem(problem: NotStarted | Ambiguous) -> Report:
     """Return what a call without an answer says; what stopped on our side says nothing."""
     if isinstance(problem, NotStarted):
         return Report.BAD if problem.code in _UNREACHED else Report.NOTHING
-    return Report.NOTHING if problem.code in _OURS else Report.BAD
+    return Report.NOTHING if problem.code in _OURS else Report.DOUBT

@@ -1,6 +1,6 @@
 """The errors of calls that are passed on: their bodies, their answers, their connections."""
 
-from app.core.errors import Invalid, NotFound, PayloadTooLarge, Unavailable
+from app.core.errors import Invalid, Limited, NotFound, PayloadTooLarge, Unavailable
 
 
 class BodyTooLarge(PayloadTooLarge):
@@ -25,3 +25,15 @@ class BodyNotStored(Unavailable):
     """The call's body is not stored yet; send it again."""
 
     code = "body_not_stored"
+
+
+class UploadsFull(Limited):
+    """This agent's uploads that are under way are as large together as they may be."""
+
+    code = "uploads_full"
+
+
+class NoUploadRoom(Unavailable):
+    """There is no room for uploads of this size at present."""
+
+    code = "no_upload_room"

@@ -2,7 +2,8 @@
 
 A path names a root and, below it, own members only: ``params.action`` never is ``action``
 (threat T34). A path that finds nothing gives :data:`MISSING`; one that finds something which
-reads in two ways (``/a/../b``) gives :data:`UNCLEAR`. Both make a condition indeterminate.
+reads in two ways (``/a/../b``), or leads into a body that could not be read, gives
+:data:`UNCLEAR`. Both make a condition indeterminate; ``exists`` is so for the second alone.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
+from app.core.command_facts import CommandFacts
 from app.core.instant import Instant
 
 
@@ -19,7 +21,9 @@ class Facts:
     """Everything that is known when a policy decides.
 
     ``http`` holds ``method``, ``path``, ``query`` (name to value, or to a list of values),
-    ``headers`` (lower-case name to value) and, when the body was JSON, ``json``.
+    ``headers`` (lower-case name to value) and, when there was a body, ``json``: what it says, or
+    :data:`UNCLEAR` where it could not be read as JSON (by us; the upstream may).
+    ``command`` is there for a command over SSH where its rules are known.
     """
 
     action: str
@@ -35,6 +39,7 @@ class Facts:
     now: Instant
     remote_ip: str | None = None
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    command: CommandFacts | None = None
 
 
 class Absent(Enum):
@@ -48,7 +53,8 @@ MISSING: Final = Absent.MISSING
 """The path finds nothing."""
 
 UNCLEAR: Final = Absent.UNCLEAR
-"""The path finds a value that different readers would understand differently."""
+"""The path finds a value that different readers would understand differently, or leads into one
+that could not be read."""
 
 Read: TypeAlias = Callable[[Facts], object]
 Path: TypeAlias = tuple[str, ...]
@@ -164,7 +170,10 @@ def _descend(root: Read, names: Path) -> Read:
 
 
 def step(value: object, name: str) -> object:
-    """Return the own member of an object, or the item of a list; MISSING when there is none."""
+    """Return the own member of an object, or the item of a list; MISSING without one.
+
+    What is below something unclear is unclear.
+    """
     if isinstance(value, dict):
         return cast("dict[str, object]", value).get(name, MISSING)
     if isinstance(value, list | tuple):
@@ -174,7 +183,7 @@ def step(value: object, name: str) -> object:
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, object]", value)
         return mapping[name] if name in mapping else MISSING  # noqa: SIM401 (own keys only)
-    return MISSING
+    return UNCLEAR if value is UNCLEAR else MISSING
 
 
 def _index(name: str) -> int:

@@ -1,7 +1,7 @@
 """Presets: what is known of a service before anybody calls it, and the policy that follows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -50,10 +50,19 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """Paths at which GET and HEAD pass without some fields of the answer."""
+
+    paths: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PresetRules:
     """What passes, what is marked and what is refused; everything else asks a person.
 
     :ivar reads: paths at which GET and HEAD pass.
+    :ivar masked: paths at which they pass without fields that are nobody's business.
     :ivar reading_posts: paths at which POST only reads, such as a search.
     :ivar graphql: paths of GraphQL, where documents without a mutation pass.
     :ivar destructive: calls that ask and are marked.
@@ -61,6 +70,7 @@ class PresetRules:
     """
 
     reads: tuple[str, ...] = ()
+    masked: tuple[Masked, ...] = ()
     reading_posts: tuple[str, ...] = ()
     graphql: tuple[str, ...] = ()
     destructive: tuple[Calls, ...] = ()
@@ -69,12 +79,16 @@ class PresetRules:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A call and what the preset must say of it; the contract tests run them."""
+    """A call and what the preset must say of it; the contract tests run them.
+
+    :ivar masked: fields that its answer must come without.
+    """
 
     method: str
     path: str
     effect: str
     destructive: bool = False
+    masked: tuple[str, ...] = ()
     json: dict[str, object] | None = None
 
 
@@ -195,6 +209,7 @@ def _rules(rules: PresetRules) -> list[JsonValue]:
         rule = _rule("destructive", "review", _any(rules.destructive), reason)
         found.append({**rule, "tags": [DESTRUCTIVE]})
     found.append(_rule("writes", "review", _writes(rules), "This may change something."))
+    found.extend(_masked(rules.masked))
     if rules.reads:
         found.append(_rule("reads", "allow", _at(Calls(_READS, rules.reads)), "This reads."))
     if rules.reading_posts:
@@ -203,6 +218,15 @@ def _rules(rules: PresetRules) -> list[JsonValue]:
     if rules.graphql:
         found.append(_rule("queries", "allow", _queries(rules.graphql), "This reads."))
     return found
+
+
+def _masked(many: tuple[Masked, ...]) -> Iterator[JsonObject]:
+    for place, one in enumerate(many, 1):
+        name = "masked reads" if len(many) == 1 else f"masked reads {place}"
+        reason = f"This reads, without {', '.join(one.fields)}."
+        duty: JsonObject = {"kind": "redact", "fields": list(one.fields)}
+        rule = _rule(name, "allow", _at(Calls(_READS, one.paths)), reason)
+        yield {**rule, "obligations": [duty]}
 
 
 def _rule(name: str, effect: str, match: JsonObject, reason: str) -> JsonObject:

@@ -6,6 +6,7 @@ from typing import Final
 
 from app.core.conditions.base import Check, Condition
 from app.core.facts import Facts
+from app.core.graphql import may_be_graphql
 from app.core.obligations import MASKED_KINDS
 from app.core.policy import DEFAULT_ROUTE, Effect, Obligation, Policy, Route, Rule
 from app.core.risk import Assessor, Risk, raised
@@ -13,6 +14,10 @@ from app.core.risk import Assessor, Risk, raised
 _STRICTNESS: Final = {Effect.DENY: 0, Effect.REVIEW: 1, Effect.ALLOW: 2}
 _SHOWN: Final = 3
 _CANNOT_MASK: Final = "the rule masks results, and those of this kind of action do not come here"
+
+_MAY_RENAME: Final = (
+    "the rule masks fields by name, and this call may be GraphQL, which names them as it likes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,13 @@ def _beyond(verdict: Verdict, facts: Facts) -> bool:
     )
 
 
+def _renamed(verdict: Verdict, facts: Facts) -> bool:
+    """Whether the answer may call what the rule masks by name something else (GraphQL aliases)."""
+    named = any(duty.kind == "redact" and duty.parameters.get("fields")
+                for duty in verdict.obligations)  # fmt: skip
+    return named and may_be_graphql(facts.http)
+
+
 def stricter(pending: Verdict, decided: Verdict) -> Verdict:
     """Return what follows when an undecided rule stands before one that matches."""
     if decided.effect is not Effect.DENY:
@@ -106,10 +118,14 @@ def stricter(pending: Verdict, decided: Verdict) -> Verdict:
 def weighed(verdict: Verdict, assessor: Assessor, facts: Facts) -> Verdict:
     """Return a review with its risk, and with what that raises; any other verdict as it is.
 
-    A duty that nobody can fulfil for this kind of action turns the verdict into a denial.
+    A duty that nobody can fulfil for this kind of action turns the verdict into a denial; one that
+    may not hold, because a query names its answer's fields, asks a person.
     """
     if verdict.effect is not Effect.DENY and _beyond(verdict, facts):
         return replace(verdict, effect=Effect.DENY, reasons=(*verdict.reasons, _CANNOT_MASK))
+    if verdict.effect is not Effect.DENY and _renamed(verdict, facts):
+        reasons = (*verdict.reasons, _MAY_RENAME)
+        verdict = replace(verdict, effect=Effect.REVIEW, reasons=reasons)
     if verdict.effect is not Effect.REVIEW or not assessor:
         return verdict
     risk = assessor.assess(facts)

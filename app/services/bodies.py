@@ -72,6 +72,10 @@ class Bodies:
             await self._put(body_id, place, bytes(batch))
         return body_id
 
+    async def release(self, body_id: str) -> None:
+        """Remove a body again that no request was linked to; one that is linked stays."""
+        await self.store.write(lambda tx: tx.bodies.drop(body_id))
+
     async def _put(self, body_id: str, place: int, data: bytes) -> None:
         await self.store.write(lambda tx: tx.bodies.add_chunk(body_id, place, data))
 

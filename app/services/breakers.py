@@ -34,6 +34,7 @@ from app.store.tx import Change, Tx
 _SOON: Final = 1.0
 """Seconds after which a claim asks again that another transaction kept from counting."""
 
+_FAILURES: Final = frozenset({Report.BAD, Report.DOUBT})
 _RESTING: Final = Breaker(State.CLOSED, Instant(0))
 
 
@@ -111,21 +112,22 @@ class Breakers:
             tx.changes.append(("breaker", target.id))
         return wait
 
-    async def answered(self, target: Target, outcome: Outcome) -> None:
-        """Hear of an answer."""
+    async def answered(self, target: Target, agent_id: str, outcome: Outcome) -> None:
+        """Hear of an answer to an agent's call."""
         errors_count = target.settings.breaker_on_errors
-        await self._hear(target, report_of_status(outcome.result.status, errors_count=errors_count))
+        report = report_of_status(outcome.result.status, errors_count=errors_count)
+        await self._hear(target, agent_id, report)
 
-    async def failed(self, target: Target, problem: NotStarted | Ambiguous) -> None:
-        """Hear of a call without an answer."""
-        await self._hear(target, report_of_problem(problem))
+    async def failed(self, target: Target, agent_id: str, problem: NotStarted | Ambiguous) -> None:
+        """Hear of an agent's call without an answer."""
+        await self._hear(target, agent_id, report_of_problem(problem))
 
-    async def _hear(self, target: Target, report: Report) -> None:
+    async def _hear(self, target: Target, agent_id: str, report: Report) -> None:
         if not target.settings.breaker_failures:
             return
-        if report is not Report.BAD and target.id not in self._known.breakers:
+        if report not in _FAILURES and target.id not in self._known.breakers:
             return
-        if await self.store.write(lambda tx: _heard(tx, target, report)):
+        if await self.store.write(lambda tx: _heard(tx, target, agent_id, report)):
             await self.refresh()
 
     # --- people ---
@@ -145,10 +147,10 @@ def unavailable(wait: float) -> TargetUnavailable:
     return TargetUnavailable(retry_after=max(1.0, wait))
 
 
-def _heard(tx: Tx, target: Target, report: Report) -> bool:
+def _heard(tx: Tx, target: Target, agent_id: str, report: Report) -> bool:
     tx.limits.hold()
     before = tx.limits.breaker(target.id) or Breaker(State.CLOSED, tx.now)
-    after = heard(before, target.settings.fuse, report, tx.now)
+    after = heard(before, target.settings.fuse, report, tx.now, agent_id)
     if after == before:
         return False
     tx.limits.put_breaker(target.id, after)

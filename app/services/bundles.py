@@ -93,11 +93,15 @@ class Bundles:
         """Carry out an approved bundle; do nothing when it is not (or no longer) approved."""
         await self.execution.policies.refresh()
         store = self.execution.store
-        claimed = await store.write(lambda tx: self.claim(tx, request_id), order=request_id)
-        if isinstance(claimed, Postponed):
-            raise claimed
-        if claimed is not None:
-            await self.carry_out(claimed)
+        request = await store.read(lambda tx: tx.requests.get(request_id))
+        if request is None:
+            return
+        with self.execution.crowd.inside(request):
+            claimed = await store.write(lambda tx: self.claim(tx, request_id), order=request_id)
+            if isinstance(claimed, Postponed):
+                raise claimed
+            if claimed is not None:
+                await self.carry_out(claimed)
 
     # --- claim ---
 
@@ -199,14 +203,14 @@ class Bundles:
         try:
             outcome = await self._execute(call)
         except NotStarted as problem:
-            await execution.breakers.failed(claimed.target, problem)
+            await execution.breakers.failed(claimed.target, claimed.request.agent_id, problem)
             again = problem.retryable and claimed.request.attempt < MAX_ATTEMPTS
             became = CallStatus.WAITING if again else CallStatus.FAILED
             return Report(became, _problem(call, problem))
         except Ambiguous as problem:
-            await execution.breakers.failed(claimed.target, problem)
+            await execution.breakers.failed(claimed.target, claimed.request.agent_id, problem)
             return Report(CallStatus.UNKNOWN, _problem(call, problem))
-        await execution.breakers.answered(claimed.target, outcome)
+        await execution.breakers.answered(claimed.target, claimed.request.agent_id, outcome)
         if outcome.result.status == UNAUTHORIZED:
             await execution.vault.rejected(claimed.target, began)
         event = reported(outcome, claimed.request.fence, SYSTEM)

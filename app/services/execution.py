@@ -1,18 +1,18 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from app.clock import SystemClock
 from app.core import events as ev
-from app.core.action import HttpAction, Kind, Submission
+from app.core.action import HttpAction, Kind, Submission, unseal
 from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
-from app.core.errors import AssentryError, IllegalTransition
+from app.core.errors import AssentryError, IllegalTransition, VersionMismatch
 from app.core.execution import (
     Refusal,
     in_doubt,
@@ -20,6 +20,7 @@ from app.core.execution import (
     not_started,
     plan_of,
     reported,
+    ssh_plan_of,
     verify_parties,
     verify_payload,
     verify_permission,
@@ -28,14 +29,25 @@ from app.core.execution import (
 from app.core.instant import Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
+from app.core.outcome import (
+    Ambiguous,
+    Content,
+    HttpPlan,
+    HttpResult,
+    Injection,
+    NotStarted,
+    Outcome,
+    Plan,
+)
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
-from app.core.ports import Executor, Relay
-from app.core.request import Request, Status
+from app.core.ports import Executor, MarkSent, Relay, Warm
+from app.core.request import Request, Status, evolve
+from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
+from app.services.crowding import Crowd
 from app.services.decisions import satisfied
 from app.services.handles import check_handles
 from app.services.leases import Leases
@@ -43,13 +55,19 @@ from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
-from app.services.vault import Vault
+from app.services.vault import Sealed, Vault
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
 
 WHOLE: Final = frozenset({"redact"})
 """Obligations for which an answer is collected first, up to the target's `response_bytes`."""
+
+ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
+"""Kinds of actions that are carried out here; a bundle has a service of its own."""
+
+HOST_KEY_CHANGED: Final = "host_key_changed"
+"""Why nothing was sent to a host that did not show a pinned key."""
 
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
@@ -64,6 +82,7 @@ class Claimed:
     """A request under this worker's lease, with all that its execution needs.
 
     :ivar content: its body, where a door has it at hand.
+    :ivar sealed: what the vault adds, where the claim has read it.
     """
 
     request: Request
@@ -71,6 +90,7 @@ class Claimed:
     target: Target
     began: Instant
     content: Content | None = None
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +103,28 @@ class Execution:
     vault: Vault
     sealer: Sealer
     settings: Settings
-    executors: Mapping[str, Executor]
+    executors: Mapping[str, Executor[Any]]
     worker: str
     leases: Leases
     breakers: Breakers
     bodies: Bodies
+    crowd: Crowd
+    host_key_refused: Callable[[Tx, Target, Request, str], None]
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
         await self.policies.refresh()
-        claimed = await self.store.write(lambda tx: self.claim(tx, request_id), order=request_id)
-        if isinstance(claimed, Postponed):
-            raise claimed
-        if claimed is not None:
-            await self.carry_out(claimed)
+        request = await self.store.read(lambda tx: tx.requests.get(request_id))
+        if request is None:
+            return
+        with self.crowd.inside(request):
+            claimed = await self.store.write(
+                lambda tx: self.claim(tx, request_id), order=request_id
+            )
+            if isinstance(claimed, Postponed):
+                raise claimed
+            if claimed is not None:
+                await self.carry_out(claimed)
 
     # --- claim ---
 
@@ -105,17 +133,57 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is not Kind.HTTP:
+        if request.kind not in ALONE:
             return None
         running = tx.requests.executing(request.agent_id, by_people=request.by_people)
         if running >= self.settings.agent_concurrency:
             return _BUSY
         try:
-            submission, target = self._verify(tx, request)
+            votes = tx.requests.votes(request.id)
+            submission, target = self._verify(tx, request, verify_payload(request, votes))
         except Refusal as refusal:
-            event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
-            tx.record(step(request, event, tx.now))
+            return _refused(tx, request, refusal)
+        return self._taken(tx, request, submission, target)
+
+    def claim_new(self, tx: Tx, request: Request) -> Claimed | Postponed | None:
+        """Take a request that this transaction records, for a door that carries it out now.
+
+        Nobody else can have changed it, so that it is not read again. Where a connection stands
+        and what is added is at hand, it is marked as sent in the same commit: from then on only
+        this process's end could keep the bytes from leaving.
+        """
+        if request.kind is not Kind.HTTP:
             return None
+        if (
+            tx.requests.executing(request.agent_id, by_people=False)
+            >= self.settings.agent_concurrency
+        ):
+            return _BUSY
+        try:
+            submission, target = self._verify(tx, request, unseal(request.payload))
+        except Refusal as refusal:
+            return _refused(tx, request, refusal)
+        claimed = self._taken(tx, request, submission, target)
+        return self._prepared(tx, claimed) if isinstance(claimed, Claimed) else claimed
+
+    def _prepared(self, tx: Tx, claimed: Claimed) -> Claimed:
+        """Read what the vault adds, and mark what is about to be sent."""
+        request, target = claimed.request, claimed.target
+        try:
+            sealed = self.vault.sealed(tx, target, request.agent_id, _call(claimed))
+        except AssentryError:
+            return claimed  # told when it is asked again, outside of this transaction
+        claimed = replace(claimed, sealed=sealed)
+        executor = self.executors[request.kind.value]
+        plan = plan_of(claimed.submission, target)
+        if not (sealed.at_hand and isinstance(executor, Warm) and executor.is_warm(plan)):
+            return claimed
+        tx.requests.mark_sent(request.id, request.fence, tx.now)
+        return replace(claimed, request=evolve(request, {"sent_at": tx.now}))
+
+    def _taken(
+        self, tx: Tx, request: Request, submission: Submission, target: Target
+    ) -> Claimed | Postponed | None:
         if wait := self.breakers.admit(tx, target):
             return Stopped(wait)
         lease = self._lease(target)
@@ -130,21 +198,24 @@ class Execution:
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
         limits = target.settings
-        return limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+        seconds = limits.total_seconds if limits.ssh is None else limits.ssh.seconds
+        return limits.connect_seconds + seconds + self.settings.lease_margin
 
-    def _verify(self, tx: Tx, request: Request) -> tuple[Submission, Target]:
-        submission = verify_payload(request, tx.requests.votes(request.id))
+    def _verify(
+        self, tx: Tx, request: Request, submission: Submission
+    ) -> tuple[Submission, Target]:
         agent, policies = tx.agents.get(request.agent_id), self.policies.snapshot
         key = tx.agents.key(request.key_id)
         verify_parties(agent, key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
-        plan_of(submission, target)
+        _plan(submission, target, request.id)
         verify_handles(tx, submission, target)
         if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
             facts = facts_of(submission, agent, tx.now, None, counters)
-            self.verify_policy(tx, request, evaluate(policies, facts))
+            verdict = guarded(evaluate(policies, facts), submission, self.policies.commands.current)
+            self.verify_policy(tx, request, verdict)
         return submission, target
 
     def is_judged(self, request: Request) -> bool:
@@ -193,29 +264,33 @@ class Execution:
         try:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
-            await self.breakers.failed(claimed.target, problem)
+            await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
+            if problem.code == HOST_KEY_CHANGED:
+                target, detail = claimed.target, problem.detail
+                await self.store.write(
+                    lambda tx: self.host_key_refused(tx, target, request, detail)
+                )
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
-            await self.breakers.failed(claimed.target, problem)
+            await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
             harmless = not once and is_idempotent(claimed.submission, claimed.target)
             return in_doubt(problem, request.fence, actor, idempotent=harmless), None
-        await self.breakers.answered(claimed.target, outcome)
+        await self.breakers.answered(claimed.target, claimed.request.agent_id, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
     async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
-        plan = plan_of(claimed.submission, claimed.target)
+        plan = _plan(claimed.submission, claimed.target, request.id)
         if needs_whole(request):
             relay = None
-        if content := await self._content(claimed):
+        content = await self._content(claimed)
+        if content is not None and isinstance(plan, HttpPlan):
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
-            outcome = await executor.execute(
-                plan, injection, lambda: self._mark_sent(request), relay
-            )
+            outcome = await executor.execute(plan, injection, self._mark(request), relay)
         return await kept_back(outcome, request.verdict)
 
     async def _content(self, claimed: Claimed) -> Content | None:
@@ -234,9 +309,14 @@ class Execution:
         """
         agent_id = claimed.request.agent_id
         try:
+            if claimed.sealed is not None:
+                return await self.vault.opened(claimed.sealed)
             return await self.vault.for_execution(claimed.target, agent_id, _call(claimed))
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
+
+    def _mark(self, request: Request) -> MarkSent:
+        return _marked_before if request.sent_at else lambda: self._mark_sent(request)
 
     async def _mark_sent(self, request: Request) -> None:
         """Write that bytes are about to leave; stop here when another worker holds it by now.
@@ -256,26 +336,63 @@ class Execution:
         self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None
     ) -> Request:
         """Record what came of it; from a stale holder only as evidence."""
+        if claimed.request.sent_at is None:
+            return self._finish_locked(tx, claimed, event, result)
+        request = _as_left(claimed.request, event, result)
+        try:
+            after = tx.record(step(request, event, tx.now))
+        except VersionMismatch:
+            return self._finish_locked(tx, claimed, event, result)
+        _keep_evidence(tx, claimed, event, request.sent_at)
+        self._keep_result(tx, after, result)
+        return after
+
+    def _finish_locked(
+        self, tx: Tx, claimed: Claimed, event: ev.Event, result: HttpResult | None
+    ) -> Request:
+        """Do the same where somebody else may have changed the request since the claim."""
         request = tx.requests.lock(claimed.request.id)
         if request is None:
             return claimed.request
-        summary = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Lose) else ""
-        fence = claimed.request.fence
-        tx.requests.keep_evidence(request.id, fence, tx.now, request.sent_at, summary or "")
-        if request.fence != fence or request.status is not Status.EXECUTING:
+        _keep_evidence(tx, claimed, event, request.sent_at)
+        if request.fence != claimed.request.fence or request.status is not Status.EXECUTING:
             log.warning("execution_stale", request_id=request.id, status=request.status.value)
             return request
         after = tx.record(step(request, event, tx.now))
+        self._keep_result(tx, after, result)
+        return after
+
+    def _keep_result(self, tx: Tx, after: Request, result: HttpResult | None) -> None:
         if result is not None and result.kept:
             until = plus(tx.now, self.settings.result_retention)
             tx.results.put(after.id, self._seal(after.id, result), tx.now, until)
-        return after
 
     def _seal(self, request_id: str, result: HttpResult) -> bytes:
         return self.sealer.seal(RESULT, request_id, pack(result))
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
+
+
+def _refused(tx: Tx, request: Request, refusal: Refusal) -> None:
+    event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
+    tx.record(step(request, event, tx.now))
+
+
+async def _marked_before() -> None:
+    """It was marked as sent with its claim."""
+
+
+def _as_left(request: Request, event: ev.Event, result: HttpResult | None) -> Request:
+    """Return a request as its holder left it: what provably did not start was not sent."""
+    not_started = isinstance(event, ev.Fail) and result is None
+    return evolve(request, {"sent_at": None}) if not_started else request
+
+
+def _keep_evidence(tx: Tx, claimed: Claimed, event: ev.Event, sent_at: Instant | None) -> None:
+    summary = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Lose) else ""
+    request = claimed.request
+    tx.requests.keep_evidence(request.id, request.fence, tx.now, sent_at, summary or "")
 
 
 def _marked(tx: Tx, request: Request) -> bool | Refusal:
@@ -308,6 +425,12 @@ def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)
+
+
+def _plan(submission: Submission, target: Target, request_id: str) -> Plan:
+    if submission.action.kind is Kind.SSH:
+        return ssh_plan_of(submission, target, request_id)
+    return plan_of(submission, target)
 
 
 def _nothing() -> None:

@@ -4,7 +4,7 @@ Leave is for an agent, an item and a target (T63). An item that is not there and
 look the same from outside.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from app.core.action import Action, HttpAction
 from app.core.credentials import ITEM
 from app.core.errors import Forbidden
 from app.core.handles import Handle, handles_in
-from app.core.paths import parse_base_url
+from app.core.principals import ApiKey
 from app.core.targets import Credential, Target
 from app.store.tx import Tx
 from app.store.vault import SealedField
@@ -73,30 +73,35 @@ def _sealed(tx: Tx, handle: Handle, target_id: str, agent_id: str) -> SealedHand
     raise CredentialNotGranted(message, pointer="/params")
 
 
-def search(tx: Tx, agent_id: str, domain: str) -> list[Found]:
-    """Return the items that an agent may use, by name.
+def search(tx: Tx, agent_id: str, key: ApiKey, domain: str) -> list[Found]:
+    """Return the items that an agent may use with its key, by name.
 
-    :param domain: of the service: the item says it, or the target is there. Empty for all.
+    Targets that the key may not use are as if they were not there, and where a target is reached
+    is never looked at: the answer says nothing that the agent was not told.
+
+    :param domain: of the service, as the item says it. Empty for all.
     """
-    found: dict[str, tuple[Credential, list[Target]]] = {}
+    found: dict[str, tuple[Credential, set[str]]] = {}
     for item_id, target_id in tx.vault.granted_items(ITEM, (agent_id, ANY_AGENT)):
         item, target = tx.vault.get(item_id), tx.targets.get(target_id)
-        if item is not None and target is not None and target.enabled:
-            found.setdefault(item_id, (item, []))[1].append(target)
-    return sorted(
-        (
-            Found(item, tuple(sorted({target.name for target in targets})))
-            for item, targets in found.values()
-            if _fits(domain, item, targets)
-        ),
-        key=lambda one: one.item.name,
-    )
+        if item is None or target is None or not target.enabled or not _usable(key, target):
+            continue
+        if _fits(domain, item):
+            found.setdefault(item_id, (item, set()))[1].add(target.name)
+    items = (Found(item, tuple(sorted(names))) for item, names in found.values())
+    return sorted(items, key=lambda one: one.item.name)
 
 
-def _fits(domain: str, item: Credential, targets: Sequence[Target]) -> bool:
+def _usable(key: ApiKey, target: Target) -> bool:
+    if key.permissions is None:
+        return True
+    return any(one.target == target.name and not one.denied for one in key.permissions)
+
+
+def _fits(domain: str, item: Credential) -> bool:
     wanted = domain.lower().rstrip(".")
-    hosts = (*item.domains, *(parse_base_url(target.base_url).host for target in targets))
-    return not wanted or any(_within(wanted, host) or _within(host, wanted) for host in hosts)
+    return not wanted or any(_within(wanted, host) or _within(host, wanted)
+                             for host in item.domains)  # fmt: skip
 
 
 def _within(host: str, domain: str) -> bool:

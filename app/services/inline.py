@@ -10,11 +10,14 @@ from app.core.errors import TooBusy
 from app.core.jobs import Postponed
 from app.core.outcome import Content, HttpResult
 from app.core.ports import Relay
-from app.core.principals import Caller
+from app.core.principals import Agent, Caller
 from app.core.request import Request, Status
+from app.core.targets import Target
 from app.services.breakers import Stopped, unavailable
 from app.services.execution import Claimed, Execution
 from app.services.intake import Asked, Intake
+from app.services.rates import Rates
+from app.services.spooling import Room, Share
 from app.store.tx import Tx
 
 _GRANT: Final = 1
@@ -40,6 +43,26 @@ class Inline:
 
     intake: Intake
     execution: Execution
+    room: Room
+
+    async def room_for(self, caller: Caller, asked: Asked) -> Share:
+        """Return the room for a large body, which is read before its call is counted.
+
+        So what the call will be refused for is looked at now, as far as it is known.
+
+        :param asked: with the call's head alone.
+        :raises TooBusy: as many of the agent's calls run as may.
+        :raises RateLimited: a limit is used up.
+        :raises TargetUnavailable: the target's breaker is open.
+        """
+        agent, target = await self.intake.addressed(caller, asked)
+        rates, most = self.intake.rates, self.intake.settings.agent_concurrency
+        async with rates.noting(caller.actor):
+            rates.breakers.check(target.id)
+            running = await self.intake.store.read(lambda tx: _looked(tx, rates, agent, target))
+        if running >= most:
+            raise TooBusy(retry_after=1)
+        return self.room.share(agent.id)
 
     async def call(
         self,
@@ -65,7 +88,10 @@ class Inline:
             if content is None:
                 raise
             held.body_id = await self.execution.bodies.keep(content)
-            made = await self._submit(caller, asked, remote_ip, held)
+            try:
+                made = await self._submit(caller, asked, remote_ip, held)
+            finally:
+                await self.execution.bodies.release(held.body_id)
         if held.claimed is None:
             return made, None
         held.claimed = replace(held.claimed, content=content)
@@ -93,9 +119,15 @@ class Inline:
             return request
         if request.status is not Status.APPROVED:
             return request
-        claimed = self.execution.claim(tx, request.id)
+        claimed = self.execution.claim_new(tx, request)
         if isinstance(claimed, Postponed):
             stopped = isinstance(claimed, Stopped)
             raise unavailable(claimed.seconds) if stopped else TooBusy(retry_after=1)
         held.claimed = claimed
         return claimed.request if claimed else tx.requests.get(request.id) or request
+
+
+def _looked(tx: Tx, rates: Rates, agent: Agent, target: Target) -> int:
+    """Look at the limits, and return how many of the agent's calls run."""
+    rates.look(tx, agent, target.id)
+    return tx.requests.executing(agent.id, by_people=False)

@@ -6,7 +6,8 @@ applies there is not one statement more.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -99,6 +100,24 @@ class Rates:
         for one, level, _ in levels:
             tx.limits.put_level(one.key, level)
 
+    def look(self, tx: Tx, agent: Agent, target_id: str) -> None:
+        """Refuse a call that would be one too many now; none is counted.
+
+        :raises RateLimited: a limit is used up.
+        """
+        for one in self._standing(agent, {target_id: 1}):
+            if wait := take(one.rate, tx.limits.level(one.key), tx.now)[1]:
+                raise _refusal(one, wait)
+
+    @asynccontextmanager
+    async def noting(self, actor: Actor) -> AsyncGenerator[None, None]:
+        """Put what is refused inside on record."""
+        try:
+            yield
+        except (RateLimited, TargetUnavailable) as error:
+            await self.note(actor, error)
+            raise
+
     async def note(self, actor: Actor, error: RateLimited | TargetUnavailable) -> None:
         """Put a refusal on record, once a minute for each limit and agent, and few in all."""
         scope = str(error.extra.get("scope", "target"))
@@ -107,9 +126,18 @@ class Rates:
 
     def _buckets(self, request: Request, agent: Agent) -> Iterator[Bucket]:
         some = self.targets or self.settings.request_rate or agent.rate or _DUTY in request.verdict
-        if not some or request.effect is Effect.DENY:
+        if not some:
             return
         targets = calls_by_target(request)
+        if request.effect is Effect.DENY:  # it is kept, but it reaches no target
+            yield from self._standing(agent, {"": sum(targets.values())})
+            return
+        yield from self._standing(agent, targets)
+        if _DUTY in request.verdict:
+            yield from _duties(request, sum(targets.values()))
+
+    def _standing(self, agent: Agent, targets: Mapping[str, int]) -> Iterator[Bucket]:
+        """Yield the limits that hold whatever the policies say."""
         calls = sum(targets.values())
         for scope, name, text, count in (
             ("global", "", self.settings.request_rate, calls),
@@ -118,8 +146,6 @@ class Rates:
         ):
             if text:
                 yield Bucket(scope, f"{scope}:{name}:{text}", parse_rate(text), count)
-        if _DUTY in request.verdict:
-            yield from _duties(request, calls)
 
 
 def _taken(bucket: Bucket, level: Level | None, now: Instant) -> tuple[Level, int]:

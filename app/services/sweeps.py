@@ -74,7 +74,7 @@ class Sweeps:
         idle = self.settings.session_idle_seconds
         tx.results.drop(now)
         tx.bundles.drop_results(now)
-        tx.bodies.forget(plus(now, -_ORPHAN_SECONDS))
+        tx.bodies.forget(plus(now, -_ORPHAN_SECONDS), plus(now, -self.settings.result_retention))
         tx.requests.drop_idempotency(plus(now, -self.settings.idempotency_retention))
         kept = plus(now, -self.settings.delivery_retention)
         tx.deliveries.forget(kept)

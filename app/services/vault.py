@@ -22,6 +22,7 @@ from app.services.handles import (
     ANY_AGENT,
     CredentialNotGranted,
     Found,
+    SealedHandle,
     sealed_handles,
     search,
 )
@@ -32,6 +33,24 @@ from app.store.tx import Tx
 from app.store.vault import Granted, SealedField
 
 _BATCH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is to be added to a call, and what is to be redacted, as it lies in the store.
+
+    :ivar items: the secret fields of all items.
+    """
+
+    credential_id: str | None
+    granted: Granted | None
+    handles: tuple[SealedHandle, ...]
+    items: tuple[SealedField, ...]
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it can be opened here, without asking anybody."""
+        return self.granted is None or not is_oauth(self.granted[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +190,22 @@ class Vault:
         await self.get(caller, credential_id)
         return await self.store.read(lambda tx: tx.vault.grants(credential_id))
 
+    def sealed(
+        self, tx: Tx, target: Target, agent_id: str, action: HttpAction | None = None
+    ) -> Sealed:
+        """Return what is to be added to a call at the target, still sealed.
+
+        :raises CredentialNotGranted: not at this target, or not by this agent (T63).
+        """
+        credential_id = target.credential_for(*_call(action))
+        handles = () if action is None else handles_in(action)
+        return Sealed(
+            credential_id,
+            _granted(tx, credential_id, target.id, agent_id),
+            tuple(sealed_handles(tx, handles, target.id, agent_id)),
+            tuple(tx.vault.secrets_of(ITEM)),
+        )
+
     async def for_execution(
         self, target: Target, agent_id: str, action: HttpAction | None = None
     ) -> Injection:
@@ -181,18 +216,17 @@ class Vault:
 
         :raises CredentialNotGranted: not at this target, or not by this agent (T63).
         """
-        credential_id = target.credential_for(*_call(action))
-        handles = () if action is None else handles_in(action)
-        granted, named, items = await self.store.read(
-            lambda tx: (
-                _granted(tx, credential_id, target.id, agent_id),
-                sealed_handles(tx, handles, target.id, agent_id),
-                tx.vault.secrets_of(ITEM),
-            )
+        return await self.opened(
+            await self.store.read(lambda tx: self.sealed(tx, target, agent_id, action))
         )
-        injection = await self._injection(credential_id, granted)
-        values = tuple((one.handle.text, self._value(one.field)) for one in named)
-        hidden = tuple(self._value(field) for field in items)
+
+    async def opened(self, sealed: Sealed) -> Injection:
+        """Return what is added to a call; it must not outlive the call."""
+        injection = await self._injection(sealed.credential_id, sealed.granted)
+        if not sealed.handles and not sealed.items:
+            return injection
+        values = tuple((one.handle.text, self._value(one.field)) for one in sealed.handles)
+        hidden = tuple(self._value(field) for field in sealed.items)
         return replace(injection, handles=values, secrets=(*injection.secrets, *hidden))
 
     async def _injection(self, credential_id: str | None, granted: Granted | None) -> Injection:
@@ -220,11 +254,11 @@ class Vault:
         :raises Forbidden: the caller is no agent.
         """
         require(caller, Scope.REQUEST_CREATE)
-        agent = caller.agent
-        if agent is None:
+        agent, key = caller.agent, caller.key
+        if agent is None or key is None:
             message = "handles are looked up with an agent's key"
             raise Forbidden(message)
-        return await self.store.read(lambda tx: search(tx, agent.id, domain))
+        return await self.store.read(lambda tx: search(tx, agent.id, key, domain))
 
     async def rejected(
         self, target: Target, since: Instant, action: HttpAction | None = None

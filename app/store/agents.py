@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,11 +27,16 @@ _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
 _KEY = Sql(select(K).where(K.c.id == bindparam("id")))
 _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
-_STANDING = Sql(
+_ROWS: Final = 1024
+"""Rows that are remembered with what was read from them."""
+
+_STANDS_SO = (
     select(A.c.frozen, A.c.open_limit)
     .join(K, K.c.agent_id == A.c.id)
     .where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None))
 )
+_STANDING = Sql(_STANDS_SO)
+_STANDING_HELD = Sql(_STANDS_SO, suffix={"postgresql": " FOR NO KEY UPDATE OF agents"})
 _HOLD_KEY = Sql(
     select(K.c.id).where(K.c.id == bindparam("id")),
     suffix={"postgresql": " FOR NO KEY UPDATE"},
@@ -104,12 +110,14 @@ class Agents:
         rows = self._tx.ask(_KEY, {"id": key_id})
         return _key(rows[0]) if rows else None
 
-    def standing(self, key_id: str) -> tuple[bool, int] | None:
+    def standing(self, key_id: str, *, hold: bool = False) -> tuple[bool, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.
 
         None: there is no such key of an agent, or somebody revoked it.
+
+        :param hold: let nobody else make the agent's requests until this transaction ends.
         """
-        rows = self._tx.ask(_STANDING, {"id": key_id})
+        rows = self._tx.ask(_STANDING_HELD if hold else _STANDING, {"id": key_id})
         return (bool(rows[0][0]), int(rows[0][1])) if rows else None
 
     def key_stands(self, key_id: str) -> bool:
@@ -194,12 +202,22 @@ class Agents:
 
 
 def _agent(row: Any) -> Agent:
+    return _agent_of(tuple(row))
+
+
+@lru_cache(_ROWS)
+def _agent_of(row: tuple[Any, ...]) -> Agent:
     values = list(row)
     values[5] = bool(values[5])
     return Agent(*values)
 
 
 def _key(row: Any) -> ApiKey:
+    return _key_of(tuple(row))
+
+
+@lru_cache(_ROWS)
+def _key_of(row: tuple[Any, ...]) -> ApiKey:
     values = list(row)
     values[6] = frozenset(Scope(scope) for scope in json.loads(values[6]))
     values[7] = _permissions(json.loads(values[7]))

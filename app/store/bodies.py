@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
 from app.core.action import Detached
 from app.core.instant import Instant
@@ -62,11 +62,24 @@ class Bodies:
         row = self._tx.query(found).first()
         return None if row is None else bytes(row[0])
 
-    def forget(self, before: Instant) -> int:
-        """Remove bodies of requests that are over, and those begun before then for nothing."""
-        over = select(R.c.id).where(R.c.id == B.c.request_id, R.c.status.in_(_FINAL)).exists()
+    def drop(self, body_id: str) -> None:
+        """Remove a body that has no request."""
+        alone = select(B.c.id).where(B.c.id == body_id, B.c.request_id.is_(None))
+        self._tx.query(delete(C).where(C.c.body_id.in_(alone)))
+        self._tx.query(delete(B).where(B.c.id.in_(alone)))
+
+    def forget(self, before: Instant, kept: Instant) -> int:
+        """Remove bodies of requests that are over, and those begun before then for nothing.
+
+        :param kept: since when the body of a request stays whose outcome is unknown.
+        """
+        mine = select(R.c.id).where(R.c.id == B.c.request_id)
+        over = mine.where(R.c.status.in_(_FINAL)).exists()
+        since = func.coalesce(R.c.sent_at, R.c.decided_at, R.c.created_at)
+        lost = mine.where(R.c.status == "unknown", since < kept).exists()
         orphan: ColumnElement[bool] = B.c.request_id.is_(None) & (B.c.created_at < before)
-        ids = [str(row[0]) for row in self._tx.query(select(B.c.id).where(or_(over, orphan)))]
+        found = self._tx.query(select(B.c.id).where(or_(over, lost, orphan)))
+        ids = [str(row[0]) for row in found]
         for body_id in ids:
             self._tx.query(delete(C).where(C.c.body_id == body_id))
             self._tx.query(delete(B).where(B.c.id == body_id))

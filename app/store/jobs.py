@@ -19,6 +19,9 @@ J = table_of(JobRow)
 LOOKED_AT: Final = 64
 """Agents of a lane that one claim looks at."""
 
+_LOOKS: Final = 16
+"""How often a claim looks at so many agents, while none of them may have more in work."""
+
 _ADD: Final = Sql(
     insert(J).values(
         {
@@ -173,11 +176,19 @@ class Jobs:
         busy: Mapping[str, int] = {}
         if lane in EXECUTING:
             busy = self._tx.requests.executing_now(by_people=lane is Lane.DECIDED)
-        left = {
-            name: share.limit - max(share.held.get(name, 0), busy.get(name, 0))
-            for name in self._turns(lane, share.after)
-        }
-        return {name: number for name, number in left.items() if number > 0}
+        found: dict[str, int] = {}
+        after, seen = share.after, set[str]()
+        for _ in range(_LOOKS):
+            names = [name for name in self._turns(lane, after) if name not in seen]
+            for name in names:
+                left = share.limit - max(share.held.get(name, 0), busy.get(name, 0))
+                if left > 0:
+                    found[name] = left
+            if found or not names:
+                break
+            seen.update(names)
+            after = names[-1]
+        return found
 
     def _turns(self, lane: Lane, after: str | None) -> list[str]:
         """Return agents that have jobs in a lane, in turn from after one."""

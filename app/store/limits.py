@@ -1,12 +1,15 @@
 """The levels of token buckets, and the breakers of targets."""
 
-from typing import TYPE_CHECKING, Final
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.breaker import Breaker, State
 from app.core.bucket import Level
+from app.core.canonical import canonical
 from app.core.instant import Instant
 from app.store.sql import Sql, table_of
 from app.store.tables_limits import BreakerRow, LevelRow
@@ -20,7 +23,7 @@ B = table_of(BreakerRow)
 _LOCK: Final = 0x6C696D69
 _LEVEL: Final = Sql(select(L.c.used, L.c.at).where(L.c.bucket == bindparam("bucket")))
 _BREAKER: Final = Sql(
-    select(B.c.state, B.c.since, B.c.failures, B.c.probes, B.c.passed).where(
+    select(B.c.state, B.c.since, B.c.failures, B.c.probes, B.c.passed, B.c.blame).where(
         B.c.target_id == bindparam("target_id")
     )
 )
@@ -68,17 +71,12 @@ class Limits:
     def breaker(self, target_id: str) -> Breaker | None:
         """Return the breaker of a target, or None when it is at rest."""
         row = self._tx.run(_BREAKER, {"target_id": target_id}).fetchone()
-        if row is None:
-            return None
-        return Breaker(State(row[0]), Instant(int(row[1])), *(int(item) for item in row[2:]))
+        return None if row is None else _breaker(row)
 
     def breakers(self) -> dict[str, Breaker]:
         """Return the breakers that are not at rest, by target."""
         rows = self._tx.query(select(B)).all()
-        return {
-            str(row[0]): Breaker(State(row[1]), Instant(int(row[2])), *(int(n) for n in row[3:]))
-            for row in rows
-        }
+        return {str(row[0]): _breaker(row[1:]) for row in rows}
 
     def put_breaker(self, target_id: str, breaker: Breaker) -> None:
         """Write the breaker of a target, or remove it when it is at rest."""
@@ -91,6 +89,7 @@ class Limits:
             "failures": breaker.failures,
             "probes": breaker.probes,
             "passed": breaker.passed,
+            "blame": canonical(dict(breaker.blame)).decode(),
         }
         self._upsert(BreakerRow, {"target_id": target_id, **values}, values)
 
@@ -105,3 +104,9 @@ class Limits:
         keys = [column.name for column in table.primary_key]
         statement = maker(table).values(**values)
         self._tx.query(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+def _breaker(row: Sequence[Any]) -> Breaker:
+    state, since, failures, probes, passed, blame = row
+    counts: dict[str, int] = json.loads(blame)
+    return Breaker(State(state), Instant(since), failures, probes, passed, tuple(counts.items()))

@@ -192,7 +192,7 @@ class Requests:
 
     def insert(self, request: Request) -> None:
         """Add a request; it is written with the others of its group."""
-        self._tx.defer(_INSERT, to_row(request))
+        self._tx.defer(_INSERT, to_row(request), first=True)
 
     def update(self, before: Request, after: Request) -> None:
         """Write what a transition changed, if nobody else has meanwhile.
@@ -200,10 +200,19 @@ class Requests:
         :raises VersionMismatch: when the stored version is not the one stepped from.
         """
         params: dict[str, object] = dict(zip(_MUTABLE, _CHANGED(after), strict=True))
+        row = self._unwritten(before.id)
+        if row is not None and row["version"] == before.version:
+            row.update(params)
+            return
         params["b_id"] = before.id
         params["b_version"] = before.version
         if self._tx.run(_UPDATE, params).rowcount != 1:
             raise VersionMismatch
+
+    def _unwritten(self, request_id: str) -> dict[str, object] | None:
+        """Return the row of a request that this transaction added and has not written yet."""
+        rows = self._tx.deferred(_INSERT)
+        return next((row for row in reversed(rows) if row["id"] == request_id), None)
 
     def has_pending(self, agent_id: str, most: int) -> bool:
         """Whether an agent has at least ``most`` (1 or more) pending requests."""
@@ -285,7 +294,12 @@ class Requests:
         :param by_people: whether to count those that people approved, or the others.
         """
         params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
-        return int(self._tx.run(_EXECUTING, params).fetchone()[0])
+        unwritten = sum(
+            row["agent_id"] == agent_id and row["status"] == Status.EXECUTING
+            and row["effect"] == params["effect"]
+            for row in self._tx.deferred(_INSERT)
+        )  # fmt: skip
+        return unwritten + int(self._tx.run(_EXECUTING, params, blind=True).fetchone()[0])
 
     def executing_now(self, *, by_people: bool) -> dict[str, int]:
         """Return the same of every agent that has any."""
@@ -353,6 +367,10 @@ class Requests:
 
     def mark_sent(self, request_id: str, fence: int, now: Instant) -> bool:
         """Write that bytes are about to leave; False when this holder is stale."""
+        row = self._unwritten(request_id)
+        if row is not None and row["fence"] == fence:
+            row["sent_at"] = now
+            return True
         params = {"b_id": request_id, "b_fence": fence, "b_now": now, "sent_at": now}
         return self._tx.run(_SENT, params).rowcount == 1
 

@@ -28,3 +28,4 @@ class BreakerRow(SQLModel, table=True):
     failures: int
     probes: int
     passed: int
+    blame: str = Field(sa_column_kwargs={"server_default": "{}"})

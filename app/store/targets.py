@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from app.core.calls import CallRule
+from app.core.ssh_action import SshHop
+from app.core.ssh_target import SshSettings
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import TargetCredentialRow, TargetRow
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 T = table_of(TargetRow)
 R = table_of(TargetCredentialRow)
+_ROWS: Final = 1024
+"""Rows that are remembered with what was read from them."""
+
 _COLUMNS = (
     T.c.id, T.c.name, T.c.description, T.c.kind, T.c.base_url, T.c.revision, T.c.enabled,
     T.c.credential_id, T.c.created_at, T.c.updated_at, T.c.settings,
@@ -42,8 +48,8 @@ class Targets:
 
     def get(self, target_id: str) -> Target | None:
         """Return a target, or None."""
-        row = self._tx.run(_GET, {"id": target_id}).fetchone()
-        return None if row is None else self._target(row)
+        rows = self._tx.ask(_GET, {"id": target_id})
+        return self._target(rows[0]) if rows else None
 
     def lock(self, target_id: str) -> Target | None:
         """Return a target that nobody else changes until this transaction ends, or None."""
@@ -109,24 +115,44 @@ class Targets:
 
     def _target(self, row: Any) -> Target:
         *values, ruled = row
-        values[6] = bool(values[6])
-        settings = json.loads(values[10])
-        for name in ("networks", "methods"):
-            settings[name] = tuple(settings[name])
-        for name in ("allow", "deny"):
-            settings[name] = tuple(
-                CallRule(tuple(one["methods"]), tuple(one["paths"]))
-                for one in settings.get(name, ())
-            )
-        values[10] = TargetSettings(**settings)
-        return Target(*values, credentials=self._rules(str(values[0])) if ruled else ())
+        rules = self._rules(str(values[0])) if ruled else ()
+        return _target(tuple(values), rules)
 
     def _rules(self, target_id: str) -> tuple[CredentialRule, ...]:
-        rows = self._tx.run(_RULES, {"id": target_id}).fetchall()
+        rows = self._tx.ask(_RULES, {"id": target_id})
         return tuple(
             CredentialRule(row[0], tuple(json.loads(row[1])), tuple(json.loads(row[2])))
             for row in rows
         )
+
+
+@lru_cache(_ROWS)
+def _target(row: tuple[Any, ...], rules: tuple[CredentialRule, ...]) -> Target:
+    values = list(row)
+    values[6] = bool(values[6])
+    values[10] = _settings(values[10])
+    return Target(*values, credentials=rules)
+
+
+def _settings(text: str) -> TargetSettings:
+    settings = json.loads(text)
+    for name in ("networks", "methods"):
+        settings[name] = tuple(settings[name])
+    for name in ("allow", "deny"):
+        settings[name] = tuple(
+            CallRule(tuple(one["methods"]), tuple(one["paths"])) for one in settings.get(name, ())
+        )
+    if settings.get("ssh") is not None:
+        settings["ssh"] = _ssh(settings["ssh"])
+    return TargetSettings(**settings)
+
+
+def _ssh(fields: dict[str, Any]) -> SshSettings:
+    for name in ("host_keys", "ca_keys", "hosts", "cidrs", "profiles"):
+        fields[name] = tuple(fields[name])
+    hops = fields.pop("jumps")
+    jumps = (SshHop(hop["host"], hop["port"], hop["user"], tuple(hop["keys"])) for hop in hops)
+    return SshSettings(**fields, jumps=tuple(jumps))
 
 
 def _row(target: Target) -> dict[str, object]:

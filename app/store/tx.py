@@ -60,7 +60,7 @@ class Tx:
         self._driver: Any = connection.connection.driver_connection
         self.engine = engine
         self._wanted = wanted
-        self._deferred: dict[Sql, list[Mapping[str, object]]] = {}
+        self._deferred: dict[Sql, list[dict[str, object]]] = {}
         self._unseen: set[str] = set()
         self._alone = False
         self._asked: dict[tuple[object, ...], list[Any]] = {}
@@ -142,17 +142,22 @@ class Tx:
             self._forget()
         return self.connection.execute(statement)
 
-    def defer(self, sql: Sql, params: Mapping[str, object]) -> None:
-        """Run an insert together with others of its kind, before any that could see it."""
+    def defer(self, sql: Sql, params: dict[str, object], *, first: bool = False) -> None:
+        """Run an insert together with others of its kind, before any that could see it.
+
+        :param first: before other inserts, which refer to it.
+        """
         self.touched = True
         self._wrote(sql)
         rows = self._deferred.get(sql)
         if rows is None:
-            rows = self._deferred[sql] = []
+            rows = []
+            self._deferred = {sql: rows, **self._deferred} if first else self._deferred
+            self._deferred[sql] = rows
             self._unseen |= sql.tables
         rows.append(params)
 
-    def deferred(self, sql: Sql) -> Sequence[Mapping[str, object]]:
+    def deferred(self, sql: Sql) -> Sequence[dict[str, object]]:
         """Return the rows of a deferred insert that are not written yet."""
         return self._deferred.get(sql, ())
 
@@ -163,7 +168,7 @@ class Tx:
         for sql, rows in deferred.items():
             self._insert(sql, rows)
 
-    def _insert(self, sql: Sql, rows: list[Mapping[str, object]]) -> None:
+    def _insert(self, sql: Sql, rows: list[dict[str, object]]) -> None:
         if self.engine == "sqlite":
             self._insert_in_groups(sql, rows)
         elif len(rows) == 1:
@@ -172,7 +177,7 @@ class Tx:
             with self._driver.cursor() as cursor:
                 cursor.executemany(sql.postgresql, rows)
 
-    def _insert_in_groups(self, sql: Sql, rows: list[Mapping[str, object]]) -> None:
+    def _insert_in_groups(self, sql: Sql, rows: list[dict[str, object]]) -> None:
         """Insert many rows in few statements: each lets go of the interpreter once."""
         at = 0
         for size, text in sql.several.items():

@@ -137,7 +137,7 @@ class Vault:
         """
         one, other = agents
         given = {"credential": credential_id, "target": target_id, "one": one, "other": other}
-        rows = self._tx.run(_GRANTED, given).fetchall()
+        rows = self._tx.ask(_GRANTED, given)
         if not rows:
             return None
         fields = {str(row[2]): bytes(row[3]) for row in rows}
@@ -145,7 +145,7 @@ class Vault:
 
     def secrets_of(self, kind: str) -> list[SealedField]:
         """Return the secret fields of all credentials of a kind."""
-        rows = self._tx.run(_SECRETS_OF, {"kind": kind}).fetchall()
+        rows = self._tx.ask(_SECRETS_OF, {"kind": kind})
         return [
             SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
             for row in rows

@@ -1,9 +1,6 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
-import re
-from collections.abc import AsyncIterator
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -11,20 +8,19 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.core.call_errors import BodyTooLarge
 from app.core.errors import (
-    InvalidField,
     MalformedJson,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
 from app.core.json_types import JsonObject
 from app.core.strict_json import parse_json
-from app.services.spooling import Spooled, spool
+from app.services.spooling import Share, Spooled, spool
 from app.web.deps import services_of
+from app.web.misfits import misfit
 
 T = TypeVar("T")
 
 _LENGTH_DIGITS: Final = 18
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.{1,64})`")
 
 
 async def raw(request: Request, most: int) -> bytes:
@@ -51,10 +47,13 @@ async def raw(request: Request, most: int) -> bytes:
     return b"".join(chunks)
 
 
-async def content(request: Request, memory: int, most: int, folder: Path) -> bytes | Spooled:
+async def content(
+    request: Request, memory: int, most: int, room: Callable[[], Awaitable[Share]]
+) -> bytes | Spooled:
     """Return the body of a call that is passed on; a large one as a file without a name.
 
     :param memory: bytes that are held in memory.
+    :param room: returns the room for a large one, or refuses it.
     :raises BodyTooLarge: it is longer than ``most`` bytes.
     """
     check_length(request, most)
@@ -63,8 +62,16 @@ async def content(request: Request, memory: int, most: int, folder: Path) -> byt
     async for piece in pieces:
         begun += piece
         if len(begun) > memory:
-            return await spool(bytes(begun), pieces, folder)
+            share = await room()
+            share.grow(_said(request) or len(begun))
+            return await spool(bytes(begun), pieces, share)
     return bytes(begun)
+
+
+def _said(request: Request) -> int:
+    """Return the length that a body says it has; 0 when it does not."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def check_length(request: Request, most: int) -> None:
@@ -122,25 +129,7 @@ def shaped(value: object, shape: type[T]) -> T:
     try:
         return msgspec.convert(value, shape, strict=True)
     except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `")
-        unknown = _UNKNOWN.fullmatch(detail)
-        if unknown is None:
-            raise InvalidField(detail, pointer=_pointer(path)) from error
-        pointer = f"{_pointer(path)}/{unknown[1]}"
-        raise InvalidField(_no_such(unknown[1], shape, path), pointer=pointer) from error
-
-
-def _no_such(name: str, shape: type, path: str) -> str:
-    """Say that there is no such field; at the top also which it may have been meant to be."""
-    known = [] if path else [field.encode_name for field in msgspec.structs.fields(shape)]
-    meant = get_close_matches(name, known, 1)
-    return f"there is no field {name!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
-
-
-def _pointer(path: str) -> str:
-    """Turn msgspec's ``$.a[0].b`` into a JSON pointer (RFC 6901)."""
-    text = path.rstrip("`").removeprefix("$")
-    return text.replace("[...]", "/-").replace("[", "/").replace("]", "").replace(".", "/")
+        raise misfit(error, shape) from error
 
 
 async def read(request: Request, shape: type[T]) -> T:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -109,6 +110,16 @@ def test_what_nobody_knows_asks(preset: Preset) -> None:
     for method in METHODS:
         found = verdict(preset, Example(method, "/nothing/of-this-kind", "review"))
         assert found.effect is Effect.REVIEW
+
+
+@EVERY
+def test_what_is_masked_is(preset: Preset) -> None:
+    for example in preset.expect:
+        duties = [duty for duty in verdict(preset, example).obligations if duty.kind == "redact"]
+        fields = [
+            str(one) for duty in duties for one in cast("list[str]", duty.parameters["fields"])
+        ]
+        assert sorted(fields) == sorted(example.masked), example.path
 
 
 @EVERY

@@ -1,13 +1,16 @@
 """From what an agent sends to an action, and from an action to the facts about it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from app.core.action import BoundTarget, HttpAction, PlainAction, Submission, Urgency
+from app.core.action import BoundTarget, Detached, HttpAction, PlainAction, Submission, Urgency
 from app.core.asking import build_action, facts_of, permit
 from app.core.canonical import canonical
+from app.core.conditions.tree import parse_match, parse_when
 from app.core.errors import InvalidAction, TargetNotPermitted
+from app.core.facts import UNCLEAR, Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.principals import Agent, Permission
@@ -34,7 +37,7 @@ def test_plain_names(name: str) -> None:
     "name",
     [
         "", "A", "9a", "_a", "a b", "a\n", "a/b", "a" * 129, "ä", "\u0430bc", "http.", "http.get",
-        "ssh.exec", "mcp.call", "HTTP.request", "http.request ",
+        "ssh.run", "mcp.call", "HTTP.request", "http.request ",
     ],
 )  # fmt: skip
 def test_other_names_are_refused(name: str) -> None:
@@ -168,12 +171,56 @@ def test_facts_are_computed_from_what_would_run() -> None:
 
 
 @pytest.mark.requirement("POL-2", "T36")
-def test_a_body_that_is_not_strict_json_is_no_fact() -> None:
-    for body in ('{"a": 1, "a": 2}', "hello", '{"a": NaN}', ""):
-        submission = Submission("agt_1", call(text=body), None, Urgency.NORMAL, "", {})
-        facts = facts_of(submission, AGENT, NOW, None, {})
-        assert facts.http is not None
-        assert "json" not in facts.http
+def test_a_body_that_is_not_strict_json_is_unclear() -> None:
+    typed = {"Content-Type": "application/json"}
+    large = replace(call(headers=typed), detached=Detached("0" * 64, 9_000_000))
+    bodies = ('{"a": 1, "a": 2}', "hello", '{"a": NaN}', '{"a": 1')
+    for action in (large, call(text='{"a": 1}'), *(call(text=x, headers=typed) for x in bodies)):
+        facts = facts_about(action)
+        assert facts.http is not None and facts.http["json"] is UNCLEAR
+        for text in ({"exists": False}, {"exists": True}, {"eq": None}, {"ne": 1}):
+            for name in ("http.json", "http.json.a", "http.json.a.0"):
+                assert parse_match({name: text}, "").matches(facts) is None, (name, text)
+        assert parse_match({"http.query.a": {"exists": False}}, "").matches(facts) is True
+
+
+@pytest.mark.requirement("POL-2", "POL-3", "T36")
+def test_without_a_body_nothing_is_in_it() -> None:
+    facts = facts_about(call())
+    assert facts.http is not None and "json" not in facts.http
+    assert parse_match({"http.json.a": {"exists": False}}, "").matches(facts) is True
+    assert parse_when("!has(http.json)", "").matches(facts) is True
+
+
+@pytest.mark.requirement("POL-3", "T36")
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("!has(http.json)", None),
+        ("!has(http.json.a)", None),
+        ("!('json' in http)", None),
+        ("!has( http // .\n . json )", None),
+        ("http['js' + 'on'].a != 1", None),
+        ("http.all(name, name != 'json')", None),
+        ("http.method == 'POST' && !has(http.json.a)", None),
+        ("http.method == 'POST' || has(http.json.a)", True),
+        ("http.method == 'GET' && has(http.json.a)", False),
+        ("http.method == 'POST' && http.path.startsWith('/') && !has(http.query.a)", True),
+        ("http.body_bytes == 5 && size(http.headers) == 1", True),
+        ("http != null", None),
+        ("!has(params.http)", True),
+    ],
+)
+def test_an_expression_knows_nothing_of_a_body_that_nobody_could_read(
+    source: str, *, found: bool | None
+) -> None:
+    facts = facts_about(call(text="hello", headers={"Content-Type": "application/json"}))
+    assert parse_when(source, "").matches(facts) is found
+
+
+def facts_about(action: HttpAction) -> Facts:
+    submission = Submission("agt_1", action, None, Urgency.NORMAL, "", {})
+    return facts_of(submission, AGENT, NOW, None, {})
 
 
 @pytest.mark.requirement("T34")

@@ -79,6 +79,31 @@ def test_probes_that_nobody_reports_make_room_after_a_cool_down() -> None:
     assert (later.state, later.probes, wait) == (State.HALF_OPEN, 1, 0)
 
 
+@pytest.mark.parametrize("failures", range(1, 9))
+def test_no_agent_alone_opens_it(failures: int) -> None:
+    fuse = Fuse(failures=failures, window=60, cool_down=30)
+    alone = CLOSED
+    for number in range(100):
+        alone = heard(alone, fuse, Report.DOUBT, plus(START, number % 50), "agt_1")
+    assert alone.state is State.CLOSED
+    for _ in range(failures):
+        alone = heard(alone, fuse, Report.DOUBT, START, "agt_2")
+    assert (alone.state is State.OPEN) is (failures > 1)
+    assert heard(alone, fuse, Report.BAD, START, "agt_1").state is State.OPEN
+
+
+def test_no_agent_alone_keeps_it_open() -> None:
+    now = plus(START, 30)
+    one, _ = admit(opened(), FUSE, now)
+    again = heard(one, FUSE, Report.DOUBT, now, "agt_1")
+    assert again.state is State.OPEN
+    two, _ = admit(again, FUSE, plus(now, 30))
+    free = heard(two, FUSE, Report.DOUBT, plus(now, 30), "agt_1")
+    assert (free.state, free.probes) == (State.HALF_OPEN, 0)
+    assert heard(two, FUSE, Report.DOUBT, plus(now, 30), "agt_2").state is State.OPEN
+    assert heard(two, FUSE, Report.BAD, plus(now, 30), "agt_1").state is State.OPEN
+
+
 def test_without_a_threshold_it_is_not_there() -> None:
     off = Fuse(failures=0)
     assert heard(CLOSED, off, Report.BAD, START) == CLOSED
@@ -108,10 +133,10 @@ def test_it_stands_any_order_of_things_and_any_clock(
 def test_what_reports_mean() -> None:
     assert report_of_status(404, errors_count=True) is Report.GOOD
     assert report_of_status(429, errors_count=True) is Report.GOOD
-    assert report_of_status(503, errors_count=True) is Report.BAD
+    assert report_of_status(503, errors_count=True) is Report.DOUBT
     assert report_of_status(503, errors_count=False) is Report.GOOD
     assert report_of_problem(NotStarted("connect_failed", "")) is Report.BAD
     assert report_of_problem(NotStarted("lease_lost", "")) is Report.NOTHING
     assert report_of_problem(NotStarted("no_grant", "")) is Report.NOTHING
-    assert report_of_problem(Ambiguous("upstream_timeout", "")) is Report.BAD
+    assert report_of_problem(Ambiguous("upstream_timeout", "")) is Report.DOUBT
     assert report_of_problem(Ambiguous("caller_left", "")) is Report.NOTHING

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.core.action import Detached
 from app.core.instant import plus
@@ -65,11 +66,34 @@ async def test_what_was_never_asked_and_what_is_over_is_swept(there: World) -> N
     bodies, store, request = there.services.bodies, there.services.store, await there.ask()
     orphan, linked = await bodies.keep(Held(b"one")), await bodies.keep(Held(DATA))
     await store.write(lambda tx: tx.bodies.link(linked, request.id, BODY))
-    assert await store.write(lambda tx: tx.bodies.forget(plus(tx.now, 1))) == 1
+    assert await store.write(lambda tx: tx.bodies.forget(plus(tx.now, 1), tx.now)) == 1
     assert await store.read(lambda tx: tx.bodies.chunk(orphan, 0)) is None
     assert await store.read(lambda tx: tx.bodies.chunk(linked, 0))
     await there.services.decisions.cancel(there.robot, request.id)
-    assert await store.write(lambda tx: tx.bodies.forget(plus(tx.now, 1))) == 1
+    assert await store.write(lambda tx: tx.bodies.forget(plus(tx.now, 1), tx.now)) == 1
     with pytest.raises(NotStarted) as caught:
         await bodies.checked(request.id, BODY)
     assert caught.value.code == "body_gone"
+
+
+async def test_one_that_nobody_asked_for_is_removed_again(there: World) -> None:
+    bodies, store, request = there.services.bodies, there.services.store, await there.ask()
+    orphan, linked = await bodies.keep(Held(b"one")), await bodies.keep(Held(DATA))
+    await store.write(lambda tx: tx.bodies.link(linked, request.id, BODY))
+    for name in (orphan, linked):
+        await bodies.release(name)
+    assert await store.read(lambda tx: tx.bodies.chunk(orphan, 0)) is None
+    assert await store.read(lambda tx: tx.bodies.chunk(linked, 0))
+
+
+async def test_that_of_an_unknown_outcome_is_kept_as_long_as_results(there: World) -> None:
+    bodies, store, request = there.services.bodies, there.services.store, await there.ask()
+    linked = await bodies.keep(Held(DATA))
+    await store.write(lambda tx: tx.bodies.link(linked, request.id, BODY))
+    await store.write(
+        lambda tx: tx.query(
+            text("UPDATE requests SET status = 'unknown', sent_at = :now WHERE id = :id"
+                 ).bindparams(id=request.id, now=tx.now))
+    )  # fmt: skip
+    assert await store.write(lambda tx: tx.bodies.forget(tx.now, tx.now)) == 0
+    assert await store.write(lambda tx: tx.bodies.forget(tx.now, plus(tx.now, 1))) == 1

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from app.core.audit import Actor, ActorKind
 from app.core.breaker import State
 from app.core.errors import MissingRole, NotFound, TargetUnavailable
 from app.core.jobs import Postponed
+from app.core.principals import Caller
 from app.core.request import Request, Status
 from app.factory import services
 from app.services.intake import Asked
@@ -31,12 +33,23 @@ async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGen
         yield opened
 
 
-async def inline(place: World, path: str = "/x") -> Request:
+async def inline(place: World, path: str = "/x", who: Caller | None = None) -> Request:
     asked = Asked(
         action="http.request", params={"method": "GET", "path": path}, context={},
         target="upstream",
     )  # fmt: skip
-    return (await place.services.inline.call(place.robot, asked, None))[0]
+    return (await place.services.inline.call(who or place.robot, asked, None))[0]
+
+
+async def another(place: World) -> Caller:
+    """Return another agent."""
+    agents, mine = place.services.agents, place.robot.key
+    agent = await agents.create(place.anne, name="another")
+    assert mine is not None
+    key, _ = await agents.create_key(
+        place.anne, name="k", scopes=sorted(mine.scopes), agent_id=agent.id
+    )
+    return Caller(Actor(ActorKind.AGENT, agent.id, agent.name), key.scopes, agent=agent, key=key)
 
 
 async def broken(place: World) -> str:
@@ -88,13 +101,33 @@ async def test_another_process_sees_it_and_probes_are_shared(
 async def test_a_probe_that_goes_well_closes_it(place: World, clock: FakeClock) -> None:
     async with Upstream() as upstream:
         target = await place.target(upstream.url, breaker_failures=2, breaker_cool_down=30)
-        for _ in range(2):
-            await inline(place, "/status/503")
+        other = await another(place)
+        for who in (place.robot, other):
+            await inline(place, "/status/503", who)
         assert place.services.breakers.of(target.id).state is State.OPEN
         clock.move(30)
         assert (await inline(place, "/echo")).status is Status.SUCCEEDED
         assert place.services.breakers.of(target.id).state is State.CLOSED
         assert await place.services.store.read(lambda tx: tx.limits.breaker(target.id)) is None
+
+
+async def test_no_agent_alone_stops_the_others(place: World, clock: FakeClock) -> None:
+    async with Upstream() as upstream:
+        target = await place.target(upstream.url, breaker_failures=4, breaker_cool_down=30)
+        other = await another(place)
+        for _ in range(20):
+            await inline(place, "/status/503")
+        assert place.services.breakers.of(target.id).state is State.CLOSED
+        assert (await inline(place, "/echo", other)).status is Status.SUCCEEDED
+        for who in (other, other, place.robot):
+            await inline(place, "/status/503", who)
+        assert place.services.breakers.of(target.id).state is State.OPEN
+        clock.move(30)
+        await inline(place, "/status/503")
+        clock.move(30)
+        await inline(place, "/status/503")
+        assert place.services.breakers.of(target.id).state is State.HALF_OPEN
+        assert (await inline(place, "/echo", other)).status is Status.SUCCEEDED
 
 
 async def test_refusals_of_the_upstream_and_of_ours_never_open_it(place: World) -> None:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import Forbidden, InvalidField
+from app.core.principals import Permission
 from app.core.request import Request, Status
 from app.core.targets import Credential, CredentialGrant, Target
 from app.services.handles import CredentialNotGranted
@@ -124,13 +126,29 @@ async def test_what_a_call_left_there_is_redacted_for_later_calls(
 async def test_items_are_found_by_domain(place: World) -> None:
     await granted(place, place.agent.id)
     search = place.services.vault.search
-    for domain in ("", "example.com", "api.example.com", "127.0.0.1", "EXAMPLE.com"):
+    for domain in ("", "example.com", "api.example.com", "EXAMPLE.com"):
         (found,) = await search(place.robot, domain)
         assert (found.item.name, found.targets) == ("shop", ("upstream",))
-    for domain in ("com.example", "myexample.com", "127.0.0.2"):
+    for domain in ("com.example", "myexample.com", "127.0.0.1", "127.0.0.2"):
         assert await search(place.robot, domain) == []
     with pytest.raises(Forbidden):
         await search(place.ben, "")
+
+
+@pytest.mark.requirement("KEY-2")
+async def test_a_search_knows_only_targets_that_the_key_may_use(place: World) -> None:
+    await granted(place, place.agent.id)
+    search = place.services.vault.search
+    assert place.robot.key is not None
+    for permissions, found in (
+        ((Permission("upstream"),), 1),
+        ((Permission("upstream", methods=("POST",)),), 1),
+        ((Permission("elsewhere"),), 0),
+        ((Permission("upstream", denied=True),), 0),
+        ((), 0),
+    ):
+        robot = replace(place.robot, key=replace(place.robot.key, permissions=permissions))
+        assert len(await search(robot, "example.com")) == found, permissions
 
 
 async def test_an_item_is_no_targets_credential(place: World) -> None:

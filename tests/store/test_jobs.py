@@ -111,6 +111,18 @@ async def test_who_has_enough_in_work_is_passed_over(place: World) -> None:
     assert names(await take(place, 9, limit=2, held={"agt_1": 1, "agt_2": 2})) == ["req_1"]
 
 
+async def test_any_number_of_stalled_agents_is_passed_over(place: World) -> None:
+    stalled = [f"agt_{number:03}" for number in range(150)]
+    for agent in stalled:
+        await add(place, agent, f"req_{agent}")
+    await add(place, "agt_x", "req_free")
+    held = dict.fromkeys(stalled, 1)
+    for after in (None, "agt_070", "agt_x", "zzz"):
+        assert names(await take(place, 9, limit=1, held=held, after=after)) == ["req_free"]
+        await place.services.store.write(lambda tx: tx.query(text("UPDATE jobs SET run_at = 0")))
+    assert names(await take(place, 9, limit=1, held=held)) == ["req_free"]
+
+
 async def test_what_runs_elsewhere_counts_by_who_decided_it(place: World) -> None:
     store, agent = place.services.store, place.agent.id
     request = await place.ask("send_mail")

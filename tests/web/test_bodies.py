@@ -223,6 +223,42 @@ async def test_a_body_over_the_targets_limit_is_refused(served: Served, *, chunk
     assert answer.json()["most"] == 2 << 20 and not served.upstream.log
 
 
+@pytest.mark.requirement("GW-1", "T51")
+async def test_an_agent_has_so_much_room_for_uploads(served: Served) -> None:
+    world = served.door.world
+    room = world.services.inline.room
+    full = room.share(world.agent.id)
+    full.grow(room.each - 1000)
+    answer = await served.agent.put("/gateway/upstream/echo", content=LARGE)
+    assert (answer.status_code, answer.json()["code"]) == (429, "uploads_full")
+    assert int(answer.headers["retry-after"]) > 0 and not served.upstream.log
+    full.close()
+    others = [room.share(f"agt_{number}") for number in range(room.total // room.each)]
+    for other in others:
+        other.grow(room.each)
+    answer = await served.agent.put("/gateway/upstream/echo", content=_chunked(LARGE))
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_upload_room")
+    for other in others:
+        other.close()
+    for _ in range(2):
+        await served.agent.put("/gateway/upstream/coded/identity", content=LARGE)
+    assert len(served.upstream.log) == 2
+    full.grow(room.each)
+
+
+@pytest.mark.requirement("GW-1", "LIM-1")
+async def test_limits_come_before_a_large_body_is_read(served: Served) -> None:
+    world = served.door.world
+    await world.target(served.upstream.url, "slow", rate="1/hour")
+    await world.policy("slow", "allow", {"target": "slow"})
+    assert (await served.agent.get("/gateway/slow/echo")).status_code == 200
+    for _ in range(2):
+        answer = await served.agent.put("/gateway/slow/echo", content=_chunked(LARGE))
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    assert len(served.upstream.log) == 1
+    world.services.inline.room.share(world.agent.id).grow(world.services.inline.room.each)
+
+
 @pytest.mark.requirement("GW-1")
 async def test_whoever_expects_a_word_is_refused_before_sending(served: Served) -> None:
     """``Expect: 100-continue``: the body is not asked for when it would be refused."""

@@ -62,6 +62,10 @@ class HttpExecutor:
         )
         return _outcome(result, passing.duration_ms)
 
+    def is_warm(self, plan: HttpPlan) -> bool:
+        """Whether a connection was left for the next call lately."""
+        return self._client.is_warm(plan.base_url, plan.networks)
+
     def _redactor(self, secrets: tuple[str, ...]) -> Redactor:
         """Return the redactor of these secrets; those of the last calls are at hand.
 

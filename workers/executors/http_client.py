@@ -12,7 +12,9 @@ idempotent methods could see it.
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
 from typing import Final, TypeVar
 
@@ -23,6 +25,7 @@ from yarl import URL
 
 from app.core.addresses import permitted
 from app.core.outcome import Ambiguous, ClientCertificate, NotStarted
+from app.core.paths import parse_base_url
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
@@ -32,6 +35,12 @@ from workers.executors.sending import headers, payload
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
 request rarely meets a connection that is just being closed."""
+
+_READ_BYTES: Final = 262_144
+"""Bytes of an answer that are held before the upstream has to wait; twice that at most."""
+
+_WARM_SECONDS: Final = KEEPALIVE_SECONDS - 1
+_MOST_LEFT: Final = 1024
 
 MAX_CONNECTIONS: Final = 4096
 """Open connections per set of opted-in networks."""
@@ -72,6 +81,7 @@ class HttpClient:
         self._ssl: ssl.SSLContext | bool = ssl_context or True
         self._new_context = new_context
         self._sessions: dict[_Pool, aiohttp.ClientSession] = {}
+        self._left: dict[tuple[str, tuple[str, ...]], float] = {}
 
     async def exchange(self, call: Call, mark: Mark) -> Answer:
         """Send a call and collect its answer, as :meth:`send` does."""
@@ -104,6 +114,14 @@ class HttpClient:
         finally:
             flight.deadline = None  # it is over: nobody can hang up any more
 
+    def is_warm(self, base_url: str, networks: tuple[str, ...]) -> bool:
+        """Whether an exchange at this address ended so lately that its connection still stands.
+
+        May be asked on another thread; it looks at the clock alone.
+        """
+        ended = self._left.get((_origin(base_url), networks))
+        return ended is not None and time.monotonic() - ended < _WARM_SECONDS
+
     async def close(self) -> None:
         """Close every connection."""
         sessions = list(self._sessions.values())
@@ -123,10 +141,18 @@ class HttpClient:
             headers=headers(call),
             data=payload(call),
             allow_redirects=False,
+            read_bufsize=_READ_BYTES,
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
         ) as response:
-            return await take(_read(response, call, flight))
+            taken = await take(_read(response, call, flight))
+        self._note_left(call)
+        return taken
+
+    def _note_left(self, call: Call) -> None:
+        if len(self._left) >= _MOST_LEFT:
+            self._left.clear()
+        self._left[f"{call.scheme}://{call.authority}", call.networks] = time.monotonic()
 
     def _session(self, pool: _Pool) -> aiohttp.ClientSession:
         """Return the session of a set of networks and a client certificate.
@@ -355,6 +381,12 @@ def _ambiguous(reason: BaseException) -> Ambiguous:
         if isinstance(reason, kind):
             return Ambiguous(code, detail)
     return Ambiguous("connection_lost", "the connection was lost before the answer was complete")
+
+
+@lru_cache(_MOST_LEFT)
+def _origin(base_url: str) -> str:
+    base = parse_base_url(base_url)
+    return f"{base.scheme}://{base.authority}"
 
 
 def _is_literal(host: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from app.core.facts import MISSING, Facts, Path, Read, reader
+from app.core.facts import MISSING, UNCLEAR, Facts, Path, Read, reader
 from app.core.json_types import JsonObject, JsonValue
 
 Tri: TypeAlias = bool | None
@@ -90,13 +90,13 @@ def guarded(check: Check) -> Check:
 
 
 def leaf(spec: Spec, kind: str, phrase: str, test: Test) -> Condition:
-    """Return the condition that tests the value found at a path; missing is None."""
+    """Return the condition that tests the value found at a path; missing or unclear is None."""
     read = reader(spec.path)
 
     def matches(facts: Facts) -> Tri:
         try:
             value = read(facts)
-            return None if value is MISSING else test(value)
+            return None if value is MISSING or value is UNCLEAR else test(value)
         except Exception:  # noqa: BLE001 (see guarded; spelled out because this is the hot path)
             return None
 

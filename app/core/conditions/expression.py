@@ -9,8 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from app.core.conditions.base import Check, Condition, Kind, Spec, Tri, guarded
-from app.core.conditions.expression_facts import VARIABLES, variables
-from app.core.conditions.expression_limits import refuse_bombs, tokens_of
+from app.core.conditions.expression_facts import VARIABLES, unread, variables
+from app.core.conditions.expression_limits import refuse_bombs, tokens_of, without_body
 from app.core.conditions.reading import refuse, text
 from app.core.facts import Facts
 from app.core.regex import size_of
@@ -22,6 +22,9 @@ MAX_EXPRESSION: Final = 2_048
 """Longest expression, in characters."""
 
 _BOOL: Final = "BOOL"
+_ERROR: Final = "[http][1/0]"
+"""Reads as the call does, and is an error in CEL whatever is asked of it."""
+
 _MAX_PATTERNS: Final = 2_000
 _SHOWN: Final = 120
 
@@ -30,13 +33,17 @@ def _when(spec: Spec) -> Condition:
     source = text(spec.value, spec.pointer, MAX_EXPRESSION)
     _refuse_patterns(refuse_bombs(tokens_of(source), spec.pointer), spec.pointer)
     expression = _compile(source, spec.pointer)
+    doubtful = _doubtful(source)
     short = source if len(source) <= _SHOWN else source[: _SHOWN - 1] + "…"
-    return Condition("when", source, f"when {short}", guarded(_check(expression)))
+    return Condition("when", source, f"when {short}", guarded(_check(expression, doubtful)))
 
 
-def _check(expression: "cel.Expression") -> Check:
+def _check(expression: "cel.Expression", doubtful: "cel.Expression | None") -> Check:
     def check(facts: Facts) -> Tri:
-        result = expression.eval(data=variables(facts))
+        chosen = doubtful if unread(facts) else expression
+        if chosen is None:
+            return None
+        result = chosen.eval(data=variables(facts))
         if result.type().name() != _BOOL:
             return None
         value: object = result.value()
@@ -55,6 +62,17 @@ def _compile(source: str, pointer: str) -> "cel.Expression":
     if kind not in {_BOOL, "DYN"}:
         refuse(f"the expression gives {kind}, not true or false", pointer)
     return expression
+
+
+def _doubtful(source: str) -> "cel.Expression | None":
+    """Return the expression for calls whose body nobody could read: reading it there is an error.
+
+    ``has()`` and ``in`` would otherwise say that something is not in it.
+    """
+    try:
+        return _environment().compile(without_body(source, _ERROR))
+    except Exception:  # noqa: BLE001 (then nothing about such a call can be known)
+        return None
 
 
 @cache

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from app.core.facts import Facts
+from app.core.facts import UNCLEAR, Facts
 from app.core.instant import SECOND, to_datetime
 
 VARIABLES: Final[Mapping[str, str]] = {
@@ -41,13 +41,21 @@ class TooLarge(ValueError):
     """The facts are larger than an expression may read."""
 
 
+def unread(facts: Facts) -> bool:
+    """Whether there is a body that could not be read as JSON."""
+    return facts.http is not None and facts.http.get("json") is UNCLEAR
+
+
 def variables(facts: Facts) -> dict[str, object]:
     """Return the values of the variables.
 
     :raises TooLarge: when the facts exceed the bounds.
     :raises ValueError: when a text is not Unicode.
     """
-    _Measure().all(facts.reason, facts.params, facts.context, facts.http, facts.target)
+    http = facts.http
+    if http is not None and unread(facts):
+        http = {name: value for name, value in http.items() if name != "json"}
+    _Measure().all(facts.reason, facts.params, facts.context, http, facts.target)
     moment = to_datetime(facts.now)
     return {
         "action": facts.action,
@@ -59,7 +67,7 @@ def variables(facts: Facts) -> dict[str, object]:
         "reason": facts.reason,
         "params": facts.params,
         "context": facts.context,
-        "http": facts.http,
+        "http": http,
         "remote_ip": facts.remote_ip,
         "time.hour": moment.hour,
         "time.minute": moment.minute,

@@ -16,6 +16,8 @@ _MACROS: Final = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _GROWING: Final = frozenset({"map", "filter"})
 _SEARCHING: Final = frozenset({"matches", "contains"})
 _CHEAP: Final = frozenset({"startsWith", "endsWith", "size", "has", "int", *_SEARCHING})
+_UNSEEN: Final = frozenset({"space", "comment"})
+_HEAD: Final = frozenset({"method", "path", "query", "headers", "body_bytes"})
 _TOKEN: Final = re.compile(
     r"""(?P<string>[bB]?(?:
             [rR](?:'''.*?'''|\"\"\".*?\"\"\"|'[^'\n]*'|"[^"\n]*")
@@ -32,7 +34,20 @@ _TOKEN: Final = re.compile(
 def tokens_of(source: str) -> list[str]:
     """Return the tokens: strings whole, names, single marks; no space, no comments."""
     found = _TOKEN.finditer(source)
-    return [match[0] for match in found if match.lastgroup not in {"space", "comment"}]
+    return [match[0] for match in found if match.lastgroup not in _UNSEEN]
+
+
+def without_body(source: str, instead: str) -> str:
+    """Return an expression with other text for ``http`` where more than its head may be read."""
+    found = [match for match in _TOKEN.finditer(source) if match.lastgroup not in _UNSEEN]
+    texts = ["", *(match[0] for match in found), "", ""]
+    parts, done = list[str](), 0
+    for at, match in enumerate(found, 1):
+        head = texts[at + 1] == "." and texts[at + 2] in _HEAD
+        if match[0] == "http" and texts[at - 1] != "." and not head:
+            parts += [source[done : match.start()], instead]
+            done = match.end()
+    return "".join([*parts, source[done:]])
 
 
 def names_in(source: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from app.core.conditions.base import Condition, Kind, Spec, Tri, guarded
 from app.core.conditions.reading import boolean
-from app.core.facts import MISSING, Facts, reader
+from app.core.facts import MISSING, UNCLEAR, Facts, reader
 
 
 def _exists(spec: Spec) -> Condition:
@@ -12,7 +12,8 @@ def _exists(spec: Spec) -> Condition:
     read = reader(spec.path)
 
     def check(facts: Facts) -> Tri:
-        return (read(facts) is not MISSING) is wanted
+        value = read(facts)
+        return None if value is UNCLEAR else (value is not MISSING) is wanted
 
     described = f"{spec.name} {'is there' if wanted else 'is not there'}"
     matches = guarded(check)
@@ -23,7 +24,8 @@ KINDS: Final = (
     Kind(
         "exists",
         "operator",
-        "Whether there is such a value (null counts). Never indeterminate.",
+        "Whether there is such a value (null counts). Indeterminate below a body that could not "
+        "be read.",
         {"params.coupon": {"exists": False}},
         _exists,
     ),
