@@ -243,6 +243,10 @@ def _execution(
     )  # fmt: skip
 
 
+def _room(settings: Settings) -> Room:
+    return Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes)
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
@@ -252,8 +256,9 @@ def wire(
     sealer = Sealer(keys)
     cards, breakers = Cards(settings), Breakers(store)
     signer = Signer(derived(keys, "links"))
-    links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
+    decisions, forms = Decisions(store, policies), derived(keys, "link forms")[0][1]
+    links = Links(store, cards, settings, signer, forms, decisions)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
@@ -283,15 +288,9 @@ def wire(
         intake=intake,
         requests=(requests := Requests(store, sealer)),
         inbox=Inbox(store),
-        decisions=Decisions(store),
+        decisions=decisions,
         execution=execution,
-        inline=(
-            inline := Inline(
-                intake,
-                execution,
-                Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes),
-            )
-        ),
+        inline=(inline := Inline(intake, execution, _room(settings))),
         ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
@@ -306,6 +305,6 @@ def wire(
         accounts=Accounts(store, ids, clock, notices),
         backlog=Backlog(store),
         links=links,
-        desk=(desk := Desk(store, cards, settings)),
+        desk=(desk := Desk(store, cards, settings, decisions)),
         inbounds=channels.inbound(desk),
     )

@@ -161,13 +161,16 @@ def filled(
     """Return how many seats are filled with this approval.
 
     Earlier approvals are judged anew: who was switched off or lost the role meanwhile does not
-    count any more (threat T26).
+    count any more (threat T26), and counts again once that was taken back. Where enough seats are
+    filled by now without this approval, it fills none, and decides.
 
     :raises NotAnApprover: every seat that this person may fill is filled.
     """
     still = counting(request, earlier, rules)
     seats = request.plan.seats_at(request.stage)
     before = len(seated(seats, still))
+    if before >= request.quorum:  # somebody whose vote did not count meanwhile is back
+        return before
     after = len(seated(seats, [*still, in_own_right(request, voter, rules)]))
     if after == before:
         message = "Every seat that you may fill is filled; somebody else is needed."

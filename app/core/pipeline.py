@@ -8,8 +8,9 @@ that decides says deny: so putting a deny first never loosens.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from app.core.canonical import canonical
 from app.core.explanation import Explanation, explain
 from app.core.facts import Facts
 from app.core.policy import Effect, Policy
@@ -36,11 +37,17 @@ __all__ = (
     "explain",
 )
 
+_PASSING: Final = (b"counters", b"remote_ip")
+"""Facts that are not on record: what they were at submission cannot be said later."""
+
 _Key: TypeAlias = tuple[PatternClass, PatternClass, PatternClass]
 
 
 class PolicySet:
-    """An immutable, indexed set of policies; made by :meth:`compile`, swapped as a whole."""
+    """An immutable, indexed set of policies; made by :meth:`compile`, swapped as a whole.
+
+    :ivar repeatable: whether the record of a request is enough to judge it again just as it was.
+    """
 
     __slots__ = (
         "_actions",
@@ -51,6 +58,7 @@ class PolicySet:
         "_targets",
         "assessor",
         "policies",
+        "repeatable",
         "revision",
         "uses_counters",
         "uses_rates",
@@ -67,6 +75,8 @@ class PolicySet:
         self.uses_rates = any(
             duty.kind == "rate_limit" for entry in self._entries for duty in entry.rule.obligations
         )
+        enabled = [canonical(policy.document) for policy in self.policies if policy.enabled]
+        self.repeatable = not any(word in text for text in enabled for word in _PASSING)
         self.assessor = Assessor([(p.scope, p.risk) for p in self.policies if p.enabled])
         scopes = [policy.scope for policy in self.policies if policy.enabled]
         self._actions = Classifier(glob for scope in scopes for glob in scope.actions)

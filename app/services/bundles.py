@@ -21,7 +21,6 @@ from app.core.bundle import (
     whole,
     with_status,
 )
-from app.core.bundle_verdict import Asking, judge
 from app.core.canonical import canonical
 from app.core.errors import IllegalTransition
 from app.core.execution import (
@@ -46,7 +45,6 @@ from app.services.results import ITEM_RESULT, pack
 from app.store.tx import Tx
 
 ADVANCED: Final = "request.advanced"
-_BUSY: Final = Postponed(0.5)
 _HTTP: Final = Kind.HTTP.value
 log = structlog.get_logger()
 
@@ -112,10 +110,8 @@ class Bundles:
             return None
         if request.kind is not Kind.BUNDLE:
             return None
-        settings = self.execution.settings
-        running = tx.requests.executing(request.agent_id, by_people=request.by_people)
-        if running >= settings.agent_concurrency:
-            return _BUSY
+        if wait := self.execution.held_up(tx, request):
+            return wait
         try:
             work = self._verify(tx, request)
         except Refusal as refusal:
@@ -150,17 +146,13 @@ class Bundles:
         votes = tx.requests.votes(request.id)
         submission = verify_payload(request, votes)
         bundle = bundle_of(submission)
-        agent = tx.agents.get(request.agent_id)
-        verify_parties(agent, tx.agents.key(request.key_id))
+        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
         trail = tx.audit.of_request(request.id)
         advanced = [record.details["number"] for record in trail if record.event == ADVANCED]
         states = tx.bundles.of(request.id)
         left = left_to_run(bundle, states, excluded_by(votes), advanced)
         calls = tuple(self._call(tx, request, submission, number) for number in left)
-        if agent is not None:
-            asking = Asking(agent, tx.now, None, tx.requests.counters(agent.id))
-            verdict = judge(self.execution.policies.snapshot, submission, asking, left)
-            self.execution.verify_policy(tx, request, verdict)
+        self.execution.verify_policies(tx, request, submission, left)
         return Work(request, bundle, calls, max(self._lease(call) for call in calls))
 
     def _lease(self, call: Call) -> float:

@@ -1,34 +1,46 @@
 """Deciding, withdrawing and settling requests: lock, check, step, record."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
 from app.core import events as ev
-from app.core.action import Kind
-from app.core.audit import Actor
-from app.core.ballots import Rules, check_ballot, counting, filled, in_own_right, obstacle
+from app.core.action import Kind, unseal
+from app.core.audit import SYSTEM, Actor
+from app.core.ballots import Rules, check_ballot, filled, in_own_right, obstacle
 from app.core.bundle import CallStatus, become, check_excluded, summary, whole
 from app.core.errors import (
+    AlreadyDecided,
     AssentryError,
     AssuranceTooLow,
     Forbidden,
     InvalidField,
     InvalidKey,
     NotFound,
+    PoliciesChanged,
 )
+from app.core.execution import Refusal, verify_parties
 from app.core.json_types import JsonObject
 from app.core.lifecycle import step
-from app.core.policy_route import Route
-from app.core.principals import Caller, Person, Role, Scope, at_least
-from app.core.request import Ballot, Choice, Request, Status, Vote, evolve
-from app.core.routing import Voter, seated, shortage
+from app.core.principals import Agent, ApiKey, Caller, Person, Role, Scope, at_least
+from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.routing import Voter, shortage
 from app.services.access import require
+from app.services.judging import (
+    judged_by,
+    rules_from,
+    rules_of,
+    verify_policies,
+    votes_so_far,
+)
+from app.services.policies import Policies
 from app.store.engine import Store
 from app.store.tx import Tx
 
-OWNER_MAY_DECIDE = "owner_may_decide"
-"""Name of the installation's setting."""
+T = TypeVar("T")
+Kept: TypeAlias = AssuranceTooLow | AlreadyDecided
+"""What was written instead of a vote, as the voter hears it."""
 
 MAX_NOTE = 2000
 MAX_SELECTION = 50
@@ -40,6 +52,7 @@ class Decisions:
     """What people decide, and what requesters take back."""
 
     store: Store
+    policies: Policies
 
     async def cast(self, caller: Caller, request_id: str, ballot: Ballot) -> Request:
         """Count a ballot and return the request as it stands then.
@@ -55,14 +68,83 @@ class Decisions:
         """
         person = _human(caller)
 
-        def work(tx: Tx) -> Request | AssuranceTooLow:
+        def work(tx: Tx) -> Request | Kept:
             _check_key(tx, caller)
-            return cast(tx, caller.actor, person.id, request_id, ballot)
+            return self.count(tx, caller.actor, person.id, request_id, ballot)
 
-        counted = await self.store.write(work, order=request_id)
-        if isinstance(counted, AssuranceTooLow):
-            raise counted
-        return counted
+        return await self.write(work, order=request_id)
+
+    async def write(self, work: Callable[[Tx], T | Kept], *, order: str) -> T:
+        """Run a unit that counts a ballot; raise what was written instead of a vote.
+
+        The unit is run again where the policies were changed at this moment.
+        """
+        done = await self.policies.with_newest(lambda: self.store.write(work, order=order))
+        if isinstance(done, AssuranceTooLow | AlreadyDecided):
+            raise done
+        return done
+
+    def count(
+        self, tx: Tx, actor: Actor, person_id: str, request_id: str, ballot: Ballot
+    ) -> Request | Kept:
+        """Count a ballot in a unit of work.
+
+        One that is too weak is kept as a comment. One that would grant what may not be granted any
+        more ends the request instead.
+        """
+        request = _locked(tx, request_id)
+        voter = tx.groups.voter(_held(tx, person_id), request.action)
+        asker = tx.agents.asker(request.agent_id, request.key_id)
+        facts = tx.people.facts()
+        rules = rules_from(facts, asker[0])
+        some = request.approvals + request.denials > 0
+        voted = some and tx.requests.has_voted(request_id, person_id)
+        try:
+            check_ballot(request, ballot, voter, rules, voted=voted)
+            check_excluded(
+                request, ballot, tx.requests.votes(request_id) if ballot.excluded else ()
+            )
+        except AssuranceTooLow as error:
+            _comment(tx, actor, request, ballot)
+            return error
+        if ballot.choice is Choice.DENY:
+            event: ev.Event = ev.Deny(actor, ballot, needed=request.plan.denials)
+            return tx.record(step(request, event, tx.now))
+        seats = _seats(tx, request, voter, rules)
+        transition = step(request, ev.Approve(actor, ballot, filled=seats), tx.now)
+        if transition.after.status is Status.APPROVED and request.kind is Kind.PLAIN:
+            vote = (Vote(request.id, person_id, ballot, tx.now), voter)
+            if refused := self._stopped(tx, request, asker, facts, vote):
+                return refused
+        return tx.record(transition)
+
+    def _stopped(
+        self,
+        tx: Tx,
+        request: Request,
+        asker: tuple[Agent | None, ApiKey | None],
+        facts: Mapping[str, str],
+        vote: tuple[Vote, Voter],
+    ) -> AlreadyDecided | None:
+        """End a request that no claim looks at again, where it may not be granted any more (T40).
+
+        :raises PoliciesChanged: the compiled policies are not those in force.
+        """
+        policies, (agent, key) = self.policies.snapshot, asker
+        if int(facts.get("policy_revision", 0)) > policies.revision:
+            raise PoliciesChanged(retry_after=1)
+        try:
+            verify_parties(agent, key)
+            if agent is not None and judged_by(request.verdict) != policies.revision:
+                submission = unseal(request.payload)
+                verify_policies(tx, self.policies, request, submission, agent, vote=vote)
+        except Refusal as refusal:
+            event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
+            tx.record(step(request, event, tx.now))
+            message = f"The request was cancelled: {refusal.note}"
+            extra = {"status": Status.CANCELLED.value, "decided_by": None}
+            return AlreadyDecided(message, extra=extra)
+        return None
 
     async def cast_all(
         self, caller: Caller, selection: Mapping[str, Ballot]
@@ -163,15 +245,6 @@ def _held(tx: Tx, person_id: str) -> Person:
     return person
 
 
-def rules_of(tx: Tx, request: Request) -> Rules:
-    """Return what the installation and the agent say about who decides, as of now."""
-    agent = tx.agents.get(request.agent_id)
-    return Rules(
-        owner_may_decide=tx.people.setting(OWNER_MAY_DECIDE) == "true",
-        owner_id=None if agent is None else agent.owner_id,
-    )
-
-
 def able(tx: Tx, request: Request) -> list[Voter]:
     """Return everybody who may decide a request as things are, with the places they may take."""
     rules = rules_of(tx, request)
@@ -188,58 +261,10 @@ def shortage_of(tx: Tx, request: Request) -> str:
     return shortage(request.plan, request.quorum, request.stage, able(tx, request))
 
 
-def cast(
-    tx: Tx, actor: Actor, person_id: str, request_id: str, ballot: Ballot
-) -> Request | AssuranceTooLow:
-    """Count a ballot in a unit of work; one that is too weak is kept as a comment."""
-    request = _locked(tx, request_id)
-    voter = tx.groups.voter(_held(tx, person_id), request.action)
-    rules = rules_of(tx, request)
-    voted = request.approvals + request.denials > 0 and tx.requests.has_voted(request_id, person_id)
-    try:
-        check_ballot(request, ballot, voter, rules, voted=voted)
-        check_excluded(request, ballot, tx.requests.votes(request_id) if ballot.excluded else ())
-    except AssuranceTooLow as error:
-        _comment(tx, actor, request, ballot)
-        return error
-    if ballot.choice is Choice.DENY:
-        event: ev.Event = ev.Deny(actor, ballot, needed=request.plan.denials)
-    else:
-        seats = _seats(tx, request, voter, rules)
-        event = ev.Approve(actor, ballot, filled=seats)
-    return tx.record(step(request, event, tx.now))
-
-
 def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
     if request.status is not Status.PENDING:
         return 0  # the step refuses it and says why
-    return filled(request, voter, _earlier(tx, request), rules)
-
-
-def satisfied(tx: Tx, request: Request, route: Route) -> bool:
-    """Whether the approvals of a request are enough for the route that it would have today."""
-    same = (route.frozen, route.quorum, route.owner_may_decide)
-    if same == (request.route, request.quorum, request.owner_may_decide):
-        return True
-    stage = min(request.stage, len(route.plan.steps))
-    today = evolve(
-        request,
-        {"route": route.frozen, "owner_may_decide": route.owner_may_decide, "stage": stage},
-    )
-    rules = rules_of(tx, request)
-    said = counting(today, _earlier(tx, request), rules, route.plan.assurance)
-    return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
-
-
-def _earlier(tx: Tx, request: Request) -> list[tuple[Vote, Voter]]:
-    """Return the votes so far with who cast them, as they are now."""
-    if not request.approvals:
-        return []
-    return [
-        (vote, tx.groups.voter(person, request.action))
-        for vote in tx.requests.votes(request.id)
-        if (person := tx.people.hold(vote.person_id)) is not None
-    ]
+    return filled(request, voter, votes_so_far(tx, request), rules)
 
 
 def _comment(tx: Tx, actor: Actor, request: Request, ballot: Ballot) -> None:

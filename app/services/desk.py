@@ -26,7 +26,8 @@ from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.services.access import require
 from app.services.cards import Cards
-from app.services.decisions import cast, counted, rules_of
+from app.services.decisions import Decisions, Kept, counted
+from app.services.judging import rules_of
 from app.services.refusals import Refusals
 from app.services.requests import RequestFilter
 from app.settings import Settings
@@ -73,6 +74,7 @@ class Desk:
     store: Store
     cards: Cards
     settings: Settings
+    decisions: Decisions
     offers: Offers = field(default_factory=Offers)
     strangers: Refusals = field(default_factory=Refusals)
     doors: Refusals = field(default_factory=Refusals)
@@ -85,21 +87,19 @@ class Desk:
         :raises NotShownInFull: the message did not show all that would run.
         """
         try:
-            done = await self.store.write(
+            return await self.decisions.write(
                 lambda tx: self._cast(tx, account, token, choice, comment), order=token
             )
         except NotLinked as error:
             raise await self._stranger(account, error) from None
         except AssentryError as error:
-            await self.turned_away(account, error)
+            if not isinstance(error, AssuranceTooLow):
+                await self.turned_away(account, error)
             raise
-        if isinstance(done, AssuranceTooLow):
-            raise done
-        return done
 
     def _cast(
         self, tx: Tx, account: Account, token: str, choice: Choice, comment: str
-    ) -> Said | AssuranceTooLow:
+    ) -> Said | Kept:
         person = _person(tx, account)
         delivery = tx.deliveries.by_token(token)
         request = _request(tx, delivery.request_id if delivery else None)
@@ -110,8 +110,8 @@ class Desk:
             raise NotShownInFull
         ballot = Ballot(choice, request.digest, comment, account.channel, Assurance.CHAT,
                         delivery.display)  # fmt: skip
-        done = cast(tx, person.actor, person.id, request.id, ballot)
-        if isinstance(done, AssuranceTooLow):
+        done = self.decisions.count(tx, person.actor, person.id, request.id, ballot)
+        if not isinstance(done, Request):
             return done
         card = replace(self.cards.of(tx, request.id), token=token)
         return Said(counted(done, choice), card)

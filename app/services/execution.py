@@ -1,7 +1,7 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ import structlog
 from app.clock import SystemClock
 from app.core import events as ev
 from app.core.action import HttpAction, Kind, Submission, unseal
-from app.core.asking import facts_of
 from app.core.audit import SYSTEM, Actor, ActorKind
 from app.core.errors import AssentryError, IllegalTransition, VersionMismatch
 from app.core.execution import (
@@ -39,19 +38,16 @@ from app.core.outcome import (
     Outcome,
     Plan,
 )
-from app.core.pipeline import Verdict, evaluate
-from app.core.policy import Effect
 from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
-from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
 from app.services.crowding import Crowd
-from app.services.decisions import satisfied
 from app.services.handles import check_handles
+from app.services.judging import verify_policies
 from app.services.leases import Leases
-from app.services.masks import check_masks, kept_back
+from app.services.masks import kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
@@ -74,6 +70,7 @@ RESULT: Final = "result"
 
 UNAUTHORIZED: Final = 401
 _BUSY: Final = Postponed(0.5)
+_OUTDATED: Final = Postponed(0.05)
 log = structlog.get_logger()
 
 
@@ -135,20 +132,31 @@ class Execution:
             return None
         if request.kind not in ALONE:
             return None
-        running = tx.requests.executing(request.agent_id, by_people=request.by_people)
-        if running >= self.settings.agent_concurrency:
-            return _BUSY
+        if wait := self.held_up(tx, request):
+            return wait
         try:
             votes = tx.requests.votes(request.id)
             submission, target = self._verify(tx, request, verify_payload(request, votes))
+            self.verify_policies(tx, request, submission)
         except Refusal as refusal:
             return _refused(tx, request, refusal)
         return self._taken(tx, request, submission, target)
 
+    def held_up(self, tx: Tx, request: Request) -> Postponed | None:
+        """Return when to look again, where as many of the agent's calls run as may.
+
+        Or the compiled policies are not those in force, which this transaction read (T40).
+        """
+        running, revision = tx.requests.running(request.agent_id, by_people=request.by_people)
+        if not self.policies.is_newest(revision):
+            return _OUTDATED
+        return _BUSY if running >= self.settings.agent_concurrency else None
+
     def claim_new(self, tx: Tx, request: Request) -> Claimed | Postponed | None:
         """Take a request that this transaction records, for a door that carries it out now.
 
-        Nobody else can have changed it, so that it is not read again. Where a connection stands
+        Nobody else can have changed it, so that it is not read again; the policies that judged it
+        were seen to be those in force. Where a connection stands
         and what is added is at hand, it is marked as sent in the same commit: from then on only
         this process's end could keep the bytes from leaving.
         """
@@ -204,40 +212,28 @@ class Execution:
     def _verify(
         self, tx: Tx, request: Request, submission: Submission
     ) -> tuple[Submission, Target]:
-        agent, policies = tx.agents.get(request.agent_id), self.policies.snapshot
         key = tx.agents.key(request.key_id)
-        verify_parties(agent, key)
+        verify_parties(tx.agents.get(request.agent_id), key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         _plan(submission, target, request.id)
         verify_handles(tx, submission, target)
-        if agent is not None and not self.is_judged(request):
-            counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
-            facts = facts_of(submission, agent, tx.now, None, counters)
-            verdict = guarded(evaluate(policies, facts), submission, self.policies.commands.current)
-            self.verify_policy(tx, request, verdict)
         return submission, target
 
-    def is_judged(self, request: Request) -> bool:
-        """Whether its verdict is one of the policies in force."""
-        return f'"revision":{self.policies.snapshot.revision}' in request.verdict
+    def verify_policies(
+        self,
+        tx: Tx,
+        request: Request,
+        submission: Submission,
+        left: Collection[int] | None = None,
+    ) -> None:
+        """Refuse what the policies in force do not let through (T40, T1).
 
-    def verify_policy(self, tx: Tx, request: Request, verdict: Verdict) -> None:
-        """Refuse what the policies of today would not let through (T40).
-
+        :param left: of a bundle, the calls that are still to run.
         :raises Refusal: they deny it, or ask for more than it has.
         """
-        if self.is_judged(request):
-            return
-        if verdict.effect is Effect.DENY:
-            raise Refusal("policy_denies", "A policy made since then denies it.")
-        check_masks(request.verdict, verdict)
-        if verdict.effect is not Effect.REVIEW:
-            return
-        if request.effect is Effect.ALLOW:
-            raise Refusal("policy_reviews", "A policy made since then wants a person to decide.")
-        if not satisfied(tx, request, verdict.route):
-            raise Refusal("policy_asks_more", "A policy made since then asks for other approvals.")
+        if agent := tx.agents.get(request.agent_id):
+            verify_policies(tx, self.policies, request, submission, agent, left)
 
     # --- run ---
 

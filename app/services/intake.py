@@ -11,14 +11,13 @@ from app.core import events as ev
 from app.core.action import (
     HTTP_BUNDLE,
     Action,
-    Kind,
     Submission,
     seal,
 )
 from app.core.asking import build_action
 from app.core.audit import Actor, ActorKind
 from app.core.bundle import common_target
-from app.core.bundle_verdict import Asking, judge
+from app.core.bundle_verdict import Asking
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
@@ -27,6 +26,7 @@ from app.core.errors import (
     InvalidAction,
     InvalidKey,
     NotFound,
+    PoliciesChanged,
     RateLimited,
     TargetUnavailable,
     TooManyOpenRequests,
@@ -38,7 +38,6 @@ from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
-from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.access import require
 from app.services.asked import (
@@ -50,6 +49,7 @@ from app.services.asked import (
 )
 from app.services.binding import Binding
 from app.services.decisions import shortage_of
+from app.services.judging import judged_by
 from app.services.policies import Policies
 from app.services.rates import Rates
 from app.services.refusals import Refusals
@@ -108,7 +108,9 @@ class Intake:
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
         try:
-            return await self._enter(caller, agent, submission, asked, remote_ip, then)
+            return await self.policies.with_newest(
+                lambda: self._enter(caller, agent, submission, asked, remote_ip, then)
+            )
         except (RateLimited, TargetUnavailable) as error:
             await self.rates.note(caller.actor, error)
             raise
@@ -164,11 +166,10 @@ class Intake:
         now = self.clock.now()
         settings = self.settings
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
-        asking = Asking(agent, now, remote_ip, counters, usual)
-        verdict = judge(self.policies.snapshot, submission, asking)
-        if submission.action.kind is Kind.SSH:
-            verdict = guarded(verdict, submission, self.policies.commands.current)
-        return self._request(submission, agent, key, asked, verdict, now)
+        asking, revision = Asking(agent, now, remote_ip, counters, usual), self.policies.revision
+        verdict = self.policies.judge(submission, asking)
+        text = _verdict_text(verdict, revision)
+        return self._request(submission, agent, key, asked, verdict, text, now)
 
     def _record(
         self, tx: Tx, request: Request, caller: Caller, asked: Asked, then: Then | None
@@ -182,7 +183,7 @@ class Intake:
         agent, key = _asker(caller)
         review, token = request.effect is Effect.REVIEW, asked.idempotency_key
         self.rates.enter(tx, request, agent, token, now=then is not None)
-        most = _present(tx, key, hold=review)
+        most = _present(tx, key, request)
         same = _identical(tx, request) if review and asked.supersedes is None else None
         made = same or request
         if token is not None and not tx.requests.remember(
@@ -250,6 +251,7 @@ class Intake:
         key: ApiKey,
         asked: Asked,
         verdict: Verdict,
+        text: str,
         now: Instant,
     ) -> Request:
         payload = seal(submission)
@@ -273,7 +275,7 @@ class Intake:
             payload=payload,
             digest=digest(payload),
             effect=verdict.effect,
-            verdict=_verdict_text(verdict, self.policies.snapshot.revision),
+            verdict=text,
             quorum=route.quorum,
             owner_may_decide=route.owner_may_decide,
             route=route.frozen,
@@ -343,22 +345,6 @@ def _written(verdict: Verdict, revision: int) -> str:
     ).decode()
 
 
-def _present(tx: Tx, key: ApiKey, *, hold: bool) -> int:
-    """Return the agent's most pending requests, as it and its key are now.
-
-    Another process may have stopped one of them.
-
-    :param hold: nobody else records a request of the agent until this transaction ends.
-    """
-    standing = tx.agents.standing(key.id, hold=hold)
-    if standing is None:
-        raise InvalidKey
-    frozen, most = standing
-    if frozen:
-        raise AgentFrozen
-    return most
-
-
 def _warned(tx: Tx, request: Request) -> Request:
     """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
     warning = shortage_of(tx, request)
@@ -366,6 +352,26 @@ def _warned(tx: Tx, request: Request) -> Request:
         return request
     verdict = {**json.loads(request.verdict), "warnings": [warning]}
     return evolve(request, {"verdict": canonical(verdict).decode()})
+
+
+def _present(tx: Tx, key: ApiKey, request: Request) -> int:
+    """Return the agent's most pending requests, as it, its key and the policies are now.
+
+    Another process may have stopped or changed one of them.
+
+    Nobody else records a request of the agent that people are asked, until this transaction ends.
+
+    :raises PoliciesChanged: they were, after they had judged the request.
+    """
+    standing = tx.agents.standing(key.id, hold=request.effect is Effect.REVIEW)
+    if standing is None:
+        raise InvalidKey
+    frozen, most, revision = standing
+    if frozen:
+        raise AgentFrozen
+    if revision > judged_by(request.verdict):
+        raise PoliciesChanged(retry_after=1)
+    return most
 
 
 def _identical(tx: Tx, request: Request) -> Request | None:

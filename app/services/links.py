@@ -16,7 +16,7 @@ from app.core.principals import Person
 from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.services.cards import Cards, moment
-from app.services.decisions import cast, counted
+from app.services.decisions import Decisions, Kept, counted
 from app.services.refusals import Refusals
 from app.settings import Settings
 from app.store.engine import Store
@@ -46,6 +46,7 @@ class Links:
     settings: Settings
     signer: LinkSigner
     form_key: bytes
+    decisions: Decisions
     refusals: Refusals = field(default_factory=Refusals)
 
     def mint(self, tx: Tx, request: Request, person_id: str, delivery_id: str, channel: str) -> str:
@@ -81,16 +82,11 @@ class Links:
         :raises LinkUsed: it was used, or its time is over.
         :raises AssuranceTooLow: the policy or the risk asks for a sign-in.
         """
-        done = await self.store.write(
+        return await self.decisions.write(
             lambda tx: self._cast(tx, link_id, form, choice, comment), order=link_id
         )
-        if isinstance(done, AssuranceTooLow):
-            raise done
-        return done
 
-    def _cast(
-        self, tx: Tx, link_id: str, form: str, choice: Choice, comment: str
-    ) -> Said | AssuranceTooLow:
+    def _cast(self, tx: Tx, link_id: str, form: str, choice: Choice, comment: str) -> Said | Kept:
         link, person, request = _live(tx, link_id)
         card = self.cards.of(tx, request.id)
         if not hmac.compare_digest(self._form(link, card).encode(), form.encode()):
@@ -99,8 +95,8 @@ class Links:
         if why := _sign_in(request, card):
             raise AssuranceTooLow(why)
         ballot = Ballot(choice, link.digest, comment, "link", Assurance.LINK, card.display)
-        done = cast(tx, person.actor, person.id, request.id, ballot)
-        if isinstance(done, AssuranceTooLow):
+        done = self.decisions.count(tx, person.actor, person.id, request.id, ballot)
+        if not isinstance(done, Request):
             return done
         tx.links.use_up(link.sha256)
         tx.links.end_siblings(request.id, person.id)

@@ -23,7 +23,7 @@ from app.core.json_types import JsonValue
 from app.core.principals import ROLE_SCOPES, Caller, Person, Role, Scope, Session
 from app.services.access import require
 from app.services.confirming import confirmed, settled
-from app.services.decisions import OWNER_MAY_DECIDE
+from app.services.judging import OWNER_MAY_DECIDE
 from app.services.passwords import check_strength, hash_password, matches, turn
 from app.services.setup import add_first, issue, set_owner, set_up, setup_token
 from app.services.throttling import account_subject, address_subject, admit

@@ -1,30 +1,33 @@
 """Policies: kept with all their versions, compiled once per revision, tried without effect."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from app.clock import Ids, SystemClock
+from app.core.action import Kind, Submission
 from app.core.audit import Actor
-from app.core.errors import NameTaken, NotFound, VersionMismatch
+from app.core.bundle_verdict import Asking, judge
+from app.core.errors import NameTaken, NotFound, PoliciesChanged, VersionMismatch
 from app.core.explanation import Explanation
 from app.core.facts import Facts
-from app.core.instant import SECOND, Instant
+from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
-from app.core.pipeline import PolicySet, explain
+from app.core.pipeline import PolicySet, Verdict, explain
 from app.core.policy import Policy, parse_policy
 from app.core.principals import Caller, Scope
-from app.core.ssh_verdict import guarded_facts
+from app.core.ssh_verdict import guarded, guarded_facts
 from app.services.access import require
 from app.services.profiles import Profiles
 from app.store.engine import Store
 from app.store.policies import PolicyRecord
 from app.store.tx import Change, Tx
 
-MAX_AGE: Final = 5 * SECOND
-"""How old the compiled set may be without asking whether it still is the newest."""
+T = TypeVar("T")
+
+_TRIES: Final = 3
 
 log = structlog.get_logger()
 
@@ -44,7 +47,6 @@ _NOT_READABLE: Final[JsonObject] = {
 @dataclass(slots=True)
 class _Current:
     policies: PolicySet
-    checked_at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,31 @@ class Policies:
     ids: Ids
     clock: SystemClock
     commands: Profiles = field(default_factory=Profiles)
-    _current: _Current = field(
-        default_factory=lambda: _Current(PolicySet.compile([], revision=-1), Instant(0))
-    )
+    _current: _Current = field(default_factory=lambda: _Current(PolicySet.compile([], revision=-1)))
 
     @property
     def snapshot(self) -> PolicySet:
         """The compiled set as last read; swapped as a whole."""
         return self._current.policies
+
+    @property
+    def revision(self) -> int:
+        """That of the compiled set."""
+        return self.snapshot.revision
+
+    def judge(
+        self, submission: Submission, by: Asking, only: Collection[int] | None = None
+    ) -> Verdict:
+        """Return what the policies say of a submission; of a command guard and profiles as well.
+
+        :param only: of a bundle, the calls that matter.
+        """
+        if submission.action.kind is not Kind.SSH:
+            return judge(self.snapshot, submission, by, only)
+        rules = self.commands.current
+        return guarded(
+            judge(self.snapshot, submission, replace(by, rules=rules)), submission, rules
+        )
 
     async def refresh(self) -> PolicySet:
         """Return the newest compiled set."""
@@ -71,14 +90,23 @@ class Policies:
             newest = await self.store.read(_newest)
             if newest.revision > self.snapshot.revision:
                 self._current.policies = newest
-        self._current.checked_at = self.clock.now()
         return self.snapshot
 
-    async def fresh(self) -> PolicySet:
-        """Return the compiled set, asking for a newer one when it is a few seconds old."""
-        if not 0 <= self.clock.now() - self._current.checked_at <= MAX_AGE:
-            return await self.refresh()
-        return self.snapshot
+    def is_newest(self, revision: int) -> bool:
+        """Whether the compiled set is the one in force, by the revision that a transaction read."""
+        return revision <= self.snapshot.revision
+
+    async def with_newest(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what judges by the compiled set; once more when it was not the newest any more.
+
+        :raises PoliciesChanged: they change all the time.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return await work()
+            except PoliciesChanged:
+                await self.refresh()
+        return await work()
 
     async def forget(self, change: Change | None) -> None:
         """Look for a newer set when a change says that there may be one."""

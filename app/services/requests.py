@@ -20,8 +20,9 @@ from app.core.routing import Voter, shortage
 from app.core.ssh_action import SshAction
 from app.core.targets import Target
 from app.services.access import require
-from app.services.decisions import able, rules_of
+from app.services.decisions import able
 from app.services.execution import RESULT
+from app.services.judging import rules_of
 from app.services.results import ITEM_RESULT, unpack
 from app.services.sealing import LONGEST_HEAD, Sealer, key_id
 from app.store.audit import AuditRecord

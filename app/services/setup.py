@@ -7,7 +7,7 @@ from app.core.audit import Actor
 from app.core.errors import SetupClosed
 from app.core.json_types import JsonValue
 from app.core.principals import Person, Session
-from app.services.decisions import OWNER_MAY_DECIDE
+from app.services.judging import OWNER_MAY_DECIDE
 from app.store.tx import Tx
 
 SETUP_TOKEN: Final = "setup_token"  # noqa: S105 - the name of a setting

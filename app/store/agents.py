@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.core.bucket import SLOTS
 from app.core.instant import Instant
 from app.core.principals import Agent, ApiKey, Permission, Scope
+from app.store.policies import REVISION
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import AgentRow, KeyRow, RateRow
 from app.store.unique import unique
@@ -26,12 +27,15 @@ M = table_of(RateRow)
 _BY_SHA = Sql(select(K).where(K.c.sha256 == bindparam("sha256")))
 _AGENT = Sql(select(A).where(A.c.id == bindparam("id")))
 _KEY = Sql(select(K).where(K.c.id == bindparam("id")))
+_ASKER = Sql(
+    select(A, K).outerjoin(K, K.c.id == bindparam("key_id")).where(A.c.id == bindparam("id"))
+)
 _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None)))
 _ROWS: Final = 1024
 """Rows that are remembered with what was read from them."""
 
 _STANDS_SO = (
-    select(A.c.frozen, A.c.open_limit)
+    select(A.c.frozen, A.c.open_limit, REVISION)
     .join(K, K.c.agent_id == A.c.id)
     .where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None))
 )
@@ -110,15 +114,24 @@ class Agents:
         rows = self._tx.ask(_KEY, {"id": key_id})
         return _key(rows[0]) if rows else None
 
-    def standing(self, key_id: str, *, hold: bool = False) -> tuple[bool, int] | None:
+    def asker(self, agent_id: str, key_id: str) -> tuple[Agent | None, ApiKey | None]:
+        """Return an agent and a key, read at once; the key is None where the agent is."""
+        rows = self._tx.ask(_ASKER, {"id": agent_id, "key_id": key_id})
+        if not rows:
+            return None, None
+        agent, key = tuple(rows[0])[: len(A.columns)], tuple(rows[0])[len(A.columns) :]
+        return _agent(agent), None if key[0] is None else _key(key)
+
+    def standing(self, key_id: str, *, hold: bool = False) -> tuple[bool, int, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.
 
-        None: there is no such key of an agent, or somebody revoked it.
+        By the way also the revision of the policies in force. None: there is no such key of an
+        agent, or somebody revoked it.
 
         :param hold: let nobody else make the agent's requests until this transaction ends.
         """
         rows = self._tx.ask(_STANDING_HELD if hold else _STANDING, {"id": key_id})
-        return (bool(rows[0][0]), int(rows[0][1])) if rows else None
+        return (bool(rows[0][0]), int(rows[0][1]), int(rows[0][2] or 0)) if rows else None
 
     def key_stands(self, key_id: str) -> bool:
         """Whether there is such a key, and nobody revoked it."""

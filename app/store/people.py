@@ -3,7 +3,18 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.instant import Instant
@@ -22,6 +33,11 @@ G = table_of(SettingRow)
 
 _GET = Sql(select(P).where(P.c.id == bindparam("id")))
 _SETTING = Sql(select(G.c.value).where(G.c.name == bindparam("name")))
+_FACTS = Sql(
+    select(G.c.name, G.c.value).where(
+        G.c.name.in_([literal_column("'owner_may_decide'"), literal_column("'policy_revision'")])
+    )
+)
 _SHARE = Sql(select(P).where(P.c.id == bindparam("id")), suffix={"postgresql": " FOR SHARE"})
 _SESSION = Sql(select(S).where(S.c.sha256 == bindparam("sha256")))
 
@@ -166,6 +182,10 @@ class People:
         """Return a fact of the installation, or None."""
         rows = self._tx.ask(_SETTING, {"name": name})
         return str(rows[0][0]) if rows else None
+
+    def facts(self) -> dict[str, str]:
+        """Return what a ballot needs: ``owner_may_decide`` and ``policy_revision``, where set."""
+        return {str(row[0]): str(row[1]) for row in self._tx.ask(_FACTS, {})}
 
     def put_setting(self, name: str, value: str) -> None:
         """Write a fact of the installation."""

@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, insert, literal_column, select, update
 
 from app.core.instant import Instant
 from app.core.json_types import JsonObject
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 P = table_of(PolicyRow)
 V = table_of(PolicyVersionRow)
 G = table_of(SettingRow)
-_REVISION = Sql(select(G.c.value).where(G.c.name == bindparam("name")))
+_NUMBER = select(G.c.value).where(G.c.name == literal_column("'policy_revision'"))
+_REVISION = Sql(_NUMBER)
+
+REVISION: Final = _NUMBER.scalar_subquery()
+"""The revision as a column of another statement; nothing where no policy was ever made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class Policies:
 
     def revision(self) -> int:
         """Return the number that grows with every change of any policy."""
-        row = self._tx.run(_REVISION, {"name": "policy_revision"}).fetchone()
+        row = self._tx.run(_REVISION, {}).fetchone()
         return 0 if row is None else int(row[0])
 
     def _keep(self, record: PolicyRecord) -> None:

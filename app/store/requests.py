@@ -13,6 +13,7 @@ from app.core.instant import Instant, plus
 from app.core.policy import Effect
 from app.core.request import Ballot, Choice, Request, Status, Vote, assembled
 from app.core.routing import Assurance
+from app.store.policies import REVISION
 from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.sql import Sql, table_of
 from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, VoteRow
@@ -48,7 +49,7 @@ _PENDING: Final = Sql(
     .offset(bindparam("most"))
 )
 _EXECUTING: Final = Sql(
-    select(func.count()).where(
+    select(func.count(), REVISION).where(
         T.c.agent_id == bindparam("agent_id"), T.c.status == "executing",
         T.c.effect == bindparam("effect"),
     )
@@ -293,13 +294,18 @@ class Requests:
 
         :param by_people: whether to count those that people approved, or the others.
         """
+        return self.running(agent_id, by_people=by_people)[0]
+
+    def running(self, agent_id: str, *, by_people: bool) -> tuple[int, int]:
+        """Return the same, and by the way the revision of the policies in force."""
         params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
         unwritten = sum(
             row["agent_id"] == agent_id and row["status"] == Status.EXECUTING
             and row["effect"] == params["effect"]
             for row in self._tx.deferred(_INSERT)
         )  # fmt: skip
-        return unwritten + int(self._tx.run(_EXECUTING, params, blind=True).fetchone()[0])
+        count, revision = self._tx.run(_EXECUTING, params, blind=True).fetchone()
+        return unwritten + int(count), int(revision or 0)
 
     def executing_now(self, *, by_people: bool) -> dict[str, int]:
         """Return the same of every agent that has any."""

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core.action import Kind, PlainAction, Submission, Urgency, seal
-from app.core.ballots import MAX_COMMENT, Rules, check_ballot, obstacle
+from app.core.ballots import MAX_COMMENT, Rules, check_ballot, filled, obstacle
 from app.core.canonical import digest
 from app.core.errors import (
     AlreadyVoted,
@@ -19,7 +21,7 @@ from app.core.errors import (
 from app.core.instant import Instant
 from app.core.policy import Effect
 from app.core.principals import Person, Role
-from app.core.request import Ballot, Choice, Request, Status
+from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Plan, Voter, freeze
 
 PAYLOAD = seal(Submission("agt_1", PlainAction("send", {}), None, Urgency.NORMAL, "", {}))
@@ -123,6 +125,24 @@ def test_ballots_that_do_not_count(
             replace(REQUEST, **request_), replace(BALLOT, **ballot), Voter(replace(ANNE, **person)),
             Rules(), voted=voted,
         )  # fmt: skip
+
+
+@pytest.mark.requirement("DEC-3", "T26", "T30")
+@given(st.integers(1, 3), st.lists(st.tuples(st.integers(0, 4), st.sets(st.integers(0, 4)))))
+def test_approvals_fill_and_never_unfill(quorum: int, votes: list[tuple[int, set[int]]]) -> None:
+    """Each votes once, while some are switched off; nobody who may vote is turned away for good."""
+    request = replace(REQUEST, quorum=quorum)
+    people = [replace(ANNE, id=f"per_{number}") for number in range(5)]
+    cast: list[int] = []
+    for number, off in votes:
+        if number in cast or number in off:
+            continue
+        now = [Voter(replace(one, active=at not in off)) for at, one in enumerate(people)]
+        earlier = [(Vote("req_1", now[at].person.id, BALLOT, Instant(0)), now[at]) for at in cast]
+        count = filled(request, now[number], earlier, Rules())
+        standing = len([at for at in cast if at not in off])
+        assert count == (standing if standing >= quorum else standing + 1)
+        cast.append(number)
 
 
 @pytest.mark.requirement("DEC-2")

@@ -167,6 +167,12 @@ def test_a_set_knows_its_revision_and_whether_it_counts() -> None:
     assert PolicySet.compile([counting], 4).uses_counters
     assert not PolicySet.compile([replace(counting, enabled=False)], 4).uses_counters
     assert PolicySet.compile([], 4).revision == 4
+    assert not PolicySet.compile([counting], 4).repeatable
+    assert PolicySet.compile([replace(counting, enabled=False)], 4).repeatable
+    for when in ('remote_ip == "10.0.0.1"', "counters.agent_day > 3"):
+        assert not PolicySet.compile([policy("b", rule("deny", when=when))], 4).repeatable
+    risk = {"factors": [{"name": "f", "points": 1, "match": {"remote_ip": "10.0.0.1"}}]}
+    assert not PolicySet.compile([policy("c", risk=risk)], 4).repeatable
     busy = replace(FACTS, counters={"agent_hour": 6})
     assert verdict_of(counting, facts=busy) == ("deny", "a")
     assert verdict_of(counting) == ("review", "a")

@@ -22,7 +22,7 @@ from app.core.errors import (
 )
 from app.core.principals import Person, Role, Scope
 from app.core.request import Ballot, Choice, Request, Status
-from app.services.decisions import OWNER_MAY_DECIDE
+from app.services.judging import OWNER_MAY_DECIDE
 from tests.support.world import FakeClock, World, person_caller, with_scopes, world
 
 pytestmark = pytest.mark.requirement("DEC-1", "DEC-2")

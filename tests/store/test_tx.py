@@ -56,7 +56,7 @@ async def test_a_freeze_is_seen_by_the_next_unit_of_its_group(place: World) -> N
         place.anne, name="k", scopes=["request:read"], agent_id=place.agent.id
     )
 
-    def work(tx: Tx) -> list[tuple[bool, int] | None]:
+    def work(tx: Tx) -> list[tuple[bool, int, int] | None]:
         first = tx.agents.standing(key.id)
         agent = tx.agents.lock(place.agent.id)
         assert agent is not None

@@ -1,0 +1,116 @@
+"""Whether today's policies still let through what was asked and decided before (T40)."""
+
+import json
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from app.core.action import Submission
+from app.core.ballots import Rules, counting
+from app.core.bundle_verdict import Asking
+from app.core.execution import Refusal
+from app.core.pipeline import Verdict
+from app.core.policy import Effect
+from app.core.policy_route import Route
+from app.core.principals import Agent
+from app.core.request import Request, Vote, evolve
+from app.core.routing import Voter, seated
+from app.services.masks import check_masks
+from app.services.policies import Policies
+from app.store.tx import Tx
+
+Cast: TypeAlias = tuple[Vote, Voter]
+"""A vote and who cast it, as they are now."""
+
+OWNER_MAY_DECIDE: Final = "owner_may_decide"
+"""Name of the installation's setting."""
+
+
+@lru_cache(1024)
+def judged_by(verdict: str) -> int:
+    """Return the revision of the policies that a recorded verdict is of; -1 for none."""
+    found = json.loads(verdict).get("revision")
+    return found if isinstance(found, int) else -1
+
+
+def verify_policies(
+    tx: Tx,
+    policies: Policies,
+    request: Request,
+    submission: Submission,
+    agent: Agent,
+    left: Collection[int] | None = None,
+    vote: Cast | None = None,
+) -> None:
+    """Refuse what the policies in force do not let through.
+
+    What they judged already is judged again as it was then, where that can be said: so what
+    somebody wrote into the columns beside the payload gains nothing (T1).
+
+    :param left: of a bundle, the calls that are still to run.
+    :param vote: one that is about to be counted.
+    :raises Refusal: they deny it, or ask for more than it has.
+    """
+    if judged_by(request.verdict) != policies.revision:
+        counters = tx.requests.counters(agent.id) if policies.snapshot.uses_counters else {}
+        by = Asking(agent, tx.now, None, counters)
+        verify_verdict(tx, request, policies.judge(submission, by, left), vote)
+    elif policies.snapshot.repeatable:
+        by = Asking(agent, request.created_at, None, {})
+        verify_verdict(tx, request, policies.judge(submission, by))
+
+
+def verify_verdict(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None = None) -> None:
+    """Refuse what would not have today's verdict.
+
+    :raises Refusal: it is a denial, or asks for more than the request has.
+    """
+    if verdict.effect is Effect.DENY:
+        raise Refusal("policy_denies", "The policies in force deny it.")
+    check_masks(request.verdict, verdict)
+    if verdict.effect is not Effect.REVIEW:
+        return
+    if request.effect is Effect.ALLOW:
+        raise Refusal("policy_reviews", "The policies in force want a person to decide.")
+    if not satisfied(tx, request, verdict.route, vote):
+        raise Refusal("policy_asks_more", "The policies in force ask for other approvals.")
+
+
+def satisfied(tx: Tx, request: Request, route: Route, vote: Cast | None = None) -> bool:
+    """Whether the approvals of a request are enough for the route that it would have today."""
+    same = (route.frozen, route.quorum, route.owner_may_decide)
+    if same == (request.route, request.quorum, request.owner_may_decide):
+        return True
+    stage = min(request.stage, len(route.plan.steps))
+    today = evolve(
+        request,
+        {"route": route.frozen, "owner_may_decide": route.owner_may_decide, "stage": stage},
+    )
+    rules = rules_of(tx, request)
+    votes = [*votes_so_far(tx, request), *([vote] if vote else [])]
+    said = counting(today, votes, rules, route.plan.assurance)
+    return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
+
+
+def votes_so_far(tx: Tx, request: Request) -> list[Cast]:
+    """Return the votes so far with who cast them, as they are now."""
+    if not request.approvals:
+        return []
+    return [
+        (vote, tx.groups.voter(person, request.action))
+        for vote in tx.requests.votes(request.id)
+        if (person := tx.people.hold(vote.person_id)) is not None
+    ]
+
+
+def rules_of(tx: Tx, request: Request) -> Rules:
+    """Return what the installation and the agent say about who decides, as of now."""
+    return rules_from(tx.people.facts(), tx.agents.get(request.agent_id))
+
+
+def rules_from(facts: Mapping[str, str], agent: Agent | None) -> Rules:
+    """Return the same from what was read before."""
+    return Rules(
+        owner_may_decide=facts.get(OWNER_MAY_DECIDE) == "true",
+        owner_id=None if agent is None else agent.owner_id,
+    )
