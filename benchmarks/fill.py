@@ -15,7 +15,7 @@ from app.core.policy import Effect
 from app.core.request import Request, Status
 from app.settings import load
 from app.store.database import Database
-from app.store.requests import T, to_row
+from app.store.request_rows import T, to_row
 
 _BATCH = 5000
 _ACTIONS = ("send_mail", "read_file", "transfer", "restart_service", "rare_thing")
