@@ -25,8 +25,7 @@ from app.core.principals import Caller, Person, Role, Scope
 from app.factory import services
 from app.services.bundle import Services
 from app.services.throttling import CROWDED, FREE_FAILURES, MAX_WAIT, admit
-from app.store.database import Database
-from app.store.migrate import migrate
+from tests.support.templates import prepare
 from tests.support.world import FakeClock, World, settings_for, world
 
 PASSWORD = "four unrelated words 47"
@@ -49,7 +48,7 @@ async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGen
 async def empty(url: str, folder: Path) -> AsyncGenerator[Services, None]:
     """Open an installation that nobody has set up."""
     settings = settings_for(url, folder)
-    migrate(Database(settings.database))
+    prepare(settings.database)
     async with services(settings) as opened:
         yield opened
 
