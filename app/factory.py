@@ -20,6 +20,7 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.backlog import Backlog
+from app.services.binding import Binding, Known
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundle import Services
@@ -246,7 +247,9 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
+    rates = Rates(store, settings, breakers)
+    binding = Binding(store, rates, Known(store))
+    intake = Intake(store, ids, clock, policies, settings, rates, binding)
     execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(
         settings=settings,

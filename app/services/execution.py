@@ -397,6 +397,8 @@ def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
 
 def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
+    if not any(f'"{kind}"' in request.verdict for kind in WHOLE):
+        return False
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)
 

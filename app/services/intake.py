@@ -71,11 +71,7 @@ class Intake:
     policies: Policies
     settings: Settings
     rates: Rates
-
-    @property
-    def binding(self) -> Binding:
-        """What binds calls to their targets."""
-        return Binding(self.store, self.rates)
+    binding: Binding
 
     async def submit(
         self,
