@@ -25,7 +25,7 @@ from app.core.execution import (
     verify_permission,
     verify_target,
 )
-from app.core.instant import Instant, plus
+from app.core.instant import SECOND, Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
 from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
@@ -56,6 +56,9 @@ RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
 UNAUTHORIZED: Final = 401
+_AT_ONCE: Final = SECOND
+"""How long what a claim looked at is good for, where the call was marked as sent with it."""
+
 _BUSY: Final = Postponed(0.5)
 log = structlog.get_logger()
 
@@ -264,7 +267,7 @@ class Execution:
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
-            outcome = await executor.execute(plan, injection, self._mark(request), relay)
+            outcome = await executor.execute(plan, injection, self._mark(claimed), relay)
         return await kept_back(outcome, request.verdict)
 
     async def _content(self, claimed: Claimed) -> Content | None:
@@ -289,8 +292,18 @@ class Execution:
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
-    def _mark(self, request: Request) -> MarkSent:
-        return _marked_before if request.sent_at else lambda: self._mark_sent(request)
+    def _mark(self, claimed: Claimed) -> MarkSent:
+        """Return what is awaited before the first byte leaves.
+
+        What was marked with its claim, and leaves at once, was looked at a moment ago.
+        """
+
+        async def mark() -> None:
+            at_once = 0 <= self.clock.now() - claimed.began <= _AT_ONCE
+            if claimed.request.sent_at is None or not at_once:
+                await self._mark_sent(claimed.request)
+
+        return mark
 
     async def _mark_sent(self, request: Request) -> None:
         """Write that bytes are about to leave; stop here when another worker holds it by now.
@@ -351,10 +364,6 @@ class Execution:
 def _refused(tx: Tx, request: Request, refusal: Refusal) -> None:
     event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
     tx.record(step(request, event, tx.now))
-
-
-async def _marked_before() -> None:
-    """It was marked as sent with its claim."""
 
 
 def _as_left(request: Request, event: ev.Event, result: HttpResult | None) -> Request:
