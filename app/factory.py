@@ -233,6 +233,17 @@ def _execution(
     )  # fmt: skip
 
 
+def _intake(settings: Settings, store: Store, policies: Policies, breakers: Breakers) -> Intake:
+    rates = Rates(store, settings, breakers)
+    binding = Binding(store, rates, Known(store))
+    return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding)
+
+
+def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
+    room = Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes)
+    return Inline(intake, execution, room)
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
 ) -> Services:
@@ -247,9 +258,7 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    rates = Rates(store, settings, breakers)
-    binding = Binding(store, rates, Known(store))
-    intake = Intake(store, ids, clock, policies, settings, rates, binding)
+    intake = _intake(settings, store, policies, breakers)
     execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
     return Services(
         settings=settings,
@@ -272,11 +281,7 @@ def wire(
         inbox=Inbox(store),
         decisions=Decisions(store),
         execution=execution,
-        inline=Inline(
-            intake,
-            execution,
-            Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes),
-        ),
+        inline=_inline(settings, intake, execution),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=Feed(store, Looks(store)),

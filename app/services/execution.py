@@ -38,7 +38,7 @@ from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
 from app.services.crowding import Crowd
 from app.services.decisions import satisfied
-from app.services.handles import check_handles
+from app.services.handles import verify_handles
 from app.services.leases import Leases
 from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
@@ -310,7 +310,7 @@ class Execution:
 
         Connecting takes its time: whether everybody still stands by it is read once more.
         """
-        marked = await self.store.write(lambda tx: _marked(tx, request), order=request.id)
+        marked = await self.store.write(lambda tx: marked(tx, request), order=request.id)
         if isinstance(marked, Refusal):
             raise NotStarted(marked.code, marked.note, retryable=False)
         if not marked:
@@ -378,32 +378,6 @@ def _keep_evidence(tx: Tx, claimed: Claimed, event: ev.Event, sent_at: Instant |
     tx.requests.keep_evidence(request.id, request.fence, tx.now, sent_at, summary or "")
 
 
-def _marked(tx: Tx, request: Request) -> bool | Refusal:
-    """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
-    target = tx.targets.get(request.target_id or "")
-    try:
-        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
-    except Refusal as refusal:
-        return refusal
-    if target is None or not target.enabled:
-        return Refusal("target_disabled", "The target is gone or switched off.")
-    over = request.valid_until is None or tx.now >= request.valid_until
-    if request.by_people and over:
-        return Refusal("grant_over", "The approval was over before anything was sent.")
-    return tx.requests.mark_sent(request.id, request.fence, tx.now)
-
-
-def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
-    """Refuse a call whose handles may not be used there by its agent any more (T63).
-
-    :raises Refusal: there is one.
-    """
-    try:
-        check_handles(tx, submission.action, target.id, submission.agent_id)
-    except AssentryError as error:
-        raise Refusal(error.code, error.detail) from error
-
-
 def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
     if not any(f'"{kind}"' in request.verdict for kind in WHOLE):
@@ -419,25 +393,3 @@ def _nothing() -> None:
 def _call(claimed: Claimed) -> HttpAction | None:
     action = claimed.submission.action
     return action if isinstance(action, HttpAction) else None
-
-
-def lose(tx: Tx, request_id: str, now: Instant) -> bool:
-    """Take a request from a holder whose lease is over; False when there is nothing to take."""
-    request = tx.requests.lock(request_id)
-    if request is None or request.status is not Status.EXECUTING:
-        return False
-    try:
-        submission = verify_payload(request, tx.requests.votes(request_id))
-        target = tx.targets.get(request.target_id or "")
-        harmless = is_idempotent(submission, target)
-    except Refusal:
-        harmless = False
-    event = ev.Lose(actor=SYSTEM, fence=-1, outcome=_LOST, idempotent=harmless)
-    try:
-        tx.record(step(request, event, now))
-    except IllegalTransition:
-        return False
-    return True
-
-
-_LOST: Final = '{"code":"worker_lost","detail":"The worker did not report back in time."}'
