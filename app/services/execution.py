@@ -39,7 +39,7 @@ from app.services.breakers import Breakers, Stopped
 from app.services.crowding import Crowd
 from app.services.decisions import satisfied
 from app.services.handles import verify_handles
-from app.services.leases import Leases
+from app.services.leases import Leases, mark_held
 from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
 from app.services.results import pack
@@ -310,7 +310,7 @@ class Execution:
 
         Connecting takes its time: whether everybody still stands by it is read once more.
         """
-        marked = await self.store.write(lambda tx: marked(tx, request), order=request.id)
+        marked = await self.store.write(lambda tx: mark_held(tx, request), order=request.id)
         if isinstance(marked, Refusal):
             raise NotStarted(marked.code, marked.note, retryable=False)
         if not marked:

@@ -92,7 +92,7 @@ def _renewed(tx: Tx, known: list[_Held]) -> list[_Held]:
     ]
 
 
-def marked(tx: Tx, request: Request) -> bool | Refusal:
+def mark_held(tx: Tx, request: Request) -> bool | Refusal:
     """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
     target = tx.targets.get(request.target_id or "")
     try:
