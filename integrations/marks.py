@@ -5,10 +5,14 @@ from markupsafe import Markup, escape
 from app.core.visible import visible
 
 
-def marked(text: str) -> Markup:
-    """Return a text as HTML, with its words in mixed or look-alike letters marked."""
+def marked(text: str, style: str = "") -> Markup:
+    """Return a text as HTML, with its words in mixed or look-alike letters marked.
+
+    :param style: how a marked word looks, where no style sheet is sure to be read.
+    """
+    inline = f' style="{escape(style)}"' if style else ""
     parts = [
-        f'<mark class="mixed">{escape(piece.text)}</mark>'
+        f'<mark class="mixed"{inline}>{escape(piece.text)}</mark>'
         if piece.kind == "mixed"
         else str(escape(piece.text))
         for piece in visible(text).pieces

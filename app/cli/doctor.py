@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from app.cli import logs
-from app.cli.start import FAILED, check_schema, load_settings
+from app.cli.start import FAILED, check_schema, database_of, load_settings
 from app.core.errors import AssentryError, Unavailable
 from app.core.instant import SECOND
 from app.core.ports import DeliveryFailed
@@ -76,10 +76,27 @@ async def _master_key(settings: Settings) -> str:
 
     keys = load_master_keys(settings)
     words = f"{len(keys)} configured, the current one is {keys[0].id}"
+    if missing := await asyncio.to_thread(_sealing, settings) - {key.id for key in keys}:
+        message = (
+            f"{words}; {', '.join(sorted(missing))} is missing: credentials that it seals do not "
+            "open. Add it to ASSENTRY_MASTER_KEY, or enter those credentials again"
+        )
+        raise Unavailable(message)
     path = os.environ.get(_KEY_FILE)
     if path and await asyncio.to_thread(_is_open, Path(path)):
         words += f"; note that every account of this machine can read {path}"
     return words
+
+
+def _sealing(settings: Settings) -> frozenset[str]:
+    """Return the master keys that the vault needs; none where there is no database yet."""
+    from app.store.migrate import master_keys  # noqa: PLC0415 - heavy
+
+    try:
+        check_schema(settings)
+    except (AssentryError, SettingsError):
+        return frozenset()  # the check of the database says why
+    return master_keys(database_of(settings))
 
 
 def _is_open(path: Path) -> bool:

@@ -94,20 +94,36 @@ def database_of(settings: Settings) -> "Database":
 def prepare(settings: Settings) -> None:
     """Make the data folder and the master key where none is set, and migrate.
 
-    :raises SettingsError: the folder or the database's address cannot be used.
+    :raises SettingsError: the folder or the database's address cannot be used, or the key that
+        seals the vault is gone.
     :raises StoreUnavailable: the database does not answer.
     """
     from app.services.sealing import MASTER_KEY_FILE, create_master_key  # noqa: PLC0415 - heavy
     from app.store.migrate import migrate  # noqa: PLC0415 - heavy
 
+    path = settings.data_dir / MASTER_KEY_FILE
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not settings.master_key.get_secret_value():
-            create_master_key(settings.data_dir / MASTER_KEY_FILE)
+        if not settings.master_key.get_secret_value() and not path.exists():
+            _refuse_second_key(settings, path)
+            create_master_key(path)
     except OSError as error:
         message = f"the data folder {settings.data_dir} cannot be used: {error.strerror}"
         raise SettingsError(message) from error
     migrate(database_of(settings))
+
+
+def _refuse_second_key(settings: Settings, path: Path) -> None:
+    """Make no new key beside a vault that only the lost one opens (T68)."""
+    from app.store.migrate import master_keys  # noqa: PLC0415 - heavy
+
+    if sealing := master_keys(database_of(settings)):
+        message = (
+            f"{path} is not there, but the database holds credentials that only the master key "
+            f"{', '.join(sorted(sealing))} opens: put the file back from your backup. If it is "
+            "lost for good, set ASSENTRY_MASTER_KEY to a new key and enter each credential again"
+        )
+        raise SettingsError(message)
 
 
 def check_schema(settings: Settings) -> str:

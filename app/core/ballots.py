@@ -1,7 +1,9 @@
 """Who may decide a request, and what makes a ballot count. Read at commit, never before."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from app.core.errors import (
     AlreadyVoted,
@@ -17,6 +19,8 @@ from app.core.routing import Voter, may_fill, seated
 
 MAX_COMMENT = 2000
 """Most characters of a comment."""
+
+_UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
 
 _NEEDED = {1: "a one-click link", 2: "chat, a key or the dashboard",
            3: "the dashboard, shortly after signing in"}  # fmt: skip
@@ -45,7 +49,7 @@ def obstacle(request: Request, voter: Voter, rules: Rules) -> str | None:
     if not any(may_fill(voter, seat) for seat in seats):
         return "The policy names other approvers for this request."
     why = _ownership(request, voter, rules)
-    if why is None and not any(may_fill(_in_own_right(request, voter, rules), s) for s in seats):
+    if why is None and not any(may_fill(in_own_right(request, voter, rules), s) for s in seats):
         return "Who stands in for the owner of an agent does not decide its requests."
     return why
 
@@ -69,7 +73,7 @@ def _owners(request: Request, rules: Rules) -> set[str | None]:
     return {request.owner_id, rules.owner_id} - {None}
 
 
-def _in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
+def in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
     """Return a voter without the places of owners: an owner lends nobody what the owner lacks.
 
     What they may decide themselves they still may, or an owner could rid of strict approvers by
@@ -110,9 +114,7 @@ def check_ballot(
         raise (MissingRole if weak else NotAnApprover)(why)
     if ballot.digest != request.digest:
         raise DigestMismatch(pointer="/digest")
-    if len(ballot.comment) > MAX_COMMENT:
-        message = f"a comment has at most {MAX_COMMENT} characters"
-        raise InvalidField(message, pointer="/comment")
+    check_comment(ballot.comment)
     if request.require_reason and not ballot.comment.strip():
         message = "the policy asks for a comment with this decision"
         raise InvalidField(message, pointer="/comment")
@@ -122,6 +124,35 @@ def check_ballot(
     if ballot.assurance < needed:
         message = f"The policy asks to decide this by {_NEEDED[needed]}; kept as a comment."
         raise AssuranceTooLow(message, extra={"needed": f"L{needed}"})
+
+
+def counting(
+    request: Request, votes: Iterable[tuple[Vote, Voter]], rules: Rules, least: int = 0
+) -> list[Voter]:
+    """Return who approved and may still decide, with the places that they may lend their voice.
+
+    :param least: assurance below which a vote does not count.
+    """
+    return [
+        in_own_right(request, voter, rules)
+        for vote, voter in votes
+        if vote.ballot.choice is Choice.APPROVE
+        and vote.ballot.assurance >= least
+        and obstacle(request, voter, rules) is None
+    ]
+
+
+def check_comment(text: str) -> None:
+    """Refuse a comment that is too long, or that no database keeps as it is.
+
+    :raises InvalidField: with what to change.
+    """
+    if len(text) > MAX_COMMENT:
+        message = f"a comment has at most {MAX_COMMENT} characters"
+        raise InvalidField(message, pointer="/comment")
+    if _UNKEPT.search(text):
+        message = "a comment holds no NUL and no half of a character"
+        raise InvalidField(message, pointer="/comment")
 
 
 def filled(
@@ -134,14 +165,10 @@ def filled(
 
     :raises NotAnApprover: every seat that this person may fill is filled.
     """
-    still = [
-        _in_own_right(request, other, rules)
-        for vote, other in earlier
-        if vote.ballot.choice is Choice.APPROVE and obstacle(request, other, rules) is None
-    ]
+    still = counting(request, earlier, rules)
     seats = request.plan.seats_at(request.stage)
     before = len(seated(seats, still))
-    after = len(seated(seats, [*still, _in_own_right(request, voter, rules)]))
+    after = len(seated(seats, [*still, in_own_right(request, voter, rules)]))
     if after == before:
         message = "Every seat that you may fill is filled; somebody else is needed."
         raise NotAnApprover(message)

@@ -1,9 +1,10 @@
 """Who is asked, and what their votes need: seats, quorum, denials, assurance, the ladder.
 
 A plan is frozen with its request at submission. Seats are filled by distinct people: an approval
-counts when the voters together fill one seat more than before (a maximum matching), so one person
-never fills two seats, and the order of votes makes no difference. Pure; who belongs to a group or
-stands in for somebody is read when a vote is counted (threats T26, T30).
+counts when the voters together fill one seat more than before (a maximum flow), so one person never
+fills two seats, one place never counts twice, whoever stands in for it, and the order of votes
+makes no difference. Pure; who belongs to a group or stands in for somebody is read when a vote is
+counted (threats T26, T30).
 """
 
 import json
@@ -11,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
 
 from app.core.canonical import canonical
 from app.core.json_types import JsonObject, JsonValue
@@ -111,7 +113,7 @@ class Voter:
 def is_called(voter: Voter, names: Sequence[str]) -> bool:
     """Whether one of the names calls this person; no names call every approver."""
     person = voter.person
-    if not person.active or not at_least(person.role, Role.APPROVER):
+    if not _may_vote(voter):
         return False
     if not names:
         return True
@@ -123,34 +125,77 @@ def is_called(voter: Voter, names: Sequence[str]) -> bool:
 
 def may_fill(voter: Voter, seat: Sequence[str]) -> bool:
     """Whether a person may fill a seat: called by name, or in place of somebody who is away."""
-    if not voter.person.active or not at_least(voter.person.role, Role.APPROVER):
-        return False
-    return is_called(voter, seat) or any(is_called(away, seat) for away in voter.absent)
+    return _may_vote(voter) and any(is_called(one, seat) for one in (voter, *voter.absent))
+
+
+def _may_vote(voter: Voter) -> bool:
+    return voter.person.active and at_least(voter.person.role, Role.APPROVER)
 
 
 def seated(seats: Sequence[Sequence[str]], voters: Iterable[Voter]) -> dict[int, str]:
-    """Return who sits where: a largest assignment of distinct people to distinct seats.
+    """Return who sits where: a largest assignment of people, by places of people, to seats.
 
-    :returns: the ids of people by the number of their seat.
+    Each voter takes one seat, in one place: the own one or that of somebody who is away. No place
+    counts twice, whoever takes it.
+
+    :returns: the ids of voters by the number of their seat.
     """
-    taken: dict[int, Voter] = {}
+    ways: _Ways = {}
     for voter in voters:
-        _place(voter, seats, taken, set())
-    return {number: voter.person.id for number, voter in taken.items()}
+        _lay(ways, voter, seats)
+        _send(ways, ("voter", voter.person.id))
+    return {number: holder for number in range(len(seats)) if (holder := _holder(ways, number))}
 
 
-def _place(
-    voter: Voter, seats: Sequence[Sequence[str]], taken: dict[int, Voter], tried: set[int]
-) -> bool:
-    """Find a seat for a voter, moving others where that helps (augmenting paths)."""
-    for number, seat in enumerate(seats):
-        if number in tried or not may_fill(voter, seat):
+_Node: TypeAlias = tuple[str, str | int]
+_Ways: TypeAlias = dict[_Node, dict[_Node, None]]
+"""Steps that are open, in order. Each may be gone once; then the way back is open instead."""
+
+_SEATED: Final[_Node] = ("seated", "")
+
+
+def _lay(ways: _Ways, voter: Voter, seats: Sequence[Sequence[str]]) -> None:
+    """Lay the ways of a voter: to the places that they may take, and from these to the seats."""
+    own: _Node = ("voter", voter.person.id)
+    ways[own] = {}
+    for one in (voter, *voter.absent) if _may_vote(voter) else ():
+        into, out = ("place", one.person.id), ("placed", one.person.id)
+        ways[own][into] = None
+        if into in ways:
             continue
-        tried.add(number)
-        if number not in taken or _place(taken[number], seats, taken, tried):
-            taken[number] = voter
-            return True
-    return False
+        ways[into], ways[out] = {out: None}, {}
+        for number, seat in enumerate(seats):
+            if is_called(one, seat):
+                ways[out]["seat", number] = None
+                ways.setdefault(("seat", number), {_SEATED: None})
+
+
+def _send(ways: _Ways, node: _Node) -> None:
+    """Send a voter to a seat, moving others where that helps (augmenting paths)."""
+    path = _path(ways, node, set())
+    for here, there in pairwise(path):
+        del ways[here][there]
+        ways.setdefault(there, {})[here] = None
+
+
+def _path(ways: _Ways, node: _Node, seen: set[_Node]) -> list[_Node]:
+    """Return a way from a node to a free seat, or nothing."""
+    if node == _SEATED:
+        return [node]
+    seen.add(node)
+    for there in ways[node]:
+        if there not in seen and (rest := _path(ways, there, seen)):
+            return [node, *rest]
+    return []
+
+
+def _holder(ways: _Ways, number: int) -> str:
+    """Return the voter on a seat, following the ways back, or an empty text."""
+    back = ways.get(("seat", number), {})
+    for kind, name in back:
+        if kind == "placed":
+            return next(str(who) for what, who in ways["place", name] if what == "voter")
+    return ""
 
 
 def shortage(plan: Plan, quorum: int, stage: int, able: Sequence[Voter]) -> str:

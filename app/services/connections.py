@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from app.core.errors import Conflict, InvalidField, NameTaken
 from app.core.instant import plus
 from app.core.json_types import JsonValue
 from app.core.oauth import OAuthClient, OAuthEndpoints, OAuthKind, checked, consent_url
+from app.core.presets import Preset
 from app.core.principals import Caller, Scope
 from app.core.redaction import MARK, MIN_SECRET_LENGTH
 from app.core.targets import Credential
@@ -89,7 +90,13 @@ class Connections:
     sealer: Sealer
     tokens: Tokens
     settings: Settings
-    presets: Mapping[str, OAuthEndpoints] = field(default_factory=dict[str, OAuthEndpoints])
+    catalogue: Callable[[], tuple[Preset, ...]] = tuple
+
+    @property
+    def presets(self) -> Mapping[str, OAuthEndpoints]:
+        """What is known of services that have one address for all, by the preset's name."""
+        known = ((one.name, one.oauth) for one in self.catalogue() if not one.own_host)
+        return {name: urls for name, urls in known if urls is not None}
 
     @property
     def redirect_uri(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from app.core import events as ev
 from app.core.action import Kind
 from app.core.audit import Actor
-from app.core.ballots import Rules, check_ballot, filled, obstacle
+from app.core.ballots import Rules, check_ballot, counting, filled, in_own_right, obstacle
 from app.core.bundle import CallStatus, become, check_excluded, summary, whole
 from app.core.errors import (
     AssentryError,
@@ -173,10 +173,14 @@ def rules_of(tx: Tx, request: Request) -> Rules:
 
 
 def able(tx: Tx, request: Request) -> list[Voter]:
-    """Return everybody who may decide a request as things are."""
+    """Return everybody who may decide a request as things are, with the places they may take."""
     rules = rules_of(tx, request)
     voters = [tx.groups.voter(person, request.action) for person in tx.people.all()]
-    return [voter for voter in voters if obstacle(request, voter, rules) is None]
+    return [
+        in_own_right(request, voter, rules)
+        for voter in voters
+        if obstacle(request, voter, rules) is None
+    ]
 
 
 def shortage_of(tx: Tx, request: Request) -> str:
@@ -223,13 +227,7 @@ def satisfied(tx: Tx, request: Request, route: Route) -> bool:
         {"route": route.frozen, "owner_may_decide": route.owner_may_decide, "stage": stage},
     )
     rules = rules_of(tx, request)
-    said = [
-        voter
-        for vote, voter in _earlier(tx, request)
-        if vote.ballot.choice is Choice.APPROVE
-        and vote.ballot.assurance >= route.plan.assurance
-        and obstacle(today, voter, rules) is None
-    ]
+    said = counting(today, _earlier(tx, request), rules, route.plan.assurance)
     return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
 
 

@@ -1,9 +1,9 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -18,24 +18,33 @@ from app.core.execution import (
     in_doubt,
     is_idempotent,
     not_started,
-    plan_of,
     reported,
     verify_parties,
     verify_payload,
     verify_permission,
     verify_target,
 )
-from app.core.instant import SECOND, Instant, plus
+from app.core.instant import SECOND, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
+from app.core.outcome import (
+    Ambiguous,
+    Content,
+    HttpPlan,
+    HttpResult,
+    Injection,
+    NotStarted,
+    Outcome,
+)
 from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
+from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
+from app.services.claiming import Claimed, as_left, keep_evidence, plan_for, refused
 from app.services.crowding import Crowd
 from app.services.decisions import satisfied
 from app.services.handles import verify_handles
@@ -44,13 +53,19 @@ from app.services.masks import check_masks, kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
-from app.services.vault import Sealed, Vault
+from app.services.vault import Vault
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
 
 WHOLE: Final = frozenset({"redact"})
 """Obligations for which an answer is collected first, up to the target's `response_bytes`."""
+
+ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
+"""Kinds of actions that are carried out here; a bundle has a service of its own."""
+
+HOST_KEY_CHANGED: Final = "host_key_changed"
+"""Why nothing was sent to a host that did not show a pinned key."""
 
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
@@ -64,22 +79,6 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
-    """A request under this worker's lease, with all that its execution needs.
-
-    :ivar content: its body, where a door has it at hand.
-    :ivar sealed: what the vault adds, where the claim has read it.
-    """
-
-    request: Request
-    submission: Submission
-    target: Target
-    began: Instant
-    content: Content | None = None
-    sealed: Sealed | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Execution:
     """Runs approved requests, each at most once."""
 
@@ -89,12 +88,13 @@ class Execution:
     vault: Vault
     sealer: Sealer
     settings: Settings
-    executors: Mapping[str, Executor]
+    executors: Mapping[str, Executor[Any]]
     worker: str
     leases: Leases
     breakers: Breakers
     bodies: Bodies
     crowd: Crowd
+    host_key_refused: Callable[[Tx, Target, Request, str], None]
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -118,7 +118,7 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is not Kind.HTTP:
+        if request.kind not in ALONE:
             return None
         running = tx.requests.executing(request.agent_id, by_people=request.by_people)
         if running >= self.settings.agent_concurrency:
@@ -127,7 +127,7 @@ class Execution:
             votes = tx.requests.votes(request.id)
             submission, target = self._verify(tx, request, verify_payload(request, votes))
         except Refusal as refusal:
-            return _refused(tx, request, refusal)
+            return refused(tx, request, refusal)
         return self._taken(tx, request, submission, target)
 
     def claim_new(self, tx: Tx, request: Request) -> Claimed | Postponed | None:
@@ -137,7 +137,7 @@ class Execution:
         and what is added is at hand, it is marked as sent in the same commit: from then on only
         this process's end could keep the bytes from leaving.
         """
-        if request.kind is not Kind.HTTP:
+        if request.kind not in ALONE:
             return None
         if (
             tx.requests.executing(request.agent_id, by_people=False)
@@ -147,7 +147,7 @@ class Execution:
         try:
             submission, target = self._verify(tx, request, unseal(request.payload))
         except Refusal as refusal:
-            return _refused(tx, request, refusal)
+            return refused(tx, request, refusal)
         claimed = self._taken(tx, request, submission, target)
         return self._prepared(tx, claimed) if isinstance(claimed, Claimed) else claimed
 
@@ -159,12 +159,19 @@ class Execution:
         except AssentryError:
             return claimed  # told when it is asked again, outside of this transaction
         claimed = replace(claimed, sealed=sealed)
-        executor = self.executors[request.kind.value]
-        plan = plan_of(claimed.submission, target)
-        if not (sealed.at_hand and isinstance(executor, Warm) and executor.is_warm(plan)):
+        if not sealed.at_hand or not self._is_warm(claimed):
             return claimed
         tx.requests.mark_sent(request.id, request.fence, tx.now)
         return replace(claimed, request=evolve(request, {"sent_at": tx.now}))
+
+    def _is_warm(self, claimed: Claimed) -> bool:
+        """Whether a connection stands; asked in a transaction, so that nothing is loaded for it."""
+        request = claimed.request
+        executor = self.executors.get(request.kind.value)
+        plan = plan_for(claimed.submission, claimed.target, request.id)
+        if not isinstance(executor, Warm) or not isinstance(plan, HttpPlan):
+            return False
+        return executor.is_warm(plan)
 
     def _taken(
         self, tx: Tx, request: Request, submission: Submission, target: Target
@@ -183,7 +190,8 @@ class Execution:
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
         limits = target.settings
-        return limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+        seconds = limits.total_seconds if limits.ssh is None else limits.ssh.seconds
+        return limits.connect_seconds + seconds + self.settings.lease_margin
 
     def _verify(
         self, tx: Tx, request: Request, submission: Submission
@@ -193,12 +201,13 @@ class Execution:
         verify_parties(agent, key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
-        plan_of(submission, target)
+        plan_for(submission, target, request.id)
         verify_handles(tx, submission, target)
         if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
             facts = facts_of(submission, agent, tx.now, None, counters)
-            self.verify_policy(tx, request, evaluate(policies, facts))
+            verdict = guarded(evaluate(policies, facts), submission, self.policies.commands.current)
+            self.verify_policy(tx, request, verdict)
         return submission, target
 
     def is_judged(self, request: Request) -> bool:
@@ -248,6 +257,11 @@ class Execution:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
             await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
+            if problem.code == HOST_KEY_CHANGED:
+                target, detail = claimed.target, problem.detail
+                await self.store.write(
+                    lambda tx: self.host_key_refused(tx, target, request, detail)
+                )
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
             await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
@@ -260,10 +274,11 @@ class Execution:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
-        plan = plan_of(claimed.submission, claimed.target)
+        plan = plan_for(claimed.submission, claimed.target, request.id)
         if needs_whole(request):
             relay = None
-        if content := await self._content(claimed):
+        content = await self._content(claimed)
+        if content is not None and isinstance(plan, HttpPlan):
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
@@ -325,12 +340,12 @@ class Execution:
         """Record what came of it; from a stale holder only as evidence."""
         if claimed.request.sent_at is None:
             return self._finish_locked(tx, claimed, event, result)
-        request = _as_left(claimed.request, event, result)
+        request = as_left(claimed.request, event, result)
         try:
             after = tx.record(step(request, event, tx.now))
         except VersionMismatch:
             return self._finish_locked(tx, claimed, event, result)
-        _keep_evidence(tx, claimed, event, request.sent_at)
+        keep_evidence(tx, claimed, event, request.sent_at)
         self._keep_result(tx, after, result)
         return after
 
@@ -341,7 +356,7 @@ class Execution:
         request = tx.requests.lock(claimed.request.id)
         if request is None:
             return claimed.request
-        _keep_evidence(tx, claimed, event, request.sent_at)
+        keep_evidence(tx, claimed, event, request.sent_at)
         if request.fence != claimed.request.fence or request.status is not Status.EXECUTING:
             log.warning("execution_stale", request_id=request.id, status=request.status.value)
             return request
@@ -359,23 +374,6 @@ class Execution:
 
     def _actor(self) -> Actor:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
-
-
-def _refused(tx: Tx, request: Request, refusal: Refusal) -> None:
-    event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
-    tx.record(step(request, event, tx.now))
-
-
-def _as_left(request: Request, event: ev.Event, result: HttpResult | None) -> Request:
-    """Return a request as its holder left it: what provably did not start was not sent."""
-    not_started = isinstance(event, ev.Fail) and result is None
-    return evolve(request, {"sent_at": None}) if not_started else request
-
-
-def _keep_evidence(tx: Tx, claimed: Claimed, event: ev.Event, sent_at: Instant | None) -> None:
-    summary = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Lose) else ""
-    request = claimed.request
-    tx.requests.keep_evidence(request.id, request.fence, tx.now, sent_at, summary or "")
 
 
 def needs_whole(request: Request) -> bool:

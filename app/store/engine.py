@@ -19,7 +19,7 @@ from app.core.jobs import JobKind
 from app.store.database import Database
 from app.store.signals import Signals
 from app.store.tx import Change, Tx
-from app.store.writer import Result, Unit, Writer, database_time, translated
+from app.store.writer import GROUP, Result, Unit, Writer, database_time, translated
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ class Store:
         self.signals = Signals()
         self._fixed = clock
         self._wanted = set(wanted)
-        self._queue: SimpleQueue[Unit | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Unit] | None] = SimpleQueue()
+        self._gathered: list[Unit] = []
         self._writers: list[Writer] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._pending = 0
@@ -74,11 +75,11 @@ class Store:
     async def open(self) -> None:
         """Connect, start the writers and follow what other processes change."""
         self._loop = asyncio.get_running_loop()
-        engine = self.database.engine(writer=True)
         self._engine = self.database.engine(writer=False)
         now = self._now()
         for _ in range(_WRITERS[self.kind]):
-            self._writers.append(Writer(engine, self._queue, self._deliver, now, self._wanted))
+            writer = Writer(self._engine, self._queue, self._deliver, now, self._wanted)
+            self._writers.append(writer)
         if self.kind == "sqlite":
             self._reader = self._reading(self._engine)
         else:
@@ -108,8 +109,16 @@ class Store:
             raise StoreBusy(retry_after=1)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._pending += 1
-        self._queue.put(Unit(work, future, order))
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(Unit(work, future, order))
         return await future
+
+    def _hand_over(self) -> None:
+        """Give a writer all that one turn of the loop brought: it wakes once for one group."""
+        units, self._gathered = self._gathered, []
+        for at in range(0, len(units), GROUP):
+            self._queue.put(units[at : at + GROUP])
 
     async def read(self, query: Callable[[Tx], T]) -> T:
         """Run a query on committed data and return its result."""
@@ -238,6 +247,7 @@ class Store:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._hand_over()
         for _ in self._writers:
             self._queue.put(None)
         for writer in self._writers:

@@ -56,6 +56,18 @@ def current(database: Database) -> str | None:
         return connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar()  # noqa: S608
 
 
+def master_keys(database: Database) -> frozenset[str]:
+    """Return the ids of the master keys that seal the vault; none before the first migration.
+
+    :raises StoreUnavailable: the database does not answer.
+    """
+    with _connected(database) as connection:
+        if not inspect(connection).has_table("vault_fields"):
+            return frozenset()
+        rows = connection.execute(text("SELECT DISTINCT master_key FROM vault_fields"))
+        return frozenset(str(row[0]) for row in rows)
+
+
 def head() -> str:
     """Return the revision of this version: the beginning of the last migration's file name."""
     newest = max(path.name for path in (scripts() / "versions").glob("[0-9]*.py"))

@@ -6,9 +6,11 @@ AssentryError before it has written anything without disturbing the others.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ from app.core.jobs import JobKind
 from app.store.tx import Change, Tx
 
 GROUP: Final = 128
-"""Most units in one commit."""
+"""A commit with so many units takes no more."""
 
 _NOTIFY_BYTES: Final = 7000
 log = structlog.get_logger()
@@ -43,8 +45,7 @@ class Unit:
     order: str = ""
 
 
-class _SpoiledError(Exception):
-    """A unit failed after it had written, so that its group must be rolled back."""
+_ORDER: Final = attrgetter("order")
 
 
 class Writer(threading.Thread):
@@ -53,7 +54,7 @@ class Writer(threading.Thread):
     def __init__(
         self,
         engine: Engine,
-        queue: "SimpleQueue[Unit | None]",
+        queue: "SimpleQueue[list[Unit] | None]",
         deliver: Deliver,
         now: Callable[[], Instant] | None,
         wanted: AbstractSet[JobKind],
@@ -70,26 +71,26 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Commit groups until a None is taken from the queue."""
-        while (unit := self._queue.get()) is not None:
-            units, stop = self._gather(unit)
+        while (units := self._queue.get()) is not None:
+            stop = self._gather(units)
             self._perform(units)
             if stop:
                 break
         self._disconnect()
 
-    def _gather(self, first: Unit) -> tuple[list[Unit], bool]:
-        units = [first]
-        while len(units) < GROUP:
+    def _gather(self, units: list[Unit]) -> bool:
+        """Add what else is queued, and return whether to stop after it."""
+        stop = False
+        while len(units) < GROUP and not stop:
             try:
-                unit = self._queue.get_nowait()
+                more = self._queue.get_nowait()
             except Empty:
                 break
-            if unit is None:
-                return units, True
-            units.append(unit)
+            stop = more is None
+            units += more or ()
         if len(units) > 1:
-            units.sort(key=lambda unit: unit.order)
-        return units, False
+            units.sort(key=_ORDER)
+        return stop
 
     def _perform(self, units: list[Unit]) -> None:
         try:
@@ -106,7 +107,7 @@ class Writer(threading.Thread):
     def _commit(self, units: list[Unit]) -> tuple[list[Result], list[Change]]:
         try:
             tx, connection = self._connected()
-            with connection.begin():
+            with _transaction(connection):
                 tx.start(self._time(connection))
                 results = [self._one(tx, unit) for unit in units]
                 tx.flush()
@@ -115,7 +116,7 @@ class Writer(threading.Thread):
             self._disconnect()
             raise
         except Exception as error:
-            if not isinstance(error, AssentryError | _SpoiledError):
+            if not isinstance(error, AssentryError):
                 self._disconnect()
             raise
         return results, tx.changes
@@ -148,7 +149,7 @@ class Writer(threading.Thread):
 
     def _connected(self) -> tuple[Tx, Connection]:
         if self._tx is None or self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = connected(self._engine)
             self._tx = Tx(self._connection, self._engine.dialect.name, self._wanted)
         return self._tx, self._connection
 
@@ -160,6 +161,31 @@ class Writer(threading.Thread):
             connection.close()
         except SQLAlchemyError as error:
             log.warning("store_close_failed", error=type(error).__name__)
+
+
+def connected(engine: Engine) -> Connection:
+    """Return a connection of the engine; SQLite's leaves transactions to ``_transaction``."""
+    if engine.dialect.name == "postgresql":
+        return engine.connect()
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Generator[None, None, None]:
+    """Commit at the end, or roll back. On SQLite the write lock is taken at once."""
+    if connection.dialect.name == "postgresql":
+        with connection.begin():
+            yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        driver.execute("COMMIT")
+    except BaseException:
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
+        raise
 
 
 def database_time(connection: Connection) -> Instant:

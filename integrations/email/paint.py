@@ -17,6 +17,7 @@ from markupsafe import escape
 from app.core.approval_card import ApprovalCard, Painted
 from app.core.ports import Digest
 from app.core.visible import visible_text
+from integrations.marks import marked
 from integrations.sheet import COMMENT, INCOMPLETE, Fitting, Part, Section, Sheet, sheet_of
 
 MOST: Final = 100_000
@@ -32,6 +33,9 @@ _DECIDE: Final = (
     "The page shows all of this again; nothing happens until you press a button there. The link "
     "is made for you: do not forward it."
 )
+MIXED: Final = "background:#fff3d6;color:#8a5a00;text-decoration:underline wavy"
+"""How a word in mixed or look-alike letters looks where style sheets are not read."""
+
 _SUBJECT: Final = 150
 
 
@@ -55,7 +59,7 @@ def _templates() -> Environment:
         autoescape=select_autoescape(["html"], default=False), trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    ours: dict[str, Any] = {"prefixed": _prefixed}
+    ours: dict[str, Any] = {"prefixed": _prefixed, "marked": marked}
     made.filters.update(ours)
     return made
 
@@ -114,7 +118,7 @@ def digest_letter(digest: Digest) -> Letter:
 
 
 def _laid_out(subject: str, sheet: Sheet, complete: bool) -> Letter:  # noqa: FBT001
-    given = {"sheet": sheet, "subject": subject}
+    given = {"sheet": sheet, "subject": subject, "mixed": MIXED}
     text = _templates().get_template("card.txt").render(given)
     html = _templates().get_template("card.html").render(given)
     return Letter(subject, text, html, Painted({"text": text, "html": html}, complete=complete))

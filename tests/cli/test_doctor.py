@@ -105,6 +105,18 @@ def test_a_policy_that_cannot_be_read(migrated: dict[str, str]) -> None:
     assert set(bad(migrated)) == {"policies"}
 
 
+@pytest.mark.requirement("EXE-7")
+def test_work_that_nobody_takes(migrated: dict[str, str]) -> None:
+    statement(
+        migrated,
+        "INSERT INTO jobs (kind, request_id, run_at, tries, dead, last_error, lane, agent_id, rank)"
+        " VALUES ('execute', 'req_1', 1, 0, false, '', 'decided', 'agt_1', 0)",
+    )
+    found = bad(migrated)
+    assert set(found) == {"queues"}
+    assert "work waits for a worker; actions that people approved: 1 for" in found["queues"]
+
+
 def test_a_database_that_does_not_answer(migrated: dict[str, str], tmp_path: Path) -> None:
     url = f"postgresql://nobody:hidden-word@/nothing?host={tmp_path}"
     found = bad({**migrated, "ASSENTRY_DATABASE_URL": url})

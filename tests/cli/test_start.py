@@ -1,13 +1,17 @@
 """What every command shares: heavy parts are loaded late, refusals are one line."""
 
+import json
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from app.cli.start import FAILED, USAGE, guarded
 from app.core.errors import StoreUnavailable
 from app.settings import Settings, SettingsError
+from tests.support.server import environment, run
 
 HEAVY = ("fastapi", "uvicorn", "sqlalchemy", "aiohttp", "apscheduler", "alembic", "cel_expr_python")
 COMMANDS = ("bootstrap", "doctor", "keys", "migrate", "serve", "up", "work")
@@ -79,3 +83,26 @@ def test_an_unknown_name_stops_before_anything_runs(
     monkeypatch.setenv("ASSENTRY_NOPE", "1")
     assert guarded(run) == USAGE
     assert capsys.readouterr().err.startswith("assentry: unknown settings: ASSENTRY_NOPE")
+
+
+@pytest.mark.requirement("T68")
+def test_a_lost_master_key_is_missed_and_not_replaced(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    assert run(env, "bootstrap").returncode == 0
+    with sqlite3.connect(tmp_path / "assentry.db") as connection:
+        connection.execute(
+            "INSERT INTO credentials (id, vault, name, description, kind, version, created_at,"
+            " updated_at) VALUES ('crd_1', 'default', 'mine', '', 'bearer', 1, 1, 1)"
+        )
+        connection.execute("INSERT INTO vault_fields VALUES ('crd_1', 'token', X'00', 'k_old')")
+    found = json.loads(run(env, "doctor", "--json").stdout)
+    assert "k_old is missing" in next(one["detail"] for one in found if not one["good"])
+    key = tmp_path / "master.key"
+    kept = key.read_bytes()
+    key.unlink()
+    for command in ("bootstrap", "up"):
+        refused = run(env, command)
+        assert refused.returncode == USAGE
+        assert "only the master key k_old opens" in refused.stderr
+        assert not key.exists()
+    key.write_bytes(kept)

@@ -1,7 +1,8 @@
 """Seats and who fills them, ladders, and the frozen form."""
 
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from app.core.routing import (
 ANNE = Person("per_anne", "Anne", "anne@example.org", Role.APPROVER, "-", True, Instant(0))
 BEN = replace(ANNE, id="per_ben", email="ben@example.org", role=Role.OPERATOR)
 CLEO = replace(ANNE, id="per_cleo", email="cleo@example.org", role=Role.ADMIN)
+DAN = replace(ANNE, id="per_dan", email="dan@example.org")
 
 pytestmark = pytest.mark.requirement("DEC-3")
 
@@ -101,6 +103,78 @@ def test_an_assignment_is_sound_and_grows_by_at_most_one(
     for cut in range(len(voters)):
         more = len(seated(seats, voters[: cut + 1])) - len(seated(seats, voters[:cut]))
         assert more in (0, 1)
+
+
+def _standing_in(voters: list[Voter], leaves: set[tuple[str, str]]) -> list[Voter]:
+    """Return the voters, each with the places of those who named them."""
+    return [
+        replace(one, absent=tuple(
+            away for away in voters if (away.person.id, one.person.id) in leaves and away != one
+        ))
+        for one in voters
+    ]  # fmt: skip
+
+
+def _most(seats: tuple[tuple[str, ...], ...], voters: list[Voter], used: frozenset[str]) -> int:
+    """Return the most seats that voters can fill, one place each, by trying everything."""
+    if not voters:
+        return 0
+    first, *others = voters
+    found = _most(seats, others, used)
+    for place in (first, *first.absent):
+        if place.person.id in used:
+            continue
+        for number, seat in enumerate(seats):
+            if is_called(place, seat):
+                left = (*seats[:number], *seats[number + 1 :])
+                found = max(found, 1 + _most(left, others, used | {place.person.id}))
+    return found
+
+
+LEAVES = st.sets(
+    st.tuples(*[st.integers(1, 6).map(lambda number: f"p{number}")] * 2), max_size=8
+)  # fmt: skip
+
+
+@pytest.mark.requirement("PPL-4", "T30")
+@given(
+    st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+    VOTERS.map(lambda found: found[:5]),
+    LEAVES,
+    st.randoms(use_true_random=False),
+)
+def test_one_place_counts_once_and_nobody_unseats_anybody(
+    seats: tuple[tuple[str, ...], ...],
+    voters: list[Voter],
+    leaves: set[tuple[str, str]],
+    random: Random,
+) -> None:
+    """Whoever stands in for whom: as many seats as there are places, in any order of votes."""
+    people = _standing_in(voters, leaves)
+    counts = [len(seated(seats, people[:cut])) for cut in range(len(people) + 1)]
+    assert all(later - earlier in (0, 1) for earlier, later in pairwise(counts))
+    assert counts[-1] == _most(seats, people, frozenset())
+    shuffled = list(people)
+    random.shuffle(shuffled)
+    assert len(seated(seats, shuffled)) == counts[-1]
+    taken = seated(seats, people)
+    able = {one.person.id: one for one in people}
+    assert len(set(taken.values())) == len(taken)
+    assert all(may_fill(able[name], seats[number]) for number, name in taken.items())
+
+
+@pytest.mark.requirement("PPL-4", "T30")
+def test_who_is_away_and_who_stands_in_are_one() -> None:
+    seats = (("person:per_anne",), ("person:per_cleo",))
+    ben, dan = Voter(BEN, absent=(Voter(ANNE),)), Voter(DAN, absent=(Voter(ANNE),))
+    assert len(seated(seats, [ben, Voter(ANNE)])) == len(seated(seats, [ben, dan])) == 1
+    assert seated(seats, [ben, Voter(ANNE), Voter(CLEO)]) == {0: "per_ben", 1: "per_cleo"}
+    both = Voter(BEN, absent=(Voter(ANNE), Voter(CLEO)))
+    assert seated(seats, [both, dan]) == {0: "per_dan", 1: "per_ben"}
+    only = Plan((("group:security",),) * 2)
+    anne = Voter(ANNE, frozenset({"security"}))
+    able = [anne, replace(ben, absent=(anne,)), replace(dan, absent=(anne,))]
+    assert "only 1 may decide" in shortage(only, 2, 0, able)
 
 
 def test_a_ladder_widens_who_may_and_never_lowers_what_is_needed() -> None:

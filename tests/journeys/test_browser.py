@@ -202,6 +202,52 @@ def test_hostile_text_stays_text_and_foreign_forms_are_refused(
     assert page.request.get(f"{site.base}/").headers["x-frame-options"] == "DENY"
 
 
+def test_forms_take_what_they_show(site: Site, browser: Browser) -> None:
+    page = context(browser, script=False).new_page()
+    set_up(page, site)
+    make_key(page, site)
+    for listed, kind in (("targets", "tgt"), ("agents", "agt")):
+        page.goto(f"{site.base}/{listed}")
+        page.locator(f"a[href^='/{listed}/{kind}_']").first.click()
+        address = page.url
+        saves = page.locator("form:has(button:text-is('Save'))")
+        count = saves.count()
+        assert count >= 1
+        for number in range(count):
+            page.goto(address)
+            page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+            assert saves.nth(number).evaluate("form => form.checkValidity()"), address
+            with page.expect_navigation(timeout=DEADLINE * 1000) as went:
+                saves.nth(number).locator("button:text-is('Save')").click()
+            assert went.value is not None and went.value.ok, page.inner_text("main")
+    page.goto(f"{site.base}/targets")
+    page.click("summary:has-text('Add a target')")
+    form = page.locator("form[action='/targets']")
+    form.locator("[name=name]").fill("own")
+    form.locator("[name=base_url]").fill("https://api.example.com")
+    with page.expect_navigation() as went:
+        form.locator("button.primary").click()
+    assert went.value is not None and went.value.ok, page.inner_text("main")
+
+
+def test_new_requests_wait_behind_a_bar(site: Site, browser: Browser) -> None:
+    page = context(browser).new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    first = delete_note(site, key)
+    page.goto(f"{site.base}/")
+    rows = page.locator("li[data-id]")
+    expect(rows).to_have_count(1)
+    second = delete_note(site, key, 2)
+    bar = page.locator("text=1 new – show")
+    expect(bar).to_be_visible(timeout=DEADLINE * 1000)
+    assert rows.count() == 1, "rows do not move under a finger"
+    bar.click()
+    expect(rows).to_have_count(2)
+    assert {row.get_attribute("data-id") for row in rows.all()} == {first["id"], second["id"]}
+    expect(page).to_have_title(re.compile(r"^\(2\) Inbox"))
+
+
 @pytest.mark.requirement("HOOK-1", "DEC-3", "PPL-4", "CH-7")
 @pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
 def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, script: bool) -> None:

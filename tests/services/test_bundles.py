@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.bundle import CallStatus
+from app.core.calls import CallNotPermitted, CallRule
 from app.core.errors import (
     InUse,
     InvalidAction,
@@ -118,6 +119,23 @@ async def test_the_keys_permissions_hold_for_each_call(place: World, upstream: U
     with pytest.raises(TargetNotPermitted) as refused:
         await bundle(place, "/echo/1", "/status/200")
     assert refused.value.pointer == "/params/calls/1/target"
+
+
+@pytest.mark.requirement("GW-5", "KEY-2")
+async def test_lists_of_calls_hold_for_each_call(place: World, upstream: Upstream) -> None:
+    await place.target(upstream.url, deny=(CallRule((), ("/echo/secret",)),))
+    await bundle(place, "/echo/1", "/echo/2")
+    for spelling in ("/echo/secret", "/echo/Secret/"):
+        with pytest.raises(CallNotPermitted) as refused:
+            await bundle(place, "/echo/1", spelling)
+        assert refused.value.pointer == "/params/calls/1/path"
+    out = Permission("upstream", ("DELETE",), (), denied=True)
+    key = replace(place.key, permissions=(Permission("upstream", (), ()), out))
+    place.robot = replace(place.robot, key=key)
+    await bundle(place, "/echo/1", "PUT /echo/3")
+    with pytest.raises(TargetNotPermitted) as taken:
+        await bundle(place, "/echo/1", "DELETE /echo/3")
+    assert taken.value.pointer == "/params/calls/1/target"
 
 
 async def test_a_target_of_a_call_is_in_use(place: World, upstream: Upstream) -> None:

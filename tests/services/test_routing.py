@@ -13,6 +13,7 @@ from app.core.principals import ROLE_SCOPES, Caller, Person, Role
 from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.store.tx import Tx
+from tests.support.telling import signed_in
 from tests.support.world import FakeClock, World, world
 
 
@@ -147,6 +148,43 @@ async def test_who_is_away_is_stood_in_for_within_the_time_and_the_scope(place: 
     clock.move(60)
     with pytest.raises(NotAnApprover):
         await place.vote(late, bob)
+
+
+async def stand_in(place: World, away: Caller, by: Caller) -> None:
+    now = place.services.clock.now()
+    await place.services.accounts.delegate(
+        signed_in(away), delegate_id=by.actor.id, starts_at=now, ends_at=plus(now, 3600)
+    )
+
+
+@pytest.mark.requirement("DEC-3", "PPL-4", "T30")
+async def test_who_is_away_and_who_stands_in_do_not_both_count(place: World) -> None:
+    ada, bob, cyd = [await person(place, name) for name in ("ada", "bob", "cyd")]
+    route: dict[str, object] = {
+        "approvers": ["person:ada@example.org", "person:cyd@example.org"], "quorum": "all",
+    }  # fmt: skip
+    request = await ask(place, route)
+    await stand_in(place, ada, bob)
+    assert (await place.vote(request, bob)).approvals == 1
+    with pytest.raises(NotAnApprover, match="Every seat"):
+        await place.vote(request, ada)
+    card = await place.services.store.read(lambda tx: place.services.cards.of(tx, request.id))
+    assert card is not None and sum(line.endswith(": open") for line in card.seats) == 1
+    after = await place.vote(request, cyd)
+    assert (after.status, after.approvals) == (Status.APPROVED, 2)
+
+
+@pytest.mark.requirement("DEC-3", "PPL-4", "T30")
+async def test_one_member_who_names_two_is_one_member(place: World) -> None:
+    ada, bob, cyd, dan = [await person(place, name) for name in ("ada", "bob", "cyd", "dan")]
+    await group(place, "security", ada, cyd)
+    request = await ask(place, {"approvers": ["group:security"], "quorum": 2})
+    for other in (bob, dan):
+        await stand_in(place, ada, other)
+    await place.vote(request, bob)
+    with pytest.raises(NotAnApprover, match="Every seat"):
+        await place.vote(request, dan)
+    assert (await place.vote(request, cyd)).status is Status.APPROVED
 
 
 @pytest.mark.requirement("DEC-2", "T21")

@@ -59,7 +59,7 @@ async def grouped(store: Store, *works: Callable[[Tx], Any]) -> list[Any]:
     async with asyncio.TaskGroup() as group:
         await gate.close(group)
         together = group.create_task(_all(store, works))
-        while store._queue.qsize() < len(works):  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
+        while store._queue.empty():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0)
         gate.open()
     return together.result()
@@ -169,7 +169,7 @@ async def test_a_caller_that_left_changes_nothing_for_the_others(store: Store) -
     async with asyncio.TaskGroup() as group:
         await gate.close(group)
         gone, stays = (group.create_task(store.write(put(name))) for name in ("gone", "stays"))
-        while store._queue.qsize() < 2:  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
+        while store._queue.empty():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0)
         gone.cancel()
         gate.open()
@@ -189,7 +189,7 @@ async def test_too_long_a_queue_refuses_at_once_and_recovers(
         await gate.close(group)
         monkeypatch.setattr(engine, "QUEUE_LIMIT", store._pending + 1)  # pyright: ignore[reportPrivateUsage]
         queued = group.create_task(store.write(put("queued")))
-        while not store._queue.qsize():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
+        while store._queue.empty():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0)
         with pytest.raises(StoreBusy) as refused:
             await store.write(put("refused"))

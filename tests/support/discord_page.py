@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from tests.support.discord_actions import Actions
+from tests.support.discord_markdown import render
 from tests.support.discord_message import Message, walk
 from tests.support.discord_people import JSON, Channel, User
 from tests.support.discord_world import Modal
@@ -22,6 +23,7 @@ article,dialog{position:static;margin:.8rem 0;padding:.7rem 1rem;background:#fff
 #d5d8de;border-radius:.4rem}
 .embed{border-left:4px solid #5b6472;padding:.2rem .8rem;margin:.5rem 0;background:#f8f9fa}
 .text{white-space:pre-wrap;overflow-wrap:anywhere;margin:.2rem 0}
+.text code{display:block;padding:.3rem .5rem;background:#e6e8ec;font-size:.9em}
 .small{color:#5b6472;font-size:.85em} form{display:inline} dt{font-weight:600} dd{margin:0}
 button{font:inherit;padding:.3rem .9rem;margin:.2rem;border:0;border-radius:.3rem;color:#fff;
 background:#4752c4;cursor:pointer} button.s2{background:#5b6472} button.s3{background:#1c7a43}
@@ -172,7 +174,18 @@ def _hidden(**fields: object) -> str:
 
 
 def _text(text: object) -> str:
-    return f'<div class="text">{escape(str(text))}</div>' if text else ""
+    """Return a text as the clients show it; what should not be there is underlined."""
+    if not text:
+        return ""
+    nodes = "".join(_node(node.kind, escape(node.text)) for node in render(str(text)))
+    return f'<div class="text">{nodes}</div>'
+
+
+def _node(kind: str, text: str) -> str:
+    if kind == "text":
+        return text
+    tag = {"strong": "strong", "code": "code"}.get(kind, "u")
+    return f"<{tag}>{text}</{tag}>"
 
 
 def _message(message: Message, hidden: str) -> str:

@@ -4,8 +4,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from app.core.principals import Role
 from tests.support.canary import CANARY
 from tests.web.conftest import Door
+from tests.web.test_targets import browser
 
 pytestmark = pytest.mark.requirement("SVC-2")
 BODY = {
@@ -72,3 +74,13 @@ async def test_coming_back_needs_a_session_and_the_form_its_token(door: Door) ->
     assert away.headers["location"] == "/sign-in?next=/connect/callback"
     forged = await nobody.post("/connect/callback", data={"code": "a", "state": "b"})
     assert forged.status_code in (303, 403)
+
+
+async def test_the_page_fills_in_what_is_known_of_a_service(door: Door) -> None:
+    admin = await browser(door, Role.ADMIN)
+    empty = await admin.get("/connections")
+    assert "https://github.com/login/oauth/authorize" not in empty.text
+    filled = await admin.get("/connections", params={"preset": "github"})
+    assert filled.status_code == 200
+    assert "https://github.com/login/oauth/authorize" in filled.text
+    assert 'value="github"' in filled.text

@@ -22,6 +22,10 @@ Page = Callable[[Request], Awaitable[Response]]
 SignedIn = Callable[[Request, Caller], Awaitable[Response]]
 
 
+_DIGITS: Final = 15
+"""Most digits of a number in a form: what every program that reads JSON takes as a whole one."""
+
+
 class Form(dict[str, str]):
     """The fields of a posted form; a field that was not sent is empty."""
 
@@ -34,14 +38,14 @@ class Form(dict[str, str]):
         return self[name] == "on"
 
     def number(self, name: str, default: int) -> int:
-        """Return a whole number.
+        """Return a whole number; what it may be at most is for who uses it.
 
         :raises Invalid: the field holds something else.
         """
         text = self[name].strip()
         if not text:
             return default
-        if not text.isascii() or not text.isdecimal() or len(text) > 9:  # noqa: PLR2004 - an int32
+        if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS:
             message = f"{name.replace('_', ' ')} is a whole number"
             raise Invalid(message, pointer=f"/{name}")
         return int(text)
@@ -66,6 +70,9 @@ async def form_of(request: Request) -> Form:
     except ValueError as error:
         message = "the form cannot be read"
         raise Invalid(message) from error
+    if odd := next((name for name, value in pairs if "\x00" in name + value), None):
+        message = "a field holds no NUL"
+        raise Invalid(message, pointer=f"/{odd}" if odd.isprintable() else "")
     return Form({name: value.replace("\r\n", "\n") for name, value in pairs})
 
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from app.core.card import Block
 from app.core.ports import Digest
 from app.core.visible import is_hidden
-from integrations.email.paint import END, MOST, digest_letter, letter
+from integrations.email.paint import END, MIXED, MOST, digest_letter, letter
 from tests.integrations.email.conftest import Reader, plain_words
 from tests.support.cards import LINK, PAGE, card
 
 pytestmark = pytest.mark.requirement("CH-3")
 
+MARK = [("class", "mixed"), ("style", MIXED)]
 ORDER = ("send is carried out", "Risk: high; deletes data", "Rule: mail", "Agent: robot",
          f"Review in full: {PAGE}", "Parameters", '"text": "hello"',
          "Authorization: <mail>", f"Decide: {LINK}", "The agent says", "please", "Who may decide",
@@ -57,8 +58,8 @@ def test_text_and_html_say_the_same(text: str, reason: str) -> None:
 def test_nothing_an_agent_writes_is_more_than_text(text: str, reason: str) -> None:
     evil = replace(card(text, f"x{reason}"), hidden=0, mixed=0)
     plain, read = Reader(letter(card()).html), Reader(letter(evil).html)
-    assert read.elements == plain.elements
-    assert read.attributes == plain.attributes
+    assert [name for name in read.elements if name != "mark"] == plain.elements
+    assert [pair for pair in read.attributes if pair not in MARK] == plain.attributes
 
 
 def test_links_are_ours_and_nothing_is_loaded() -> None:
@@ -117,6 +118,13 @@ def test_warnings_count_what_was_written_out() -> None:
     assert "2 hidden characters are written out as \\u{…}." in made.text
     assert "1 word is written in mixed or look-alike letters" in made.text
     assert "hidden character" not in letter(card()).text
+
+
+@pytest.mark.requirement("T6")
+def test_a_word_in_mixed_letters_is_marked_where_it_stands() -> None:
+    made = letter(card("to p\u0430ypal", "as p\u0430ypal says"))
+    assert re.findall(r"<mark [^>]*>([^<]*)</mark>", made.html) == ["p\u0430ypal"] * 3
+    assert "<mark" not in letter(card()).html
 
 
 def test_a_decided_card_offers_nothing_to_decide() -> None:
