@@ -22,6 +22,7 @@ from app.services.agents import Agents
 from app.services.announcements import Announcements
 from app.services.audit import Audit
 from app.services.backlog import Backlog
+from app.services.binding import Binding, Known
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers
 from app.services.bundle import Services
@@ -243,8 +244,15 @@ def _execution(
     )  # fmt: skip
 
 
-def _room(settings: Settings) -> Room:
-    return Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes)
+def _intake(settings: Settings, store: Store, policies: Policies, breakers: Breakers) -> Intake:
+    rates = Rates(store, settings, breakers)
+    binding = Binding(store, rates, Known(store))
+    return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding)
+
+
+def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
+    room = Room(settings.data_dir, settings.agent_spool_bytes, settings.spool_bytes)
+    return Inline(intake, execution, room)
 
 
 def wire(
@@ -262,7 +270,7 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
-    intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
+    intake = _intake(settings, store, policies, breakers)
     targets = Targets(store, ids, clock, policies)
     host_keys = HostKeys(targets, notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
@@ -290,7 +298,7 @@ def wire(
         inbox=Inbox(store),
         decisions=decisions,
         execution=execution,
-        inline=(inline := Inline(intake, execution, _room(settings))),
+        inline=(inline := _inline(settings, intake, execution)),
         ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),

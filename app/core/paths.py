@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NoReturn
 from urllib.parse import unquote_to_bytes
@@ -183,6 +184,7 @@ def _decoded(segment: str, pointer: str) -> str:
     return text
 
 
+@lru_cache(1024)
 def parse_base_url(raw: str, pointer: str = "/base_url") -> BaseUrl:
     """Parse where a target lives.
 

@@ -1,12 +1,14 @@
 """Binds calls to the targets that they name, once all that a key and a target allow is checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from app.core.action import Action, BoundTarget, BundleAction, BundleItem, HttpAction
 from app.core.asking import check_call, permit
 from app.core.bundle import in_call, read_bundle
 from app.core.errors import InvalidField, NotFound
 from app.core.handles import handles_in
+from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.principals import Agent, ApiKey
 from app.core.ssh_action import SshAction
@@ -16,6 +18,37 @@ from app.services.handles import check_handles
 from app.services.rates import Rates
 from app.store.engine import Store
 
+_NEVER: Final = Instant(0)
+_SECONDS: Final = 5
+"""How long another process's change may stay unseen when its signal is lost."""
+
+
+@dataclass(slots=True)
+class Known:
+    """Targets as last read, until any configuration changes or some seconds are over.
+
+    Calls are judged by them, and nothing more: a claim reads the target once more, and refuses one
+    that was changed.
+    """
+
+    store: Store
+    _age: int = -1
+    _until: Instant = _NEVER
+    _targets: dict[str, Target] = field(default_factory=dict[str, Target])
+
+    def get(self, name: str) -> Target | None:
+        """Return a target that is still as it was read, or None."""
+        now = self.store.clock.now()
+        if self._age != self.store.signals.revised or not now < self._until <= plus(now, _SECONDS):
+            self._targets.clear()
+            self._age, self._until = self.store.signals.revised, plus(now, _SECONDS)
+        return self._targets.get(name)
+
+    def keep(self, name: str, target: Target, age: int) -> None:
+        """Keep a target that was read when the configuration was so old."""
+        if age == self._age == self.store.signals.revised:
+            self._targets[name] = target
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -23,6 +56,7 @@ class Binding:
 
     store: Store
     rates: Rates
+    known: Known
 
     async def bundle(
         self, agent: Agent, key: ApiKey, params: JsonObject, name: str | None
@@ -83,7 +117,9 @@ class Binding:
             message = "http.request needs a target"
             raise InvalidField(message, pointer="/target")
         permit(key.permissions, name, action)
-        target = await self.store.read(lambda tx: tx.targets.named(name))
+        target = self.known.get(name)
+        if target is None:
+            target = await self._read(name)
         if target is None or not target.enabled or target.kind != action.kind:
             message = f"there is no target {name!r} that can be called"
             raise NotFound(message, pointer="/target")
@@ -93,4 +129,11 @@ class Binding:
             message = f"{name} takes only {', '.join(methods)}"
             raise InvalidField(message, pointer="/params/method")
         check_call(target, action)
+        return target
+
+    async def _read(self, name: str) -> Target | None:
+        age = self.store.signals.revised
+        target = await self.store.read(lambda tx: tx.targets.named(name))
+        if target is not None:
+            self.known.keep(name, target, age)
         return target

@@ -39,7 +39,8 @@ from app.core.lifecycle import MAX_ATTEMPTS, step
 from app.core.outcome import Ambiguous, HttpResult, NotStarted, Outcome
 from app.core.request import Request, Status
 from app.services.breakers import Stopped
-from app.services.execution import UNAUTHORIZED, Claimed, Execution, verify_handles
+from app.services.execution import UNAUTHORIZED, Claimed, Execution
+from app.services.handles import verify_handles
 from app.services.masks import kept_back
 from app.services.results import ITEM_RESULT, pack
 from app.store.tx import Tx

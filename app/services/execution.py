@@ -17,15 +17,13 @@ from app.core.execution import (
     in_doubt,
     is_idempotent,
     not_started,
-    plan_of,
     reported,
-    ssh_plan_of,
     verify_parties,
     verify_payload,
     verify_permission,
     verify_target,
 )
-from app.core.instant import Instant, plus
+from app.core.instant import SECOND, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
 from app.core.outcome import (
@@ -36,22 +34,22 @@ from app.core.outcome import (
     Injection,
     NotStarted,
     Outcome,
-    Plan,
 )
 from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
+from app.services.claiming import Claimed, as_left, keep_evidence, plan_for, refused
 from app.services.crowding import Crowd
-from app.services.handles import check_handles
+from app.services.handles import verify_handles
 from app.services.judging import verify_policies
-from app.services.leases import Leases
+from app.services.leases import Leases, mark_held
 from app.services.masks import kept_back
 from app.services.policies import Policies
 from app.services.results import pack
 from app.services.sealing import Sealer
-from app.services.vault import Sealed, Vault
+from app.services.vault import Vault
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -69,25 +67,12 @@ RESULT: Final = "result"
 """Purpose under which results are sealed."""
 
 UNAUTHORIZED: Final = 401
+_AT_ONCE: Final = SECOND
+"""How long what a claim looked at is good for, where the call was marked as sent with it."""
+
 _BUSY: Final = Postponed(0.5)
 _OUTDATED: Final = Postponed(0.05)
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A request under this worker's lease, with all that its execution needs.
-
-    :ivar content: its body, where a door has it at hand.
-    :ivar sealed: what the vault adds, where the claim has read it.
-    """
-
-    request: Request
-    submission: Submission
-    target: Target
-    began: Instant
-    content: Content | None = None
-    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +124,7 @@ class Execution:
             submission, target = self._verify(tx, request, verify_payload(request, votes))
             self.verify_policies(tx, request, submission)
         except Refusal as refusal:
-            return _refused(tx, request, refusal)
+            return refused(tx, request, refusal)
         return self._taken(tx, request, submission, target)
 
     def held_up(self, tx: Tx, request: Request) -> Postponed | None:
@@ -160,7 +145,7 @@ class Execution:
         and what is added is at hand, it is marked as sent in the same commit: from then on only
         this process's end could keep the bytes from leaving.
         """
-        if request.kind is not Kind.HTTP:
+        if request.kind not in ALONE:
             return None
         if (
             tx.requests.executing(request.agent_id, by_people=False)
@@ -170,7 +155,7 @@ class Execution:
         try:
             submission, target = self._verify(tx, request, unseal(request.payload))
         except Refusal as refusal:
-            return _refused(tx, request, refusal)
+            return refused(tx, request, refusal)
         claimed = self._taken(tx, request, submission, target)
         return self._prepared(tx, claimed) if isinstance(claimed, Claimed) else claimed
 
@@ -182,12 +167,19 @@ class Execution:
         except AssentryError:
             return claimed  # told when it is asked again, outside of this transaction
         claimed = replace(claimed, sealed=sealed)
-        executor = self.executors[request.kind.value]
-        plan = plan_of(claimed.submission, target)
-        if not (sealed.at_hand and isinstance(executor, Warm) and executor.is_warm(plan)):
+        if not sealed.at_hand or not self._is_warm(claimed):
             return claimed
         tx.requests.mark_sent(request.id, request.fence, tx.now)
         return replace(claimed, request=evolve(request, {"sent_at": tx.now}))
+
+    def _is_warm(self, claimed: Claimed) -> bool:
+        """Whether a connection stands; asked in a transaction, so that nothing is loaded for it."""
+        request = claimed.request
+        executor = self.executors.get(request.kind.value)
+        plan = plan_for(claimed.submission, claimed.target, request.id)
+        if not isinstance(executor, Warm) or not isinstance(plan, HttpPlan):
+            return False
+        return executor.is_warm(plan)
 
     def _taken(
         self, tx: Tx, request: Request, submission: Submission, target: Target
@@ -216,7 +208,7 @@ class Execution:
         verify_parties(tx.agents.get(request.agent_id), key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
-        _plan(submission, target, request.id)
+        plan_for(submission, target, request.id)
         verify_handles(tx, submission, target)
         return submission, target
 
@@ -278,7 +270,7 @@ class Execution:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
-        plan = _plan(claimed.submission, claimed.target, request.id)
+        plan = plan_for(claimed.submission, claimed.target, request.id)
         if needs_whole(request):
             relay = None
         content = await self._content(claimed)
@@ -286,7 +278,7 @@ class Execution:
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
-            outcome = await executor.execute(plan, injection, self._mark(request), relay)
+            outcome = await executor.execute(plan, injection, self._mark(claimed), relay)
         return await kept_back(outcome, request.verdict)
 
     async def _content(self, claimed: Claimed) -> Content | None:
@@ -311,15 +303,25 @@ class Execution:
         except AssentryError as error:
             raise NotStarted(error.code, error.detail, retryable=False) from error
 
-    def _mark(self, request: Request) -> MarkSent:
-        return _marked_before if request.sent_at else lambda: self._mark_sent(request)
+    def _mark(self, claimed: Claimed) -> MarkSent:
+        """Return what is awaited before the first byte leaves.
+
+        What was marked with its claim, and leaves at once, was looked at a moment ago.
+        """
+
+        async def mark() -> None:
+            at_once = 0 <= self.clock.now() - claimed.began <= _AT_ONCE
+            if claimed.request.sent_at is None or not at_once:
+                await self._mark_sent(claimed.request)
+
+        return mark
 
     async def _mark_sent(self, request: Request) -> None:
         """Write that bytes are about to leave; stop here when another worker holds it by now.
 
         Connecting takes its time: whether everybody still stands by it is read once more.
         """
-        marked = await self.store.write(lambda tx: _marked(tx, request), order=request.id)
+        marked = await self.store.write(lambda tx: mark_held(tx, request), order=request.id)
         if isinstance(marked, Refusal):
             raise NotStarted(marked.code, marked.note, retryable=False)
         if not marked:
@@ -334,12 +336,12 @@ class Execution:
         """Record what came of it; from a stale holder only as evidence."""
         if claimed.request.sent_at is None:
             return self._finish_locked(tx, claimed, event, result)
-        request = _as_left(claimed.request, event, result)
+        request = as_left(claimed.request, event, result)
         try:
             after = tx.record(step(request, event, tx.now))
         except VersionMismatch:
             return self._finish_locked(tx, claimed, event, result)
-        _keep_evidence(tx, claimed, event, request.sent_at)
+        keep_evidence(tx, claimed, event, request.sent_at)
         self._keep_result(tx, after, result)
         return after
 
@@ -350,7 +352,7 @@ class Execution:
         request = tx.requests.lock(claimed.request.id)
         if request is None:
             return claimed.request
-        _keep_evidence(tx, claimed, event, request.sent_at)
+        keep_evidence(tx, claimed, event, request.sent_at)
         if request.fence != claimed.request.fence or request.status is not Status.EXECUTING:
             log.warning("execution_stale", request_id=request.id, status=request.status.value)
             return request
@@ -370,63 +372,12 @@ class Execution:
         return Actor(ActorKind.SYSTEM, self.worker, "worker")
 
 
-def _refused(tx: Tx, request: Request, refusal: Refusal) -> None:
-    event = ev.Cancel(actor=SYSTEM, code=refusal.code, note=refusal.note)
-    tx.record(step(request, event, tx.now))
-
-
-async def _marked_before() -> None:
-    """It was marked as sent with its claim."""
-
-
-def _as_left(request: Request, event: ev.Event, result: HttpResult | None) -> Request:
-    """Return a request as its holder left it: what provably did not start was not sent."""
-    not_started = isinstance(event, ev.Fail) and result is None
-    return evolve(request, {"sent_at": None}) if not_started else request
-
-
-def _keep_evidence(tx: Tx, claimed: Claimed, event: ev.Event, sent_at: Instant | None) -> None:
-    summary = event.outcome if isinstance(event, ev.Succeed | ev.Fail | ev.Lose) else ""
-    request = claimed.request
-    tx.requests.keep_evidence(request.id, request.fence, tx.now, sent_at, summary or "")
-
-
-def _marked(tx: Tx, request: Request) -> bool | Refusal:
-    """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
-    target = tx.targets.get(request.target_id or "")
-    try:
-        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
-    except Refusal as refusal:
-        return refusal
-    if target is None or not target.enabled:
-        return Refusal("target_disabled", "The target is gone or switched off.")
-    over = request.valid_until is None or tx.now >= request.valid_until
-    if request.by_people and over:
-        return Refusal("grant_over", "The approval was over before anything was sent.")
-    return tx.requests.mark_sent(request.id, request.fence, tx.now)
-
-
-def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
-    """Refuse a call whose handles may not be used there by its agent any more (T63).
-
-    :raises Refusal: there is one.
-    """
-    try:
-        check_handles(tx, submission.action, target.id, submission.agent_id)
-    except AssentryError as error:
-        raise Refusal(error.code, error.detail) from error
-
-
 def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
+    if not any(f'"{kind}"' in request.verdict for kind in WHOLE):
+        return False
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)
-
-
-def _plan(submission: Submission, target: Target, request_id: str) -> Plan:
-    if submission.action.kind is Kind.SSH:
-        return ssh_plan_of(submission, target, request_id)
-    return plan_of(submission, target)
 
 
 def _nothing() -> None:
@@ -436,25 +387,3 @@ def _nothing() -> None:
 def _call(claimed: Claimed) -> HttpAction | None:
     action = claimed.submission.action
     return action if isinstance(action, HttpAction) else None
-
-
-def lose(tx: Tx, request_id: str, now: Instant) -> bool:
-    """Take a request from a holder whose lease is over; False when there is nothing to take."""
-    request = tx.requests.lock(request_id)
-    if request is None or request.status is not Status.EXECUTING:
-        return False
-    try:
-        submission = verify_payload(request, tx.requests.votes(request_id))
-        target = tx.targets.get(request.target_id or "")
-        harmless = is_idempotent(submission, target)
-    except Refusal:
-        harmless = False
-    event = ev.Lose(actor=SYSTEM, fence=-1, outcome=_LOST, idempotent=harmless)
-    try:
-        tx.record(step(request, event, now))
-    except IllegalTransition:
-        return False
-    return True
-
-
-_LOST: Final = '{"code":"worker_lost","detail":"The worker did not report back in time."}'

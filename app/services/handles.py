@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.action import Action, HttpAction
+from app.core.action import Action, HttpAction, Submission
 from app.core.credentials import ITEM
-from app.core.errors import Forbidden
+from app.core.errors import AssentryError, Forbidden
+from app.core.execution import Refusal
 from app.core.handles import Handle, handles_in
+from app.core.oauth import is_oauth
 from app.core.principals import ApiKey
 from app.core.targets import Credential, Target
 from app.store.tx import Tx
-from app.store.vault import SealedField
+from app.store.vault import Granted, SealedField
 
 ANY_AGENT: Final = "*"
 
@@ -42,6 +44,24 @@ class Found:
     targets: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is to be added to a call, and what is to be redacted, as it lies in the store.
+
+    :ivar items: the secret fields of all items.
+    """
+
+    credential_id: str | None
+    granted: Granted | None
+    handles: tuple[SealedHandle, ...]
+    items: tuple[SealedField, ...]
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it can be opened here, without asking anybody."""
+        return self.granted is None or not is_oauth(self.granted[0])
+
+
 def check_handles(tx: Tx, action: Action, target_id: str, agent_id: str) -> None:
     """Check every handle of a call.
 
@@ -49,6 +69,17 @@ def check_handles(tx: Tx, action: Action, target_id: str, agent_id: str) -> None
     """
     if isinstance(action, HttpAction):
         sealed_handles(tx, handles_in(action), target_id, agent_id)
+
+
+def verify_handles(tx: Tx, submission: Submission, target: Target) -> None:
+    """Refuse a call whose handles may not be used there by its agent any more (T63).
+
+    :raises Refusal: there is one.
+    """
+    try:
+        check_handles(tx, submission.action, target.id, submission.agent_id)
+    except AssentryError as error:
+        raise Refusal(error.code, error.detail) from error
 
 
 def sealed_handles(
@@ -71,6 +102,19 @@ def _sealed(tx: Tx, handle: Handle, target_id: str, agent_id: str) -> SealedHand
             return SealedHandle(handle, field)
     message = f"there is no {{{{{handle.text}}}}} that this agent may use at this target"
     raise CredentialNotGranted(message, pointer="/params")
+
+
+def granted_at(tx: Tx, credential_id: str | None, target_id: str, agent_id: str) -> Granted | None:
+    """Return kind, version and sealed fields of the credential that applies, or None for none.
+
+    :raises CredentialNotGranted: it may not be used at this target, or not by this agent (T63).
+    """
+    if credential_id is None:
+        return None
+    granted = tx.vault.granted(credential_id, target_id, (agent_id, ANY_AGENT))
+    if granted is None:
+        raise CredentialNotGranted
+    return granted
 
 
 def search(tx: Tx, agent_id: str, key: ApiKey, domain: str) -> list[Found]:

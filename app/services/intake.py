@@ -76,12 +76,8 @@ class Intake:
     policies: Policies
     settings: Settings
     rates: Rates
+    binding: Binding
     attached: Refusals = field(default_factory=Refusals)
-
-    @property
-    def binding(self) -> Binding:
-        """What binds calls to their targets."""
-        return Binding(self.store, self.rates)
 
     async def submit(
         self,

@@ -1,17 +1,24 @@
-"""Keeps the leases of what runs long: a stream, a large body (EXE-2)."""
+"""Leases: marked before bytes leave, kept for what runs long (EXE-2), taken from who is gone."""
 
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
-from app.core.errors import AssentryError
-from app.core.instant import plus
-from app.core.request import Request
+from app.core import events as ev
+from app.core.audit import SYSTEM
+from app.core.errors import AssentryError, IllegalTransition
+from app.core.execution import Refusal, is_idempotent, verify_parties, verify_payload
+from app.core.instant import Instant, plus
+from app.core.lifecycle import step
+from app.core.request import Request, Status
 from app.store.engine import Store
 from app.store.tx import Tx
+
+_LOST: Final = '{"code":"worker_lost","detail":"The worker did not report back in time."}'
 
 log = structlog.get_logger()
 
@@ -83,3 +90,37 @@ def _renewed(tx: Tx, known: list[_Held]) -> list[_Held]:
             held.request.id, held.request.fence, tx.now, plus(tx.now, held.seconds)
         )
     ]
+
+
+def mark_held(tx: Tx, request: Request) -> bool | Refusal:
+    """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
+    target = tx.targets.get(request.target_id or "")
+    try:
+        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
+    except Refusal as refusal:
+        return refusal
+    if target is None or not target.enabled:
+        return Refusal("target_disabled", "The target is gone or switched off.")
+    over = request.valid_until is None or tx.now >= request.valid_until
+    if request.by_people and over:
+        return Refusal("grant_over", "The approval was over before anything was sent.")
+    return tx.requests.mark_sent(request.id, request.fence, tx.now)
+
+
+def lose(tx: Tx, request_id: str, now: Instant) -> bool:
+    """Take a request from a holder whose lease is over; False when there is nothing to take."""
+    request = tx.requests.lock(request_id)
+    if request is None or request.status is not Status.EXECUTING:
+        return False
+    try:
+        submission = verify_payload(request, tx.requests.votes(request_id))
+        target = tx.targets.get(request.target_id or "")
+        harmless = is_idempotent(submission, target)
+    except Refusal:
+        harmless = False
+    event = ev.Lose(actor=SYSTEM, fence=-1, outcome=_LOST, idempotent=harmless)
+    try:
+        tx.record(step(request, event, now))
+    except IllegalTransition:
+        return False
+    return True

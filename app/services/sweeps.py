@@ -13,7 +13,7 @@ from app.core.instant import SECOND, Instant, plus
 from app.core.lifecycle import step
 from app.core.request import Status
 from app.services import rates
-from app.services.execution import lose
+from app.services.leases import lose
 from app.services.notices import Notices
 from app.settings import Settings
 from app.store.engine import Store

@@ -20,9 +20,9 @@ from app.core.targets import Credential, CredentialGrant, Target
 from app.services.access import require
 from app.services.handles import (
     ANY_AGENT,
-    CredentialNotGranted,
     Found,
-    SealedHandle,
+    Sealed,
+    granted_at,
     sealed_handles,
     search,
 )
@@ -33,24 +33,6 @@ from app.store.tx import Tx
 from app.store.vault import Granted, SealedField
 
 _BATCH: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """What is to be added to a call, and what is to be redacted, as it lies in the store.
-
-    :ivar items: the secret fields of all items.
-    """
-
-    credential_id: str | None
-    granted: Granted | None
-    handles: tuple[SealedHandle, ...]
-    items: tuple[SealedField, ...]
-
-    @property
-    def at_hand(self) -> bool:
-        """Whether it can be opened here, without asking anybody."""
-        return self.granted is None or not is_oauth(self.granted[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +183,7 @@ class Vault:
         handles = () if action is None else handles_in(action)
         return Sealed(
             credential_id,
-            _granted(tx, credential_id, target.id, agent_id),
+            granted_at(tx, credential_id, target.id, agent_id),
             tuple(sealed_handles(tx, handles, target.id, agent_id)),
             tuple(tx.vault.secrets_of(ITEM)),
         )
@@ -333,19 +315,6 @@ class Vault:
 
 def _call(action: HttpAction | None) -> tuple[str, str]:
     return ("", "") if action is None else (action.method, action.path)
-
-
-def _granted(tx: Tx, credential_id: str | None, target_id: str, agent_id: str) -> Granted | None:
-    """Return kind, version and sealed fields of the credential that applies, or None for none.
-
-    :raises CredentialNotGranted: it may not be used at this target, or not by this agent (T63).
-    """
-    if credential_id is None:
-        return None
-    granted = tx.vault.granted(credential_id, target_id, (agent_id, ANY_AGENT))
-    if granted is None:
-        raise CredentialNotGranted
-    return granted
 
 
 def _place_of(field: SealedField) -> str:

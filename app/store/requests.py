@@ -12,6 +12,7 @@ from app.core.policy import Effect
 from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Assurance
 from app.store.policies import REVISION
+from app.store.request_due import DUE, PENDING
 from app.store.request_filter import RequestFilter, page_of, parameters
 from app.store.request_rows import MUTABLE, T, changes_to_row, from_row, to_row
 from app.store.sql import Sql, table_of
@@ -53,15 +54,12 @@ _EXECUTING_NOW: Final = Sql(
     .where(T.c.status == literal_column("'executing'"), T.c.effect == bindparam("effect"))
     .group_by(T.c.agent_id)
 )
-_PENDING_TEXT: Final = literal_column("'pending'")
-"""Spelled out, so that SQLite sees that the partial index serves."""
-
 _IDENTICAL: Final = Sql(
     select(T)
     .where(
         T.c.agent_id == bindparam("agent_id"),
         T.c.digest == bindparam("digest"),
-        T.c.status == _PENDING_TEXT,
+        T.c.status == PENDING,
         T.c.expires_at > bindparam("now"),
     )
     .limit(1)
@@ -103,37 +101,6 @@ _USED: Final = Sql(
         I.c.agent_id == bindparam("agent_id"), I.c.token == bindparam("token")
     )
 )
-# SQLite would rather take all of a status than the few that are due, unless it is told.
-_DUE: Final = {
-    "expire": Sql(
-        select(T.c.id)
-        .where(T.c.status == _PENDING_TEXT, T.c.expires_at <= bindparam("now"))
-        .order_by(T.c.expires_at)
-        .limit(bindparam("most")),
-        index="ix_requests_due",
-    ),
-    "escalate": Sql(
-        select(T.c.id)
-        .where(T.c.status == _PENDING_TEXT, T.c.escalate_at <= bindparam("now"))
-        .order_by(T.c.escalate_at)
-        .limit(bindparam("most")),
-        index="ix_requests_escalate",
-    ),
-    "lapse": Sql(
-        select(T.c.id)
-        .where(T.c.status == literal_column("'approved'"), T.c.valid_until <= bindparam("now"))
-        .order_by(T.c.valid_until)
-        .limit(bindparam("most")),
-        index="ix_requests_grant",
-    ),
-    "lose": Sql(
-        select(T.c.id)
-        .where(T.c.status == literal_column("'executing'"), T.c.lease_until <= bindparam("now"))
-        .order_by(T.c.lease_until)
-        .limit(bindparam("most")),
-        index="ix_requests_lease",
-    ),
-}
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -248,7 +215,7 @@ class Requests:
 
     def due(self, what: str, now: Instant, most: int) -> list[str]:
         """Return ids for a sweep: ``expire``, ``lapse`` (grant over) or ``lose`` (lease over)."""
-        rows = self._tx.run(_DUE[what], {"now": now, "most": most}).fetchall()
+        rows = self._tx.run(DUE[what], {"now": now, "most": most}).fetchall()
         return [str(row[0]) for row in rows]
 
     def counts(self, agent_id: str | None = None) -> dict[Status, int]:

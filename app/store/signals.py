@@ -15,9 +15,14 @@ BACKLOG: Final = 1000
 """Changes that a slow follower may be behind before it is told to look at everything again."""
 
 
+_MANY: Final = frozenset({"request", "job"})
+
+
 class Signals:
     """The waiters and followers of one process; used on the event loop only.
 
+    :ivar revised: how often anything but a request or a job was told of; as long as it stays, the
+        configuration is not known to have changed.
     :ivar told: how often anything was told; as long as it stays, nothing is known to have changed.
     :ivar ended: whether the process stops; then a wait ends with what is known.
     """
@@ -28,11 +33,13 @@ class Signals:
         self._followers: dict[asyncio.Queue[Change | None], frozenset[str]] = {}
         self.ended = False
         self.told = 0
+        self.revised = 0
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Wake whoever waits for one of these."""
         self.told += 1
         for change in changes:
+            self.revised += change[0] not in _MANY
             if change[0] == "store":
                 self._wake_all()
             for future in self._waiters.pop(change[1], ()):

@@ -230,6 +230,25 @@ def test_every_beginning_of_every_encoding_is_held(form: str) -> None:
 
 
 @pytest.mark.requirement("GW-1")
+@given(st.data())
+def test_a_long_stream_gives_what_the_whole_gives_wherever_it_is_cut(data: st.DataObject) -> None:
+    """Secrets that overlap in long chains, marks, and beginnings, around every cut."""
+    redactor = Redactor(["abcabcabcabc", "\x00\x00\x00\x00\x00\x01"])
+    parts = st.sampled_from(
+        ["abc", "abcabcabcabc", MARK, MARK[:5], "%61", "YWJj", "\x00", "x" * 99]
+    )
+    text = "".join(data.draw(st.lists(parts, min_size=1, max_size=60))).encode()
+    sizes = data.draw(st.lists(st.integers(1, 700), min_size=1, max_size=8))
+    stream, place, found = redactor.stream(), 0, b""
+    for number in range(len(text)):
+        size = sizes[number % len(sizes)]
+        found += stream.feed(text[place : place + size])
+        place += size
+        if place >= len(text):
+            break
+    assert (found + stream.finish(), stream.count) == redactor.bytes(text)
+
+
 def test_an_event_passes_at_once() -> None:
     stream = Redactor([SECRET, "ghp_abcdefghij0123456789"]).stream()
     for event in (b"data: one\n\n", b'event: x\ndata: {"a": [1, 2]}\n\n', b": ping\n\n"):

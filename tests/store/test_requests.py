@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.requests import _DUE
+from app.store.request_due import DUE
 from tests.support.templates import prepare
 
 pytestmark = pytest.mark.requirement("EXE-1")
@@ -16,10 +16,10 @@ INDEXES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", _DUE)
+@pytest.mark.parametrize("what", DUE)
 def test_a_sweep_reads_what_is_due_alone(tmp_path: Path, what: str) -> None:
     prepare(f"sqlite:///{tmp_path / 'x.db'}")
-    statement = _DUE[what]
+    statement = DUE[what]
     given = statement.params({"now": 1, "most": 100})
     with sqlite3.connect(tmp_path / "x.db") as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {statement.sqlite}", dict(given)).fetchall()

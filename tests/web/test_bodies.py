@@ -223,7 +223,7 @@ async def test_a_body_over_the_targets_limit_is_refused(served: Served, *, chunk
     assert answer.json()["most"] == 2 << 20 and not served.upstream.log
 
 
-@pytest.mark.requirement("GW-1", "T51")
+@pytest.mark.requirement("GW-1", "T67")
 async def test_an_agent_has_so_much_room_for_uploads(served: Served) -> None:
     world = served.door.world
     room = world.services.inline.room

@@ -15,11 +15,9 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
 from typing import Final, TypeVar
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -29,7 +27,7 @@ from app.core.paths import parse_base_url
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
-from workers.executors.resolving import AddressRefused, Lookup, checked_addresses, system_lookup
+from workers.executors.resolving import AddressRefused, Lookup, Resolver, system_lookup
 from workers.executors.sending import headers, payload
 
 KEEPALIVE_SECONDS: Final = 4.0
@@ -169,7 +167,7 @@ class HttpClient:
         self, networks: tuple[str, ...], certificate: ClientCertificate | None
     ) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            resolver=_Resolver(self._lookup, networks),
+            resolver=Resolver(self._lookup, networks),
             use_dns_cache=False,
             ssl=showing(certificate, self._new_context) if certificate else self._ssl,
             limit=MAX_CONNECTIONS,
@@ -196,31 +194,6 @@ class _Stopped(Exception):
 
 class _Stale(Exception):
     """The connection died before anything was written to it."""
-
-
-class _Resolver(AbstractResolver):
-    """Hands aiohttp nothing but checked addresses."""
-
-    def __init__(self, lookup: Lookup, networks: tuple[str, ...]) -> None:
-        self._lookup = lookup
-        self._networks = networks
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: AddressFamily = AF_UNSPEC,  # noqa: ARG002 - both
-    ) -> list[ResolveResult]:
-        found = await checked_addresses(self._lookup, host, port, self._networks)
-        return [_resolved(host, port, address) for address in found]
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-
-def _resolved(host: str, port: int, address: str) -> ResolveResult:
-    family = AF_INET6 if ":" in address else AF_INET
-    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
 
 
 class _Request(aiohttp.ClientRequest):

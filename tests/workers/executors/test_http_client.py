@@ -415,3 +415,12 @@ async def test_a_closed_client_does_not_start(rig: Rig) -> None:
     await rig.client.exchange(rig.call("/echo"), Mark())
     await rig.client.close()
     assert (await rig.client.exchange(rig.call("/echo"), Mark())).status == 200
+
+
+async def test_it_knows_where_a_connection_was_left(rig: Rig) -> None:
+    here = rig.upstream.url
+    assert not rig.client.is_warm(here, LOOPBACK)
+    await rig.client.exchange(rig.call("/echo"), Mark())
+    assert rig.client.is_warm(here, LOOPBACK) and rig.client.is_warm(f"{here}/prefix", LOOPBACK)
+    assert not rig.client.is_warm(here, ())
+    assert not rig.client.is_warm("http://127.0.0.1:1", LOOPBACK)
