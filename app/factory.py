@@ -6,11 +6,13 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
+from app.core.host_keys import ShownKey
 from app.core.jobs import JobKind
 from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel, TokenEndpoint
 from app.core.tokens import TokenCall, TokenSet
@@ -34,6 +36,7 @@ from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
 from app.services.flights import Flights
+from app.services.host_keys import HostKeys
 from app.services.inbox import Inbox
 from app.services.inline import Inline
 from app.services.intake import Intake
@@ -48,6 +51,7 @@ from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.spooling import Room
+from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.tokens import Tokens
@@ -116,10 +120,10 @@ async def _watch(wired: Services) -> None:
                 log.warning("caches_not_refreshed", error=type(error).__name__)
 
 
-class _Executors(dict[str, Executor]):
+class _Executors(dict[str, Executor[Any]]):
     """The executors by kind; each with its library is loaded when it is first needed."""
 
-    def __missing__(self, kind: str) -> Executor:
+    def __missing__(self, kind: str) -> Executor[Any]:
         """Load one.
 
         :raises KeyError: there is none of this kind.
@@ -202,6 +206,12 @@ class _TokenEndpoint:
             await self._made.close()
 
 
+async def _look(host: str, port: int, networks: tuple[str, ...]) -> ShownKey:
+    from workers.executors.ssh.enrolling import look  # noqa: PLC0415 - asyncssh when needed
+
+    return await look(host, port, networks)
+
+
 def _tokens(store: Store, sealer: Sealer) -> Tokens:
     return Tokens(store, store.clock, sealer, _TokenEndpoint(), Flights())
 
@@ -218,17 +228,18 @@ def _want(store: Store, channels: Channels) -> None:
 
 def _execution(
     settings: Settings,
-    store: Store,
     policies: Policies,
     vault: Vault,
     sealer: Sealer,
-    executors: dict[str, Executor],
+    executors: dict[str, Executor[Any]],
     breakers: Breakers,
+    host_keys: HostKeys,
 ) -> Execution:
+    store = policies.store
     return Execution(
         store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
         Leases(store, settings.lease_margin), breakers, Bodies(store, Ids(store.clock)),
-        Crowd(max(1, settings.worker_concurrency // 2)),
+        Crowd(max(1, settings.worker_concurrency // 2)), host_keys.refused,
     )  # fmt: skip
 
 
@@ -237,7 +248,7 @@ def _room(settings: Settings) -> Room:
 
 
 def wire(
-    settings: Settings, store: Store, executors: dict[str, Executor], channels: Channels
+    settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
     clock, ids = store.clock, Ids(store.clock)
@@ -252,7 +263,9 @@ def wire(
     _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
+    targets = Targets(store, ids, clock, policies)
+    host_keys = HostKeys(targets, notices, _look)
+    execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
         settings=settings,
         store=store,
@@ -261,7 +274,8 @@ def wire(
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
         agents=Agents(store, ids, clock),
-        targets=(targets := Targets(store, ids, clock, policies)),
+        targets=targets,
+        host_keys=host_keys,
         vault=vault,
         connections=(
             connections := Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
@@ -272,14 +286,15 @@ def wire(
         breakers=breakers,
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
-        requests=Requests(store, sealer),
+        requests=(requests := Requests(store, sealer)),
         inbox=Inbox(store),
         decisions=decisions,
         execution=execution,
-        inline=Inline(intake, execution, _room(settings)),
+        inline=(inline := Inline(intake, execution, _room(settings))),
+        ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
-        feed=Feed(store, Looks(store)),
+        feed=feed,
         audit=Audit(store),
         bodies=execution.bodies,
         cards=cards,

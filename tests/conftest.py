@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import canary, missing, network
 from tests.support.postgres import PostgresServer, shared_server
@@ -13,6 +14,8 @@ from tests.support.postgres import PostgresServer, shared_server
 def pytest_configure(config: pytest.Config) -> None:
     """Cut the tests off from the network, and listen for secrets in all that they say."""
     network.stay_inside()
+    settings.register_profile("assentry", deadline=None)  # speed is measured in benchmarks/
+    settings.load_profile("assentry")
     config.pluginmanager.register(canary)
 
 

@@ -95,6 +95,34 @@ PROMISES: dict[str, Promise] = {
         "Workers execute at most once; a lost one after sending leaves `unknown` for a person.",
         "new",
     ),
+    "SSH-1": Promise(
+        "A command runs over SSH exactly as it was approved, once, within its limits of time and "
+        "output; exit code, signal, stdout, stderr and what was cut are reported.",
+        "S1 S4",
+    ),
+    "SSH-2": Promise(
+        "Host keys are pinned once a person confirmed them; with another key, or none, nothing is "
+        "sent and people are told.",
+        "S4",
+    ),
+    "SSH-4": Promise(
+        "Where an agent names the host, it must be within networks and patterns, with a known key.",
+        "S4",
+    ),
+    "SSH-3": Promise(
+        "Commands are taken apart; what a profile does not permit wholly is never allowed by "
+        "itself, and what cannot be explained neither.",
+        "S4",
+    ),
+    "SSH-5": Promise(
+        "A guard asks for destructive commands and denies hostile ones, whatever policy allows; a "
+        "denial says that it is one.",
+        "S1 S4",
+    ),
+    "SSH-6": Promise(
+        "Jump hosts are pinned like hosts; files are read and written with size caps and digests.",
+        "new",
+    ),
     "EXE-7": Promise(
         "What people approved and what asks people wait for nothing else; agents take turns, and "
         "how much waits is shown.",

@@ -111,4 +111,4 @@ async def _add_agent(opened: "Services", options: argparse.Namespace, made: dict
 
 
 def _caller(person: Person) -> Caller:
-    return Caller(person.actor, ROLE_SCOPES[person.role], person=person)
+    return Caller(person.actor, ROLE_SCOPES[person.role], person=person, local=True)

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from errno import EADDRINUSE
 from typing import Any, Final
 
 import uvicorn
@@ -114,7 +115,8 @@ def bound(host: str, port: int) -> socket.socket:
         sock.listen()
     except OSError as error:
         sock.close()
-        message = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        what = "ASSENTRY_PORT" if error.errno == EADDRINUSE else "ASSENTRY_HOST"
+        message = f"cannot listen on {host}:{port}: {error.strerror or error} (set {what})"
         raise SettingsError(message) from error
     return sock
 

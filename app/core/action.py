@@ -9,23 +9,19 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Final, TypeAlias, cast
 
+from app.core.action_kinds import Kind
 from app.core.canonical import canonical
 from app.core.json_types import JsonObject, JsonValue
+from app.core.ssh_action import SshAction, SshPlace, place_in, place_out, read_params, ssh_params
 from app.core.strict_json import parse_json
 
 ENVELOPE_VERSION: Final = 1
 HTTP_REQUEST: Final = "http.request"
 HTTP_BUNDLE: Final = "http.bundle"
-
-
-class Kind(StrEnum):
-    """How an approved action is carried out."""
-
-    HTTP = "http"
-    BUNDLE = "bundle"
-    PLAIN = "plain"
+_RESTS: Final = 256
 
 
 class Urgency(StrEnum):
@@ -90,12 +86,16 @@ class PlainAction:
 
 @dataclass(frozen=True, slots=True)
 class BoundTarget:
-    """The target as it was when the request was made; another revision is another binding."""
+    """The target as it was when the request was made; another revision is another binding.
+
+    :ivar ssh: of an SSH target: where exactly the action runs, and with which host keys.
+    """
 
     id: str
     name: str
     base_url: str
     revision: int
+    ssh: SshPlace | None = None
 
 
 class OnFailure(StrEnum):
@@ -125,7 +125,7 @@ class BundleAction:
     name: ClassVar[str] = HTTP_BUNDLE
 
 
-Action: TypeAlias = HttpAction | BundleAction | PlainAction
+Action: TypeAlias = HttpAction | BundleAction | PlainAction | SshAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,6 @@ class Submission:
 
 def seal(submission: Submission) -> bytes:
     """Return the canonical envelope (RFC 8785) of a submission."""
-    target = submission.target
     asked = canonical(
         {
             "action": submission.action.name,
@@ -153,14 +152,21 @@ def seal(submission: Submission) -> bytes:
             "reason": submission.reason,
         }
     )
+    rest = _rest(submission.target, submission.urgency)
+    return asked[:-1] + rest  # the names of the rest come after those of the first
+
+
+@lru_cache(_RESTS)
+def _rest(target: BoundTarget | None, urgency: Urgency) -> bytes:
+    """Return what an envelope ends with; few ends are many requests'."""
     rest = canonical(
         {
             "target": None if target is None else _target_out(target),
-            "urgency": submission.urgency.value,
+            "urgency": urgency.value,
             "v": ENVELOPE_VERSION,
         }
     )
-    return asked[:-1] + b"," + rest[1:]  # the names of the rest come after those of the first
+    return b"," + rest[1:]
 
 
 def unseal(envelope: bytes) -> Submission:
@@ -193,6 +199,8 @@ def action_params(action: Action) -> JsonObject:
     if isinstance(action, BundleAction):
         calls: list[JsonValue] = [_item_out(item) for item in action.items]
         return {"calls": calls, "on_failure": action.on_failure.value}
+    if isinstance(action, SshAction):
+        return ssh_params(action)
     return _call_out(action)
 
 
@@ -201,11 +209,13 @@ def _item_out(item: BundleItem) -> JsonObject:
 
 
 def _target_out(target: BoundTarget) -> JsonObject:
+    place: JsonObject = {} if target.ssh is None else {"ssh": place_out(target.ssh)}
     return {
         "id": target.id,
         "name": target.name,
         "base_url": target.base_url,
         "revision": target.revision,
+        **place,
     }
 
 
@@ -247,6 +257,8 @@ def _action(document: dict[str, JsonValue]) -> Action:
     params = cast("JsonObject", document["params"])
     if document["kind"] == Kind.PLAIN:
         return PlainAction(name=cast("str", document["action"]), params=params)
+    if document["kind"] == Kind.SSH:
+        return read_params(cast("str", document["action"]), params)
     known = (document["kind"], document["action"])
     if known == (Kind.BUNDLE, HTTP_BUNDLE):
         return _bundle(params)
@@ -290,4 +302,5 @@ def _target(value: JsonValue) -> BoundTarget | None:
         name=cast("str", fields["name"]),
         base_url=cast("str", fields["base_url"]),
         revision=cast("int", fields["revision"]),
+        ssh=place_in(cast("JsonObject", fields["ssh"])) if "ssh" in fields else None,
     )

@@ -107,6 +107,22 @@ def permitted(address: str, opted_in: Sequence[str] = ()) -> bool:
     return _permitted(address, tuple(opted_in))
 
 
+def check_literal(host: str, opted_in: Sequence[str], pointer: str) -> None:
+    """Refuse an address in a URL that no connection will be made to; names pass (T49).
+
+    :raises InvalidField: it is an address inside, or ``localhost``, and no network opens it.
+    """
+    address = "127.0.0.1" if host == "localhost" else host
+    if _parse(address) is None or permitted(address, opted_in):
+        return
+    own = f"{address}/{128 if ':' in address else 32}"
+    if not permitted(address, (own,)):
+        message = f"{host} is never connected to"
+        raise InvalidField(message, pointer=pointer)
+    message = f"{host} is not a public address; name its network, such as {own}"
+    raise InvalidField(message, pointer=pointer)
+
+
 def parse_networks(raw: Iterable[str], pointer: str = "/networks") -> tuple[str, ...]:
     """Return the CIDRs of a target's opt-in in normal form.
 

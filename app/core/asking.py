@@ -18,12 +18,16 @@ from app.core.action import (
 )
 from app.core.calls import CallNotPermitted, objection
 from app.core.canonical import canonical
+from app.core.command_facts import CommandFacts
+from app.core.command_rules import CommandRules, command_facts
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
 from app.core.facts import UNCLEAR, Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import METHODS, parse_target_path, request_headers
 from app.core.principals import Agent, Permission
+from app.core.ssh_action import SshExec
+from app.core.ssh_asking import SSH_ACTIONS, build_ssh
 from app.core.strict_json import parse_json
 from app.core.targets import Target
 
@@ -47,6 +51,8 @@ def build_action(name: str, params: JsonObject) -> Action:
     """
     if name == HTTP_REQUEST:
         return _http_action(params)
+    if name in SSH_ACTIONS:
+        return build_ssh(name, params)
     if name == HTTP_BUNDLE:
         raise InvalidAction(
             f"policies judge each call of a bundle as {HTTP_REQUEST}; try the calls one by one",
@@ -60,7 +66,7 @@ def build_action(name: str, params: JsonObject) -> Action:
     if name.startswith(RESERVED):
         raise InvalidAction(
             f"names that begin with {', '.join(RESERVED)} are reserved; of these only "
-            f"{HTTP_REQUEST} and {HTTP_BUNDLE} can be asked for here",
+            f"{', '.join((HTTP_REQUEST, HTTP_BUNDLE, *SSH_ACTIONS))} can be asked for here",
             pointer="/action",
         )
     return PlainAction(name, params)
@@ -163,8 +169,12 @@ def facts_of(
     now: Instant,
     remote_ip: str | None,
     counters: Mapping[str, int],
+    rules: CommandRules | None = None,
 ) -> Facts:
-    """Return what the policies may look at, computed from the very bytes that would run."""
+    """Return what the policies may look at, computed from the very bytes that would run.
+
+    :param rules: for commands; without them conditions on commands are indeterminate.
+    """
     action, target = submission.action, submission.target
     return Facts(
         action=action.name,
@@ -180,7 +190,14 @@ def facts_of(
         now=now,
         remote_ip=remote_ip,
         counters=counters,
+        command=_command_facts(action, rules),
     )
+
+
+def _command_facts(action: Action, rules: CommandRules | None) -> CommandFacts | None:
+    if rules is None or not isinstance(action, SshExec):
+        return None
+    return command_facts(action.command, rules)
 
 
 def _http_facts(action: HttpAction) -> Mapping[str, object]:

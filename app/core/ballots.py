@@ -1,7 +1,9 @@
 """Who may decide a request, and what makes a ballot count. Read at commit, never before."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from app.core.errors import (
     AlreadyVoted,
@@ -17,6 +19,8 @@ from app.core.routing import Voter, may_fill, seated
 
 MAX_COMMENT = 2000
 """Most characters of a comment."""
+
+_UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
 
 _NEEDED = {1: "a one-click link", 2: "chat, a key or the dashboard",
            3: "the dashboard, shortly after signing in"}  # fmt: skip
@@ -110,9 +114,7 @@ def check_ballot(
         raise (MissingRole if weak else NotAnApprover)(why)
     if ballot.digest != request.digest:
         raise DigestMismatch(pointer="/digest")
-    if len(ballot.comment) > MAX_COMMENT:
-        message = f"a comment has at most {MAX_COMMENT} characters"
-        raise InvalidField(message, pointer="/comment")
+    check_comment(ballot.comment)
     if request.require_reason and not ballot.comment.strip():
         message = "the policy asks for a comment with this decision"
         raise InvalidField(message, pointer="/comment")
@@ -138,6 +140,19 @@ def counting(
         and vote.ballot.assurance >= least
         and obstacle(request, voter, rules) is None
     ]
+
+
+def check_comment(text: str) -> None:
+    """Refuse a comment that is too long, or that no database keeps as it is.
+
+    :raises InvalidField: with what to change.
+    """
+    if len(text) > MAX_COMMENT:
+        message = f"a comment has at most {MAX_COMMENT} characters"
+        raise InvalidField(message, pointer="/comment")
+    if _UNKEPT.search(text):
+        message = "a comment holds no NUL and no half of a character"
+        raise InvalidField(message, pointer="/comment")
 
 
 def filled(

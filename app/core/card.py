@@ -22,7 +22,10 @@ from app.core.action import (
     Submission,
 )
 from app.core.canonical import canonical
+from app.core.card_block import Block
 from app.core.errors import MalformedJson
+from app.core.ssh_action import SshAction
+from app.core.ssh_card import CONSEQUENCES, VERBS, ssh_blocks, ssh_headline
 from app.core.strict_json import parse_json
 
 _EFFECTS: Final = {
@@ -34,31 +37,6 @@ _AFTER: Final = {
     OnFailure.CONTINUE: "run in order, also after one that fails",
 }
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"]|\s+')
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A part of what will run.
-
-    :ivar note: how it is to be read, such as ``JSON, formatted``.
-    :ivar exact: the exact form, where ``text`` is a formatted one.
-    :ivar faithful: whether ``text`` says all that ``exact`` says, white space aside.
-    :ivar call: number of the call of a bundle that it belongs to; 0 where there is one alone.
-    :ivar shown: whether the text is the part itself; otherwise a person must look elsewhere.
-    """
-
-    title: str
-    text: str
-    note: str = ""
-    exact: str = ""
-    faithful: bool = True
-    call: int = 0
-    shown: bool = True
-
-    @property
-    def whole(self) -> str:
-        """What a surface with one view shows: the formatted form, unless it would hide a byte."""
-        return self.text if self.faithful else self.exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +75,12 @@ def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
             _counted(action), line, _AFTER[action.on_failure], tuple(_bundle_blocks(action)), added,
             context, submission.reason,
         )  # fmt: skip
+    if isinstance(action, SshAction):
+        place = None if submission.target is None else submission.target.ssh
+        return Card(
+            VERBS[action.name], line, CONSEQUENCES[action.name], tuple(ssh_blocks(action, place)),
+            added, context, submission.reason,
+        )  # fmt: skip
     blocks = (Block("Call", line), *_http_blocks(action))
     return Card(
         action.method, line, _EFFECTS.get(action.method, "acts"), blocks, added, context,
@@ -113,6 +97,9 @@ def headline_of(submission: Submission) -> str:
         names = dict.fromkeys(item.target.name for item in action.items)
         methods = dict.fromkeys(item.call.method for item in action.items)
         return f"{_counted(action)} ({', '.join(methods)}) at {', '.join(names)}"
+    if isinstance(action, SshAction):
+        target = submission.target
+        return ssh_headline(action, "?" if target is None else target.name, target and target.ssh)
     return f"{action.method} {_url(action, submission.target)}"
 
 

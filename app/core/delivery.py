@@ -53,6 +53,8 @@ class Delivery:
     :ivar purpose: why it is sent: ``asked``, ``escalated``, ``urgent`` (in quiet hours, on the
         agent's word), ``alarm``, ``digest``, ``linked``, or an event's type.
     :ivar token: opaque name of this copy; what a button carries.
+    :ivar body: of a card the stage that it was made in, of a digest the requests' ids, of a note
+        its lines.
     :ivar reference: where the message stands, JSON text; empty before it was taken.
     :ivar display: digest of what it showed, and ``complete`` whether that was everything.
     :ivar wanted: the request's version that it should show, and ``shown`` the one that it does.

@@ -194,6 +194,12 @@ class BadCredentials(Unauthenticated):
     code = "bad_credentials"
 
 
+class PasswordRequired(Forbidden):
+    """This gives lasting power to decide in a person's name; give your password with it."""
+
+    code = "password_required"
+
+
 class MissingScope(Forbidden):
     """The key does not hold the scope that this call needs."""
 

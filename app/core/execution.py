@@ -17,6 +17,9 @@ from app.core.outcome import Ambiguous, HttpPlan, NotStarted, Outcome, Passed
 from app.core.policy import Effect
 from app.core.principals import Agent, ApiKey
 from app.core.request import Choice, Request, Vote
+from app.core.ssh_action import SshAction
+from app.core.ssh_plan import SshPlan
+from app.core.ssh_target import permit_ssh
 from app.core.targets import Target
 
 _NOTHING: Final[JsonObject] = {}
@@ -85,10 +88,13 @@ def verify_permission(submission: Submission, key: ApiKey | None) -> None:
     :raises Refusal: it is not among its permissions.
     """
     action, bound = submission.action, submission.target
-    if key is None or bound is None or not isinstance(action, HttpAction):
+    if key is None or bound is None:
         return
     try:
-        permit(key.permissions, bound.name, action)
+        if isinstance(action, HttpAction):
+            permit(key.permissions, bound.name, action)
+        elif isinstance(action, SshAction):
+            permit_ssh(key.permissions, bound.name)
     except TargetNotPermitted as error:
         raise Refusal(error.code, error.detail) from error
 
@@ -135,6 +141,22 @@ def plan_of(submission: Submission, target: Target) -> HttpPlan:
     )
 
 
+def ssh_plan_of(submission: Submission, target: Target, request_id: str) -> SshPlan:
+    """Return the plan of an SSH execution: the approved action and the place it was bound to."""
+    action, bound, limits = submission.action, submission.target, target.settings
+    ssh = limits.ssh
+    if not isinstance(action, SshAction) or bound is None or bound.ssh is None or ssh is None:
+        raise Refusal("not_executable", "This kind of action is not executed here.")
+    return SshPlan(
+        request_id=request_id,
+        action=action,
+        place=bound.ssh,
+        networks=limits.networks,
+        cidrs=ssh.cidrs,
+        connect_seconds=limits.connect_seconds,
+    )
+
+
 def is_idempotent(submission: Submission, target: Target | None) -> bool:
     """Whether sending it again does no harm: a safe method at a target that says so."""
     action = submission.action
@@ -153,11 +175,12 @@ def reported(outcome: Outcome, fence: int, actor: Actor) -> ev.Event:
     summary = canonical(
         {
             "code": outcome.code,
-            "status": result.status,
+            **({"status": result.status} if result.status else {}),
             "duration_ms": outcome.duration_ms,
             "bytes": len(result.body),
             "truncated": result.truncated,
             **passed,
+            **outcome.facts,
         }
     ).decode()
     event = ev.Succeed if outcome.succeeded else ev.Fail

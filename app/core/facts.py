@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
+from app.core.command_facts import CommandFacts
 from app.core.instant import Instant
 
 
@@ -22,6 +23,7 @@ class Facts:
     ``http`` holds ``method``, ``path``, ``query`` (name to value, or to a list of values),
     ``headers`` (lower-case name to value) and, when there was a body, ``json``: what it says, or
     :data:`UNCLEAR` where it could not be read as JSON (by us; the upstream may).
+    ``command`` is there for a command over SSH where its rules are known.
     """
 
     action: str
@@ -37,6 +39,7 @@ class Facts:
     now: Instant
     remote_ip: str | None = None
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    command: CommandFacts | None = None
 
 
 class Absent(Enum):

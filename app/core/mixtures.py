@@ -56,6 +56,15 @@ class Mixture:
             yield found.start(), found.end()
             found = self.compiled.search(data, found.start() + 1)
 
+    def heads(self) -> set[bytes]:
+        """Return the two bytes that it can begin with; its steps are two or more."""
+        follow = self.steps[1].firsts()
+        return {
+            head if len(head) > 1 else head + bytes((byte,))
+            for head in self.steps[0].starts()
+            for byte in follow
+        }
+
     def begins(self, tail: bytes, lower: bytes) -> bool:
         """Whether the tail could go on to be a match; a few that could not may pass.
 
@@ -86,6 +95,14 @@ class Step:
         return {form[0] for form in self.exact} | {
             byte for form in self.folded for byte in (form[0], form[:1].upper()[0])
         }
+
+    def starts(self) -> set[bytes]:
+        """Return the first two bytes of each of its forms, or the one that there is."""
+        found = {form[:2] for form in self.exact}
+        for form in self.folded:
+            head = form[:2]
+            found |= {head, head.upper(), head[:1].upper() + head[1:], head[:1] + head[1:].upper()}
+        return found
 
     def ends_within(self, tail: bytes, lower: bytes, place: int) -> bool:
         """Whether the data ends inside one of the forms at this place."""

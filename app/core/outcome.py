@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from app.core.json_types import JsonObject, JsonValue
+from app.core.ssh_plan import SshIdentity, SshPlan
 
 
 class NotStarted(Exception):
@@ -77,14 +80,16 @@ class Outcome:
     """What an executor reports when a definite answer came back.
 
     :ivar succeeded: the upstream answered with a status below 400.
-    :ivar code: stable slug: ``ok`` or ``upstream_status``.
+    :ivar code: stable slug: ``ok`` or ``upstream_status``; of SSH, those of ``core.ssh_result``.
     :ivar duration_ms: from the first byte out to the last byte in.
+    :ivar facts: what the record keeps of it besides.
     """
 
     succeeded: bool
     code: str
     duration_ms: int
     result: HttpResult
+    facts: JsonObject = field(default_factory=dict[str, JsonValue])
 
 
 class Content(Protocol):
@@ -141,6 +146,9 @@ class HttpPlan:
     content: Content | None = None
 
 
+Plan: TypeAlias = HttpPlan | SshPlan
+
+
 @dataclass(frozen=True, slots=True)
 class CallParts:
     """The final call, as a signature covers it.
@@ -186,6 +194,7 @@ class Injection:
     :ivar sign: makes further headers from the final call; a pure function.
     :ivar signs_body: it needs the body for that.
     :ivar certificate: shown in the TLS handshake.
+    :ivar ssh: with which to log in at an SSH host.
     """
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -196,3 +205,4 @@ class Injection:
     sign: Callable[[CallParts], Signed] | None = field(default=None, repr=False)
     signs_body: bool = False
     certificate: ClientCertificate | None = field(default=None, repr=False)
+    ssh: SshIdentity | None = field(default=None, repr=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from app.core.approval_card import ApprovalCard
 from app.core.errors import AssentryError
@@ -10,6 +10,8 @@ from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpPlan, Injection, Outcome
 from app.core.request import Choice
 from app.core.tokens import TokenCall, TokenSet
+
+PlanT_contra = TypeVar("PlanT_contra", contravariant=True)
 
 MarkSent = Callable[[], Awaitable[None]]
 """Awaited once, just before the first byte leaves; it raises when the holder must stop."""
@@ -34,15 +36,15 @@ class Relay(Protocol):
         ...
 
 
-class Executor(Protocol):
-    """Carries out one kind of action."""
+class Executor(Protocol[PlanT_contra]):
+    """Carries out one kind of action, from plans of that kind."""
 
     kind: ClassVar[str]
     """The kind of action, as in ``core.action.Kind``."""
 
     async def execute(
         self,
-        plan: HttpPlan,
+        plan: PlanT_contra,
         injection: Injection,
         mark_sent: MarkSent,
         relay: Relay | None = None,

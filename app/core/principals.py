@@ -162,6 +162,7 @@ class Caller:
     :ivar agent: set for an agent's key.
     :ivar person: set for a person's key or session.
     :ivar key: set when a key was used.
+    :ivar local: whether it is the operator at the server's own command line; no door says so.
     """
 
     actor: Actor
@@ -170,6 +171,7 @@ class Caller:
     person: Person | None = None
     key: ApiKey | None = None
     session: Session | None = None
+    local: bool = False
 
     def may(self, scope: Scope) -> bool:
         """Whether the caller holds a scope."""

@@ -73,7 +73,8 @@ class Redactor:
 
         An answer that ends in mid-air, by the upstream's doing or its agent's, would show it.
         """
-        cut = max((_overlap(data, form) for form in self._forms), default=0)
+        tail = data[-self.longest :]
+        cut = max((_overlap(tail, form) for form in self._forms), default=0)
         return (data[:-cut] + _MARK, 1) if cut else (data, 0)
 
     def stream(self) -> "RedactionStream":
@@ -96,15 +97,17 @@ class Redactor:
     def _prepare(self) -> None:
         """Sort the forms by their first byte; streams alone need that."""
         begin: dict[int, tuple[_Bytes, ...]] = {}
+        heads = set[_Bytes]()
         for form in (*self._forms, _MARK):
             begin[form[0]] = (*begin.get(form[0], ()), form)
+            heads.add(form[:2])
         mixed: dict[int, tuple[Mixture, ...]] = {}
         for mixture in self._mixed:
             for byte in mixture.steps[0].firsts():
                 mixed[byte] = (*mixed.get(byte, ()), mixture)
-        firsts = {*begin, *mixed}
+            heads |= mixture.heads()
         self._begin, self._mixed_begin = begin, mixed
-        self._firsts = re.compile(b"[" + b"".join(b"\\x%02x" % byte for byte in firsts) + b"]")
+        self._firsts = _headed(heads)
 
     def _begins(self, tail: _Bytes) -> bool:
         forms = self._begin.get(tail[0], ())
@@ -150,6 +153,19 @@ class Redactor:
             yield from mixture.places(piece)
 
 
+def _headed(heads: set[bytes]) -> re.Pattern[bytes]:
+    """Return what finds the places where one of these begins, or may: the last byte."""
+    follow: dict[int, set[int]] = {}
+    for head in heads:
+        follow.setdefault(head[0], set()).add(head[1])
+    pairs = (_one_of({first}) + _one_of(second) for first, second in follow.items())
+    return re.compile(b"|".join([*pairs, _one_of(follow) + rb"\Z"]), re.DOTALL)
+
+
+def _one_of(values: Iterable[int]) -> bytes:
+    return b"[" + b"".join(b"\\x%02x" % byte for byte in values) + b"]"
+
+
 def _overlap(data: bytes, form: bytes) -> int:
     """Return how many bytes at the end of the data are the beginning of a form; few are none.
 
@@ -157,6 +173,8 @@ def _overlap(data: bytes, form: bytes) -> int:
     answer itself whether its guess was right, one character after the other.
     """
     longest, least = min(len(data), len(form) - 1), max(_PART, (len(form) + 1) // 2)
+    if form[:least] not in data:
+        return 0
     return next((n for n in range(longest, least - 1, -1) if data.endswith(form[:n])), 0)
 
 
@@ -199,6 +217,15 @@ class RedactionStream:
         cut = self._redactor.certain(held)
         if cut == len(held):
             return cut
+        reach = self._redactor.longest
+        begin = max(0, cut - 2 * reach)
+        found = self._before(held[begin:], cut - begin)
+        if begin and found < reach:  # it may overlap something that begins before
+            return self._before(held, cut)
+        return begin + found
+
+    def _before(self, held: bytes, cut: int) -> int:
+        """Return a place that is in no secret or mark, the given one or before it."""
         places = [*self._redactor.spans(held), *_marks(held)]
         for start, end in sorted(places, reverse=True):
             if start < cut < end:

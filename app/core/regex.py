@@ -47,12 +47,13 @@ class _Re2(Protocol):
 _RE2: Final = cast("_Re2", re2)
 
 
-def compile_search(pattern: str) -> Search:
+def compile_search(pattern: str, longest: int = MAX_PATTERN) -> Search:
     """Return a function that searches a text for the pattern.
 
+    :param longest: most characters of the pattern.
     :raises ValueError: with a message for the author, when the pattern is not accepted.
     """
-    return _searcher(_compile(pattern))
+    return _searcher(_compile(pattern, longest))
 
 
 def size_of(pattern: str) -> int:
@@ -85,9 +86,9 @@ def _searcher(compiled: _Pattern) -> Search:
     return search
 
 
-def _compile(pattern: str) -> _Pattern:
-    if len(pattern) > MAX_PATTERN:
-        message = f"the pattern is longer than {MAX_PATTERN} characters"
+def _compile(pattern: str, longest: int = MAX_PATTERN) -> _Pattern:
+    if len(pattern) > longest:
+        message = f"the pattern is longer than {longest} characters"
         raise ValueError(message)
     _refuse_bytes(pattern)
     try:

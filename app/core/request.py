@@ -1,11 +1,11 @@
 """The request: an action under decision, the one aggregate. A frozen value; change is a new one."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, make_dataclass
 from enum import StrEnum
 from operator import attrgetter
-from typing import Final
+from typing import Final, cast
 
 from app.core.action import Kind, Urgency
 from app.core.instant import Instant
@@ -139,12 +139,23 @@ _VALUES: Final = attrgetter(*_FIELDS)
 _PLACES: Final = {name: place for place, name in enumerate(_FIELDS)}
 
 
+_Draft: Final = make_dataclass("_Draft", _FIELDS, slots=True)
+"""A request in the making: a frozen class sets its fields eight times as slowly."""
+
+
+def assembled(values: Iterable[object]) -> Request:
+    """Return the request that has these values in the order of its fields."""
+    draft: object = _Draft(*values)
+    draft.__class__ = Request
+    return cast("Request", draft)
+
+
 def evolve(request: Request, changes: Mapping[str, object]) -> Request:
     """Return the request with other values in some fields; ``dataclasses.replace``, but faster."""
     values = list(_VALUES(request))
     for name, value in changes.items():
         values[_PLACES[name]] = value
-    return Request(*values)
+    return assembled(values)
 
 
 class Choice(StrEnum):

@@ -7,6 +7,7 @@ from app.core.breaker import Fuse
 from app.core.calls import CallRule
 from app.core.conditions.glob import path_glob
 from app.core.instant import Instant
+from app.core.ssh_target import SshSettings
 
 MAX_RESPONSE_BYTES: Final = 16 * 1024 * 1024
 MAX_SECONDS: Final = 300.0
@@ -35,6 +36,7 @@ class TargetSettings:
     :ivar breaker_on_errors: answers of 500 and above count as failures.
     :ivar allow: the only calls that are made there; empty means all.
     :ivar deny: calls that are never made there, before any policy is asked.
+    :ivar ssh: of an SSH target: how commands are run there.
     """
 
     networks: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class TargetSettings:
     breaker_on_errors: bool = True
     allow: tuple[CallRule, ...] = ()
     deny: tuple[CallRule, ...] = ()
+    ssh: SshSettings | None = None
 
     @property
     def fuse(self) -> Fuse:

@@ -12,20 +12,19 @@ from app.core.conditions.glob import any_of, plain_glob
 from app.core.errors import (
     AssentryError,
     BadCredentials,
-    Forbidden,
     InvalidField,
     InvalidPolicy,
     LinkUsed,
     NotFound,
     Unauthenticated,
 )
-from app.core.instant import Instant
+from app.core.instant import Instant, to_datetime
 from app.core.json_types import JsonValue
 from app.core.people import Delegation, Group, Identity
 from app.core.preferences import read_preference
 from app.core.principals import Caller, Person, Scope
 from app.services.access import require
-from app.services.confirming import confirmed, settled
+from app.services.confirming import confirmed, prove, proven, settled, signed_in
 from app.services.notices import Notices
 from app.services.refusals import Refusals
 from app.store.engine import Store
@@ -40,6 +39,7 @@ _MAX_GLOBS: Final = 32
 _MICROS: Final = 1_000_000
 _WRONG: Final = "This is not your password."
 _TITLE: Final = "An account was linked to you; whoever uses it decides in your name"
+_STAND_IN: Final = "Somebody was given your place, and decides in your name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +61,37 @@ class Accounts:
         return await self.store.read(lambda tx: tx.groups.identities(only))
 
     async def link(
-        self, caller: Caller, person_id: str, channel: str, account: str, label: str = ""
-    ) -> Identity:
-        """Link an account to a person (administrators).
+        self, caller: Caller, person_id: str, channel: str, account: str, label: str = "",
+        *, password: str = "",
+    ) -> Identity:  # fmt: skip
+        """Link an account to a person (administrators who may decide, by their password).
 
+        Whoever uses the account decides as the person, who is told wherever else they can be
+        reached.
+
+        :raises PasswordRequired: there is none.
+        :raises BadCredentials: the password is wrong.
+        :raises TooManySignIns: it was wrong too often; wait.
         :raises NameTaken: the account is linked already.
         """
         require(caller, Scope.ADMIN)
+        require(caller, Scope.REQUEST_DECIDE)
         if not CHANNEL.fullmatch(channel):
             message = "a channel is its name, such as slack"
             raise InvalidField(message, pointer="/channel")
         _check_text(account, "/account", empty=False)
         _check_text(label, "/label")
         made = self._identity(channel, account, person_id, label, caller.actor)
-        await self.store.write(lambda tx: _link(tx, caller.actor, made))
+        await prove(self.store, caller, password, "identity")
+        await self.store.write(lambda tx: self._link(tx, caller, made))
         return made
+
+    def _link(self, tx: Tx, caller: Caller, made: Identity) -> None:
+        proven(tx, caller)
+        person = _link(tx, caller.actor, made)
+        if not caller.local:
+            apart = (made.channel, made.account)
+            self.notices.tell(tx, person, _TITLE, " ".join(apart), apart=apart)
 
     async def offered(self, secret: str) -> tuple[str, str, str]:
         """Return channel, account and label that a one-time link would link.
@@ -98,7 +114,7 @@ class Accounts:
         :raises LinkUsed: it was used, or its time is over.
         :raises NameTaken: the account was linked meanwhile.
         """
-        person = _signed_in(caller)
+        person = signed_in(caller)
         try:
             await self.offered(secret)
             if not await confirmed(self.store, person, password):
@@ -135,7 +151,7 @@ class Accounts:
     async def unlink(self, caller: Caller, identity_id: str) -> None:
         """Unlink an account: one's own after signing in, or anybody's for an administrator."""
         admin = caller.may(Scope.ADMIN)
-        person = _person(caller) if admin else _signed_in(caller)
+        person = _person(caller) if admin else signed_in(caller)
         await self.store.write(
             lambda tx: _unlink(tx, caller.actor, identity_id, None if admin else person.id)
         )
@@ -198,7 +214,7 @@ class Accounts:
 
         :raises InvalidField: the time or the scope is not one, or it is one's own place.
         """
-        person = _signed_in(caller)
+        person = signed_in(caller)
         away = person_id or person.id
         if away != person.id:
             require(caller, Scope.ADMIN)
@@ -209,13 +225,19 @@ class Accounts:
             self.ids.new("dlg"), away, delegate_id, starts_at, ends_at, tuple(actions), note,
             self.clock.now(), caller.actor.reference,
         )  # fmt: skip
-        await self.store.write(lambda tx: _delegate(tx, caller.actor, made))
+        await self.store.write(lambda tx: self._delegate(tx, caller, made))
         return made
+
+    def _delegate(self, tx: Tx, caller: Caller, made: Delegation) -> None:
+        away, delegate = _delegate(tx, caller.actor, made)
+        if not caller.local:
+            until = to_datetime(made.ends_at).strftime("%Y-%m-%d %H:%M UTC")
+            self.notices.tell(tx, away, _STAND_IN, f"{delegate.name}, until {until}")
 
     async def revoke_delegation(self, caller: Caller, delegation_id: str) -> None:
         """End a delegation that one is part of after signing in, or any for an administrator."""
         admin = caller.may(Scope.ADMIN)
-        person = _person(caller) if admin else _signed_in(caller)
+        person = _person(caller) if admin else signed_in(caller)
         await self.store.write(
             lambda tx: _revoke(tx, caller.actor, delegation_id, None if admin else person.id)
         )
@@ -233,7 +255,7 @@ class Accounts:
 
         :raises InvalidField: with the pointer of what is wrong.
         """
-        person = _person(caller) if caller.may(Scope.ADMIN) else _signed_in(caller)
+        person = _person(caller) if caller.may(Scope.ADMIN) else signed_in(caller)
         if not CHANNEL.fullmatch(channel):
             message = "a channel is its name, such as slack"
             raise InvalidField(message, pointer="/channel")
@@ -252,15 +274,6 @@ def _person(caller: Caller) -> Person:
         message = "this is for people"
         raise Unauthenticated(message)
     return caller.person
-
-
-def _signed_in(caller: Caller) -> Person:
-    """Return who is signed in: an account or a place is not given away with a key (T23)."""
-    person = _person(caller)
-    if caller.session is None:
-        message = "sign in to do that; a key is not enough"
-        raise Forbidden(message)
-    return person
 
 
 def _check_text(text: str, pointer: str, *, empty: bool = True) -> None:
@@ -302,11 +315,12 @@ def _existing(tx: Tx, person_id: str, pointer: str) -> Person:
     return person
 
 
-def _link(tx: Tx, actor: Actor, made: Identity) -> None:
-    _existing(tx, made.person_id, "/person_id")
+def _link(tx: Tx, actor: Actor, made: Identity) -> Person:
+    person = _existing(tx, made.person_id, "/person_id")
     tx.groups.add_identity(made)
     details: dict[str, JsonValue] = {"channel": made.channel, "account": made.account}
     tx.note("identity.linked", actor, f"person:{made.person_id}", details)
+    return person
 
 
 def _unlink(tx: Tx, actor: Actor, identity_id: str, only: str | None) -> None:
@@ -342,15 +356,17 @@ def _drop_group(tx: Tx, actor: Actor, group_id: str) -> None:
     tx.note("group.deleted", actor, f"group:{group_id}", {"name": found.name})
 
 
-def _delegate(tx: Tx, actor: Actor, made: Delegation) -> None:
-    _existing(tx, made.person_id, "/person_id")
-    _existing(tx, made.delegate_id, "/delegate_id")
+def _delegate(tx: Tx, actor: Actor, made: Delegation) -> tuple[Person, Person]:
+    """Write it; return who is away and who stands in."""
+    away = _existing(tx, made.person_id, "/person_id")
+    delegate = _existing(tx, made.delegate_id, "/delegate_id")
     tx.groups.add_delegation(made)
     details: dict[str, JsonValue] = {
         "delegate": made.delegate_id, "from": made.starts_at, "to": made.ends_at,
         "actions": list(made.actions),
     }  # fmt: skip
     tx.note("delegation.created", actor, f"person:{made.person_id}", details)
+    return away, delegate
 
 
 def _revoke(tx: Tx, actor: Actor, delegation_id: str, only: str | None) -> None:

@@ -9,6 +9,8 @@ from app.core.errors import InvalidField, NotFound
 from app.core.handles import handles_in
 from app.core.json_types import JsonObject
 from app.core.principals import Agent, ApiKey
+from app.core.ssh_action import SshAction
+from app.core.ssh_target import permit_ssh, place_of
 from app.core.targets import Target
 from app.services.handles import check_handles
 from app.services.rates import Rates
@@ -47,6 +49,8 @@ class Binding:
         :raises NotFound: there is no such target that can be called.
         :raises CredentialNotGranted: a handle in it may not be used there by this agent (T63).
         """
+        if isinstance(action, SshAction):
+            return await self._bind_ssh(action, key, name)
         if not isinstance(action, HttpAction):
             if name is not None:
                 message = "an action of this kind has no target"
@@ -58,6 +62,21 @@ class Binding:
             await self.store.read(lambda tx: check_handles(tx, action, target_id, agent.id))
         return BoundTarget(target.id, target.name, target.base_url, target.revision)
 
+    async def _bind_ssh(self, action: SshAction, key: ApiKey, name: str | None) -> BoundTarget:
+        """Return the target of an SSH action, with the place where it runs."""
+        if name is None:
+            message = f"{action.name} needs a target"
+            raise InvalidField(message, pointer="/target")
+        permit_ssh(key.permissions, name)
+        target = await self.store.read(lambda tx: tx.targets.named(name))
+        ssh = None if target is None else target.settings.ssh
+        if target is None or ssh is None or not target.enabled:
+            message = f"there is no SSH target {name!r} that can be used"
+            raise NotFound(message, pointer="/target")
+        self.rates.learn(target)
+        place = place_of(ssh, action)
+        return BoundTarget(target.id, target.name, target.base_url, target.revision, place)
+
     async def target(self, action: HttpAction, key: ApiKey, name: str | None) -> Target:
         """Return the target of a call, if key and target let the call pass."""
         if name is None:
@@ -65,7 +84,7 @@ class Binding:
             raise InvalidField(message, pointer="/target")
         permit(key.permissions, name, action)
         target = await self.store.read(lambda tx: tx.targets.named(name))
-        if target is None or not target.enabled:
+        if target is None or not target.enabled or target.kind != action.kind:
             message = f"there is no target {name!r} that can be called"
             raise NotFound(message, pointer="/target")
         self.rates.learn(target)

@@ -21,6 +21,7 @@ from app.services.desk import Desk
 from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed
+from app.services.host_keys import HostKeys
 from app.services.inbox import Inbox
 from app.services.inline import Inline
 from app.services.intake import Intake
@@ -31,6 +32,7 @@ from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
 from app.services.requests import Requests
+from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
 from app.services.targets import Targets
 from app.services.vault import Vault
@@ -51,6 +53,7 @@ class Services:
     people: People
     agents: Agents
     targets: Targets
+    host_keys: HostKeys
     vault: Vault
     connections: Connections
     presets: Presets
@@ -64,6 +67,7 @@ class Services:
     decisions: Decisions
     execution: Execution
     inline: Inline
+    ssh: Ssh
     bundles: Bundles
     sweeps: Sweeps
     feed: Feed

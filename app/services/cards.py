@@ -176,7 +176,7 @@ def _timeline(trail: Sequence[AuditRecord]) -> list[str]:
     others = [record for record in told if record not in said]
     kept = [*said, *others[max(0, len(others) - _SHOWN + len(said)) :]]
     again = len(trail) - len(told)
-    more = [f"asked again {again} times"] if again else []
+    more = [f"asked again {again} times or more"] if again else []
     return [*(_line(record) for record in sorted(kept, key=lambda record: record.seq)), *more]
 
 

@@ -160,7 +160,10 @@ class Desk:
         """
         require(caller, Scope.REQUEST_READ)
         if caller.person is None:
-            message = "cards are shown to people"
+            message = (
+                "This is an agent's key; seeing what people see, and deciding, need a key of your "
+                "own, from the page Account."
+            )
             raise Forbidden(message)
         return await self.store.read(lambda tx: self.cards.of(tx, request_id))
 

@@ -1,9 +1,9 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -19,6 +19,7 @@ from app.core.execution import (
     not_started,
     plan_of,
     reported,
+    ssh_plan_of,
     verify_parties,
     verify_payload,
     verify_permission,
@@ -27,8 +28,17 @@ from app.core.execution import (
 from app.core.instant import Instant, plus
 from app.core.jobs import Postponed
 from app.core.lifecycle import step
-from app.core.outcome import Ambiguous, Content, HttpResult, Injection, NotStarted, Outcome
-from app.core.ports import Executor, MarkSent, Relay
+from app.core.outcome import (
+    Ambiguous,
+    Content,
+    HttpPlan,
+    HttpResult,
+    Injection,
+    NotStarted,
+    Outcome,
+    Plan,
+)
+from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
 from app.core.targets import Target
 from app.services.bodies import Bodies
@@ -48,6 +58,12 @@ from app.store.tx import Tx
 
 WHOLE: Final = frozenset({"redact"})
 """Obligations for which an answer is collected first, up to the target's `response_bytes`."""
+
+ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
+"""Kinds of actions that are carried out here; a bundle has a service of its own."""
+
+HOST_KEY_CHANGED: Final = "host_key_changed"
+"""Why nothing was sent to a host that did not show a pinned key."""
 
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
@@ -84,12 +100,13 @@ class Execution:
     vault: Vault
     sealer: Sealer
     settings: Settings
-    executors: Mapping[str, Executor]
+    executors: Mapping[str, Executor[Any]]
     worker: str
     leases: Leases
     breakers: Breakers
     bodies: Bodies
     crowd: Crowd
+    host_key_refused: Callable[[Tx, Target, Request, str], None]
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -113,7 +130,7 @@ class Execution:
         request = tx.requests.lock(request_id)
         if request is None or request.status is not Status.APPROVED:
             return None
-        if request.kind is not Kind.HTTP:
+        if request.kind not in ALONE:
             return None
         if wait := self.held_up(tx, request):
             return wait
@@ -166,7 +183,8 @@ class Execution:
             return claimed  # told when it is asked again, outside of this transaction
         claimed = replace(claimed, sealed=sealed)
         executor = self.executors[request.kind.value]
-        if not sealed.at_hand or not executor.is_warm(plan_of(claimed.submission, target)):
+        plan = plan_of(claimed.submission, target)
+        if not (sealed.at_hand and isinstance(executor, Warm) and executor.is_warm(plan)):
             return claimed
         tx.requests.mark_sent(request.id, request.fence, tx.now)
         return replace(claimed, request=evolve(request, {"sent_at": tx.now}))
@@ -188,7 +206,8 @@ class Execution:
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
         limits = target.settings
-        return limits.connect_seconds + limits.total_seconds + self.settings.lease_margin
+        seconds = limits.total_seconds if limits.ssh is None else limits.ssh.seconds
+        return limits.connect_seconds + seconds + self.settings.lease_margin
 
     def _verify(
         self, tx: Tx, request: Request, submission: Submission
@@ -197,7 +216,7 @@ class Execution:
         verify_parties(tx.agents.get(request.agent_id), key)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
-        plan_of(submission, target)
+        _plan(submission, target, request.id)
         verify_handles(tx, submission, target)
         return submission, target
 
@@ -214,7 +233,7 @@ class Execution:
         :raises Refusal: they deny it, or ask for more than it has.
         """
         if agent := tx.agents.get(request.agent_id):
-            verify_policies(tx, self.policies.snapshot, request, submission, agent, left)
+            verify_policies(tx, self.policies, request, submission, agent, left)
 
     # --- run ---
 
@@ -242,6 +261,11 @@ class Execution:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
             await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
+            if problem.code == HOST_KEY_CHANGED:
+                target, detail = claimed.target, problem.detail
+                await self.store.write(
+                    lambda tx: self.host_key_refused(tx, target, request, detail)
+                )
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
             await self.breakers.failed(claimed.target, claimed.request.agent_id, problem)
@@ -254,10 +278,11 @@ class Execution:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
-        plan = plan_of(claimed.submission, claimed.target)
+        plan = _plan(claimed.submission, claimed.target, request.id)
         if needs_whole(request):
             relay = None
-        if content := await self._content(claimed):
+        content = await self._content(claimed)
+        if content is not None and isinstance(plan, HttpPlan):
             plan = replace(plan, content=content)
         lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
         with self.leases.keeping(request, self._lease(claimed.target), lost):
@@ -396,6 +421,12 @@ def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)
+
+
+def _plan(submission: Submission, target: Target, request_id: str) -> Plan:
+    if submission.action.kind is Kind.SSH:
+        return ssh_plan_of(submission, target, request_id)
+    return plan_of(submission, target)
 
 
 def _nothing() -> None:

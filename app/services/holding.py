@@ -19,6 +19,9 @@ from app.store.tx import Tx
 CAP: Final = 20
 """Most messages that one recipient gets in a minute, however urgent; the rest comes as one."""
 
+AGENTS_CAP: Final = 60
+"""Most messages of one agent that a recipient gets in an hour one by one, however urgent."""
+
 OWN_WORD: Final = 3
 """How often in an hour an agent's own word that it is critical gets through to a recipient."""
 
@@ -28,6 +31,7 @@ URGENT: Final = "urgent"
 MINUTE: Final = 60
 _HOUR: Final = 3600
 _PARKED: Final = _HOUR
+_GATHER: Final = 10 * MINUTE
 _BATCH: Final = 500
 
 
@@ -66,6 +70,9 @@ def turn(tx: Tx, request: Request, to: Address, purpose: str) -> Turn:
     behind = waiting is not None and waiting <= soon and not certain and rest is None
     if recent >= CAP or behind:
         return Turn(DeliveryState.HELD, min(soon, waiting or soon), purpose)
+    if _sent(tx, request, to) >= AGENTS_CAP:
+        later = plus(tx.now, _GATHER)
+        return Turn(DeliveryState.HELD, min(later, waiting or later), purpose)
     return Turn(DeliveryState.DUE, tx.now, purpose if rest is None else URGENT)
 
 
@@ -142,8 +149,13 @@ def _may_call(tx: Tx, request: Request, to: Address) -> bool:
     """Whether an agent's own word gets through once more."""
     if request.urgency is not Urgency.CRITICAL:
         return False
+    return _sent(tx, request, to, URGENT) < OWN_WORD
+
+
+def _sent(tx: Tx, request: Request, to: Address, purpose: str | None = None) -> int:
+    """Return how many cards of the request's agent went to a recipient within the hour."""
     since = plus(tx.now, -_HOUR)
-    return tx.deliveries.called(to.channel, to.recipient, URGENT, since) < OWN_WORD
+    return tx.deliveries.sent(to.channel, to.recipient, request.agent_id, since, purpose)
 
 
 def _preference(tx: Tx, to: Address) -> Preference:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -11,6 +11,7 @@ from app.core import events as ev
 from app.core.action import (
     HTTP_BUNDLE,
     Action,
+    Kind,
     Submission,
     seal,
 )
@@ -27,6 +28,8 @@ from app.core.errors import (
     InvalidKey,
     NotFound,
     PoliciesChanged,
+    RateLimited,
+    TargetUnavailable,
     TooManyOpenRequests,
 )
 from app.core.instant import Instant, plus
@@ -36,6 +39,7 @@ from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
+from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.access import require
 from app.services.asked import (
@@ -50,6 +54,7 @@ from app.services.decisions import shortage_of
 from app.services.judging import judged_by
 from app.services.policies import Policies
 from app.services.rates import Rates
+from app.services.refusals import Refusals
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -73,6 +78,7 @@ class Intake:
     policies: Policies
     settings: Settings
     rates: Rates
+    attached: Refusals = field(default_factory=Refusals)
 
     @property
     def binding(self) -> Binding:
@@ -103,29 +109,34 @@ class Intake:
         require(caller, Scope.REQUEST_CREATE)
         agent, key = _asker(caller)
         submission = await self._submission(agent, key, asked)
-        async with self.rates.noting(caller.actor):
+        try:
             return await self.policies.with_newest(
-                lambda: self._enter(caller, submission, asked, remote_ip, then)
+                lambda: self._enter(caller, agent, submission, asked, remote_ip, then)
             )
+        except (RateLimited, TargetUnavailable) as error:
+            await self.rates.note(caller.actor, error)
+            raise
 
     async def _enter(
         self,
         caller: Caller,
+        agent: Agent,
         submission: Submission,
         asked: Asked,
         remote_ip: str | None,
         then: Then | None,
     ) -> Request:
+        limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
         if self.policies.snapshot.uses_counters:
-            agent = _asker(caller)[0]
-            limited = self.rates.applies(agent, submission.target, self.policies.snapshot)
             return await self.store.write(
                 lambda tx: self._counting(tx, caller, submission, asked, remote_ip, then),
                 order="" if limited else agent.id,
             )
         made = self._judge(caller, submission, asked, remote_ip, _NO_COUNTERS)
+        held = agent.id if made.effect is Effect.REVIEW else ""
         return await self.store.write(
-            lambda tx: self._record(tx, made, caller, asked, then), order=asked.supersedes or ""
+            lambda tx: self._record(tx, made, caller, asked, then),
+            order="" if limited else asked.supersedes or held,
         )
 
     def _counting(
@@ -159,6 +170,8 @@ class Intake:
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
         asking, policies = Asking(agent, now, remote_ip, counters, usual), self.policies.snapshot
         verdict = judge(policies, submission, asking)
+        if submission.action.kind is Kind.SSH:
+            verdict = guarded(verdict, submission, self.policies.commands.current)
         text = _verdict_text(verdict, policies.revision)
         return self._request(submission, agent, key, asked, verdict, text, now)
 
@@ -168,21 +181,21 @@ class Intake:
         """Write a request, unless it was made before: by its Idempotency-Key, or identical.
 
         An identical one that is still pending takes this one in, so that nobody is asked twice
-        (REQ-7).
+        (REQ-7). What people are asked is recorded one after another for an agent, so that two
+        servers neither ask twice nor pass its cap.
         """
         agent, key = _asker(caller)
+        review, token = request.effect is Effect.REVIEW, asked.idempotency_key
+        self.rates.enter(tx, request, agent, token, now=then is not None)
         most = _present(tx, key, request)
-        review = request.effect is Effect.REVIEW
         same = _identical(tx, request) if review and asked.supersedes is None else None
-        made, token = same or request, asked.idempotency_key
-        if same is None:
-            self.rates.enter(tx, request, agent, token, now=then is not None)
+        made = same or request
         if token is not None and not tx.requests.remember(
             agent.id, token, asked.fingerprint, made.id
         ):
             return _repeated(tx, agent, token, asked.fingerprint)
         if same is not None:
-            tx.note("request.attached", caller.actor, f"request:{same.id}", {}, same.id)
+            self._attach(tx, caller.actor, same)
             return same
         if review and most:
             _check_cap(tx, agent.id, most)
@@ -194,6 +207,13 @@ class Intake:
             _supersede(tx, transition, asked.supersedes)
         after = tx.record(transition)
         return after if then is None else then(tx, after)
+
+    def _attach(self, tx: Tx, actor: Actor, same: Request) -> None:
+        """Note that a request was repeated: once a minute, however often it is (T67)."""
+        details = self.attached.admit({"request": same.id}, tx.now)
+        if details is not None:
+            del details["request"]
+            tx.note("request.attached", actor, f"request:{same.id}", details, same.id)
 
     async def _submission(self, agent: Agent, key: ApiKey, asked: Asked) -> Submission:
         check_words(asked)
@@ -329,23 +349,15 @@ def _written(verdict: Verdict, revision: int) -> str:
     ).decode()
 
 
-def _warned(tx: Tx, request: Request) -> Request:
-    """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
-    warning = shortage_of(tx, request)
-    if not warning:
-        return request
-    verdict = {**json.loads(request.verdict), "warnings": [warning]}
-    return evolve(request, {"verdict": canonical(verdict).decode()})
-
-
 def _present(tx: Tx, key: ApiKey, request: Request) -> int:
     """Return the agent's most pending requests, as it, its key and the policies are now.
 
-    Another process may have stopped or changed one of them.
+    Another process may have stopped or changed one of them. Where people are asked, nobody else
+    records a request of the agent until this transaction ends.
 
     :raises PoliciesChanged: they were, after they had judged the request.
     """
-    standing = tx.agents.standing(key.id)
+    standing = tx.agents.standing(key.id, hold=request.effect is Effect.REVIEW)
     if standing is None:
         raise InvalidKey
     frozen, most, revision = standing
@@ -354,6 +366,15 @@ def _present(tx: Tx, key: ApiKey, request: Request) -> int:
     if revision > judged_by(request.verdict):
         raise PoliciesChanged(retry_after=1)
     return most
+
+
+def _warned(tx: Tx, request: Request) -> Request:
+    """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
+    warning = shortage_of(tx, request)
+    if not warning:
+        return request
+    verdict = {**json.loads(request.verdict), "warnings": [warning]}
+    return evolve(request, {"verdict": canonical(verdict).decode()})
 
 
 def _identical(tx: Tx, request: Request) -> Request | None:

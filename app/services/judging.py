@@ -9,13 +9,15 @@ from app.core.action import Submission
 from app.core.ballots import Rules, counting
 from app.core.bundle_verdict import Asking, judge
 from app.core.execution import Refusal
-from app.core.pipeline import PolicySet, Verdict
+from app.core.pipeline import Verdict
 from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent
 from app.core.request import Request, Vote, evolve
 from app.core.routing import Voter, seated
+from app.core.ssh_verdict import guarded
 from app.services.masks import check_masks
+from app.services.policies import Policies
 from app.store.tx import Tx
 
 Cast: TypeAlias = tuple[Vote, Voter]
@@ -34,7 +36,7 @@ def judged_by(verdict: str) -> int:
 
 def verify_policies(
     tx: Tx,
-    policies: PolicySet,
+    policies: Policies,
     request: Request,
     submission: Submission,
     agent: Agent,
@@ -50,13 +52,17 @@ def verify_policies(
     :param vote: one that is about to be counted.
     :raises Refusal: they deny it, or ask for more than it has.
     """
-    if judged_by(request.verdict) != policies.revision:
-        counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
+    current = policies.snapshot
+    if judged_by(request.verdict) != current.revision:
+        counters = tx.requests.counters(agent.id) if current.uses_counters else {}
         by = Asking(agent, tx.now, None, counters)
-        verify_verdict(tx, request, judge(policies, submission, by, left), vote)
-    elif policies.repeatable:
-        by = Asking(agent, request.created_at, None, {})
-        verify_verdict(tx, request, judge(policies, submission, by))
+    elif current.repeatable:
+        by, left = Asking(agent, request.created_at, None, {}), None
+    else:
+        return
+    verdict = judge(current, submission, by, left)
+    verdict = guarded(verdict, submission, policies.commands.current)
+    verify_verdict(tx, request, verdict, vote)
 
 
 def verify_verdict(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None = None) -> None:

@@ -51,7 +51,7 @@ class Notices:
     defaults: Defaults
 
     async def notify(self, request_id: str) -> None:
-        """Ask the people of the present stage, each once."""
+        """Ask the people of the present stage, each once at every stage."""
         await self.store.write(lambda tx: self._notify(tx, request_id), order=request_id)
 
     async def refresh(self, request_id: str) -> None:
@@ -90,8 +90,9 @@ class Notices:
         request = tx.requests.get(request_id)
         if request is None or request.status is not Status.PENDING:
             return
-        known = {(item.channel, item.recipient) for item in tx.deliveries.of_request(request_id)}
+        copies = tx.deliveries.of_request(request_id)
         purpose = "escalated" if request.stage else "asked"
+        known = {(item.channel, item.recipient) for item in copies if _is_told(item, request)}
         tx.deliveries.want(request_id, request.version)
         for notice in self.defaults.of(request):
             for recipient, person_id in _recipients(tx, request, notice):
@@ -105,18 +106,20 @@ class Notices:
         made = self._new(tx, DeliveryKind.CARD, to, goes.purpose)
         tx.deliveries.add(
             replace(made, request_id=request.id, wanted=request.version, state=goes.state,
-                    run_at=goes.at)
+                    run_at=goes.at, body=str(request.stage))
         )  # fmt: skip
 
     # --- people's own accounts ---
 
-    def tell(self, tx: Tx, person: Person, *lines: str, apart: tuple[str, str]) -> None:
-        """Tell a person something about their account, wherever they can be reached but there."""
+    def tell(
+        self, tx: Tx, person: Person, *lines: str, apart: tuple[str, str] | None = None
+    ) -> None:
+        """Tell a person something about their account, wherever they can be reached but apart."""
         for channel in self.defaults.channels:
             for recipient, person_id in personal(tx, channel, [person]):
                 if (channel, recipient) != apart:
                     to = Address(channel, recipient, person_id)
-                    note = self._new(tx, DeliveryKind.NOTE, to, "linked")
+                    note = self._new(tx, DeliveryKind.NOTE, to, "account")
                     tx.deliveries.add(replace(note, body="\n".join(lines)))
 
     def _new(self, tx: Tx, kind: DeliveryKind, to: Address, purpose: str) -> Delivery:
@@ -141,8 +144,14 @@ class Notices:
         )
 
     def _digest(self, tx: Tx, to: Address, items: Sequence[Delivery]) -> Delivery:
-        names = ",".join(item.request_id or "" for item in items)
+        names = ",".join(dict.fromkeys(item.request_id or "" for item in items))
         return replace(self._new(tx, DeliveryKind.DIGEST, to, "digest"), body=names)
+
+
+def _is_told(copy: Delivery, request: Request) -> bool:
+    """Whether a copy tells its recipient of the present stage: made in it, or not yet out."""
+    waits = copy.state in (DeliveryState.HELD, DeliveryState.DUE) and not copy.reference
+    return waits or not request.stage or copy.body == str(request.stage)
 
 
 def _refresh(tx: Tx, request_id: str) -> None:

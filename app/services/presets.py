@@ -13,7 +13,8 @@ from app.core.targets import Credential, Target, TargetSettings
 from app.services.access import require
 from app.services.connections import Connections
 from app.services.policies import Policies
-from app.services.targets import ANY_AGENT, NAME, Targets
+from app.services.target_checks import NAME
+from app.services.targets import ANY_AGENT, Targets
 from app.services.vault import Vault
 from app.store.engine import Store
 from app.store.tx import Tx

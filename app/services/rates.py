@@ -15,7 +15,7 @@ from app.core.action import BoundTarget
 from app.core.audit import Actor
 from app.core.bucket import MOST_SECONDS, Level, Rate, parse_rate, take
 from app.core.bundle import calls_by_target
-from app.core.errors import AssentryError, RateLimited, TargetUnavailable
+from app.core.errors import RateLimited, TargetUnavailable
 from app.core.instant import Instant, plus
 from app.core.pipeline import PolicySet
 from app.core.policy import Effect
@@ -115,19 +115,23 @@ class Rates:
         try:
             yield
         except (RateLimited, TargetUnavailable) as error:
-            await self._note(actor, error)
+            await self.note(actor, error)
             raise
 
-    async def _note(self, actor: Actor, error: AssentryError) -> None:
+    async def note(self, actor: Actor, error: RateLimited | TargetUnavailable) -> None:
         """Put a refusal on record, once a minute for each limit and agent, and few in all."""
         scope = str(error.extra.get("scope", "target"))
         details = {"code": error.code, "scope": scope, "by": actor.reference}
         await self.refusals.note(self.store, "request.refused", f"limit:{scope}", details, actor)
 
     def _buckets(self, request: Request, agent: Agent) -> Iterator[Bucket]:
-        if request.effect is Effect.DENY:
+        some = self.targets or self.settings.request_rate or agent.rate or _DUTY in request.verdict
+        if not some:
             return
         targets = calls_by_target(request)
+        if request.effect is Effect.DENY:  # it is kept, but it reaches no target
+            yield from self._standing(agent, {"": sum(targets.values())})
+            return
         yield from self._standing(agent, targets)
         if _DUTY in request.verdict:
             yield from _duties(request, sum(targets.values()))

@@ -1,31 +1,22 @@
 """Targets: the upstreams that agents may name."""
 
-import ipaddress
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from app.clock import Ids, SystemClock
-from app.core.addresses import parse_networks
+from app.core.addresses import check_literal
 from app.core.audit import Actor
 from app.core.breaker import Breaker, State
-from app.core.bucket import check_rate
-from app.core.calls import check_rules
-from app.core.conditions.glob import path_glob
-from app.core.credentials import ITEM
+from app.core.credentials import ITEM, SSH
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
-from app.core.paths import METHODS, parse_base_url
+from app.core.paths import parse_base_url
 from app.core.presets import READS_PASS, PresetRules, policy_documents
 from app.core.principals import Caller, Scope
 from app.core.targets import (
-    MAX_REQUEST_BYTES,
-    MAX_RESPONSE_BYTES,
-    MAX_SECONDS,
-    MAX_STREAM_BYTES,
-    MAX_STREAM_SECONDS,
     CredentialGrant,
     CredentialRule,
     Target,
@@ -33,20 +24,15 @@ from app.core.targets import (
 )
 from app.services.access import require
 from app.services.policies import Policies
+from app.services.target_checks import check_target
 from app.store.engine import Store
 from app.store.tx import Tx
-
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-"""Grammar of a target's name."""
 
 ANY_AGENT: Final = "*"
 CHANGEABLE: Final = frozenset(
     {"name", "description", "base_url", "credential_id", "credentials", "settings", "enabled"}
 )
 """What an administrator changes of a target."""
-
-MAX_DESCRIPTION: Final = 2000
-MAX_RULES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +49,7 @@ class Targets:
         caller: Caller,
         *,
         name: str,
-        base_url: str,
+        base_url: str = "",
         description: str = "",
         credential_id: str | None = None,
         credentials: Sequence[CredentialRule] = (),
@@ -72,7 +58,7 @@ class Targets:
         grant_agents: Sequence[str] | None = None,
         guard: bool = False,
     ) -> Target:
-        """Add a target.
+        """Add a target: an SSH host where the settings say ``ssh``, which then has its address.
 
         :param guard: make the policy by which reads pass there and everything else asks (GW-5).
         :param credential_id: what calls get that none of ``credentials`` covers.
@@ -85,21 +71,25 @@ class Targets:
         require(caller, Scope.ADMIN)
         if guard:
             require(caller, Scope.POLICY_WRITE)
-        now = self.clock.now()
+        now, settings = self.clock.now(), settings or TargetSettings()
+        if settings.ssh is not None and (guard or base_url):
+            message = "an SSH host has no base address, and no policy of reads and writes"
+            raise InvalidField(message, pointer="/guard" if guard else "/base_url")
         target = Target(
             id=self.ids.new("tgt"),
             name=name,
             description=description,
-            kind="http",
-            base_url=parse_base_url(base_url).text,
+            kind="http" if settings.ssh is None else "ssh",
+            base_url=_address(base_url, settings),
             revision=1,
             enabled=enabled,
             credential_id=credential_id,
             created_at=now,
             updated_at=now,
-            settings=settings or TargetSettings(),
+            settings=settings,
             credentials=tuple(credentials),
         )
+        _check_place(target)
         agents = (ANY_AGENT,) if grant_agents is None else grant_agents
         rules = READS_PASS if guard else None
         made = await self.store.write(
@@ -126,7 +116,7 @@ class Targets:
 
         Who gives rules refreshes the policies after it.
         """
-        _check(target)
+        check_target(target)
         _add(tx, actor, target, grant_agents)
         for document in () if rules is None else policy_documents(target.name, title, rules):
             self.policies.enter(tx, actor, document)
@@ -189,77 +179,14 @@ class Targets:
         return await self.store.read(lambda tx: _existing(tx, target_id))
 
 
-def _check(target: Target) -> None:
-    if not NAME.fullmatch(target.name):
-        message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
-        raise InvalidField(message, pointer="/name")
-    if len(target.description) > MAX_DESCRIPTION or "\x00" in target.description:
-        message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
-        raise InvalidField(message, pointer="/description")
-    _check_rules(target.credentials)
-    settings = target.settings
-    unknown = set(settings.methods) - set(METHODS)
-    if unknown:
-        message = f"{min(unknown)} is no method that can be used"
-        raise InvalidField(message, pointer="/settings/methods")
-    _check_networks(settings.networks)
-    check_rules(settings.allow, "/settings/allow")
-    check_rules(settings.deny, "/settings/deny")
-    _check_limits(settings)
-    for name, value, most in (
-        ("connect_seconds", settings.connect_seconds, MAX_SECONDS),
-        ("total_seconds", settings.total_seconds, MAX_SECONDS),
-        ("response_bytes", settings.response_bytes, MAX_RESPONSE_BYTES),
-        ("idle_seconds", settings.idle_seconds, MAX_STREAM_SECONDS),
-        ("stream_seconds", settings.stream_seconds, MAX_STREAM_SECONDS),
-        ("stream_bytes", settings.stream_bytes, MAX_STREAM_BYTES),
-        ("request_bytes", settings.request_bytes, MAX_REQUEST_BYTES),
-    ):
-        if not 0 < value <= most:
-            message = f"{name} is above 0 and at most {most:g}"
-            raise InvalidField(message, pointer=f"/settings/{name}")
+def _check_place(target: Target) -> None:
+    """Refuse an address inside that no network of the target opens: no call would reach it."""
+    host = urlsplit(target.base_url).hostname or ""
+    check_literal(host, target.settings.networks, "/settings/networks")
 
 
-def _check_rules(rules: Sequence[CredentialRule]) -> None:
-    if len(rules) > MAX_RULES:
-        message = f"a target has at most {MAX_RULES} rules for credentials"
-        raise InvalidField(message, pointer="/credentials")
-    for place, rule in enumerate(rules):
-        if unknown := set(rule.methods) - set(METHODS):
-            message = f"{min(unknown)} is no method that can be used"
-            raise InvalidField(message, pointer=f"/credentials/{place}/methods")
-        for at, pattern in enumerate(rule.paths):
-            try:
-                path_glob(pattern)
-            except ValueError as error:
-                pointer = f"/credentials/{place}/paths/{at}"
-                raise InvalidField(str(error), pointer=pointer) from error
-
-
-def _check_limits(settings: TargetSettings) -> None:
-    for name, value, least, most in (
-        ("breaker_failures", settings.breaker_failures, 0, 10_000),
-        ("breaker_window", settings.breaker_window, 1, 3600),
-        ("breaker_cool_down", settings.breaker_cool_down, 1, 3600),
-        ("breaker_probes", settings.breaker_probes, 1, 100),
-    ):
-        if not least <= value <= most:
-            message = f"{name} is {least} to {most}"
-            raise InvalidField(message, pointer=f"/settings/{name}")
-    check_rate(settings.rate, "/settings/rate")
-
-
-def _check_networks(networks: tuple[str, ...]) -> None:
-    for place, text in enumerate(networks):
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            message = f"{text!r} is not a network such as 10.0.0.0/8"
-            raise InvalidField(message, pointer=f"/settings/networks/{place}") from error
-    try:
-        parse_networks(networks)
-    except ValueError as error:
-        raise InvalidField(str(error), pointer="/settings/networks") from error
+def _address(base_url: str, settings: TargetSettings) -> str:
+    return parse_base_url(base_url).text if settings.ssh is None else settings.ssh.address
 
 
 def _existing(tx: Tx, target_id: str) -> Target:
@@ -295,6 +222,9 @@ def _check_references(tx: Tx, target: Target) -> None:
         if credential.kind == ITEM:
             message = "an item adds nothing to calls: agents name its fields by handles"
             raise InvalidField(message, pointer=pointer)
+        if (credential.kind in SSH) is not (target.kind == "ssh"):
+            message = "SSH hosts take the kinds ssh_key, ssh_certificate, ssh_password, others not"
+            raise InvalidField(message, pointer=pointer)
 
 
 def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> None:
@@ -313,10 +243,14 @@ def _update(
 ) -> Target:
     before = _locked(tx, target_id)
     after = replace(before, **changes, updated_at=tx.now)
+    if after.settings.ssh is not None:
+        after = replace(after, base_url=after.settings.ssh.address)
     binding = ("base_url", "credential_id", "credentials", "settings")
     if any(getattr(before, name) != getattr(after, name) for name in binding):
         after = replace(after, revision=before.revision + 1)
-    _check(after)
+    if (before.base_url, before.settings) != (after.base_url, after.settings):
+        _check_place(after)
+    check_target(after)
     _check_references(tx, after)
     tx.targets.put(after)
     _regrant(tx, before, after, grant_agents)

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.clock import Ids, SystemClock
-from app.core.addresses import parse_networks, permitted
+from app.core.addresses import check_literal, parse_networks
 from app.core.audit import Actor
 from app.core.conditions.glob import any_of, plain_glob
 from app.core.delivery import Attempt, Delivery, DeliveryState
@@ -246,13 +246,7 @@ def _check(item: Subscription) -> None:
 
 def _check_place(item: Subscription) -> None:
     """Refuse what could never be delivered: an address inside that no network opens (T49)."""
-    host = urlsplit(item.url).hostname or ""
-    address = "127.0.0.1" if host == "localhost" else host
-    if (":" in address or address.rpartition(".")[2].isdigit()) and not permitted(
-        address, item.networks
-    ):
-        message = f"{host} is not a public address; name its network, such as {address}/32"
-        raise InvalidField(message.replace("::1/32", "::1/128"), pointer="/networks")
+    check_literal(urlsplit(item.url).hostname or "", item.networks, "/networks")
 
 
 def _check_url(url: str) -> None:

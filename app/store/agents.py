@@ -34,11 +34,13 @@ _STANDS = Sql(select(K.c.id).where(K.c.id == bindparam("id"), K.c.revoked_at.is_
 _ROWS: Final = 1024
 """Rows that are remembered with what was read from them."""
 
-_STANDING = Sql(
+_STANDS_SO = (
     select(A.c.frozen, A.c.open_limit, REVISION)
     .join(K, K.c.agent_id == A.c.id)
     .where(K.c.id == bindparam("id"), K.c.revoked_at.is_(None))
 )
+_STANDING = Sql(_STANDS_SO)
+_STANDING_HELD = Sql(_STANDS_SO, suffix={"postgresql": " FOR NO KEY UPDATE OF agents"})
 _HOLD_KEY = Sql(
     select(K.c.id).where(K.c.id == bindparam("id")),
     suffix={"postgresql": " FOR NO KEY UPDATE"},
@@ -120,13 +122,15 @@ class Agents:
         agent, key = tuple(rows[0])[: len(A.columns)], tuple(rows[0])[len(A.columns) :]
         return _agent(agent), None if key[0] is None else _key(key)
 
-    def standing(self, key_id: str) -> tuple[bool, int, int] | None:
+    def standing(self, key_id: str, *, hold: bool = False) -> tuple[bool, int, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.
 
         By the way also the revision of the policies in force. None: there is no such key of an
         agent, or somebody revoked it.
+
+        :param hold: let nobody else make the agent's requests until this transaction ends.
         """
-        rows = self._tx.ask(_STANDING, {"id": key_id})
+        rows = self._tx.ask(_STANDING_HELD if hold else _STANDING, {"id": key_id})
         return (bool(rows[0][0]), int(rows[0][1]), int(rows[0][2] or 0)) if rows else None
 
     def key_stands(self, key_id: str) -> bool:

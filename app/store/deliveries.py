@@ -11,6 +11,7 @@ from app.core.delivery import Attempt, Delivery, DeliveryKind, DeliveryState
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.store.sql import Sql, table_of
+from app.store.tables import RequestRow
 from app.store.tables_notices import DeliveryAttemptRow, DeliveryRow
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 D = table_of(DeliveryRow)
 A = table_of(DeliveryAttemptRow)
+R = table_of(RequestRow)
 
 _ADD: Final = Sql(insert(D))
 _EACH: Final = 4
@@ -235,12 +237,23 @@ class Deliveries:
         count, first = self._tx.query(statement).one()
         return int(count), None if first is None else Instant(first)
 
-    def called(self, channel: str, recipient: str, purpose: str, since: Instant) -> int:
-        """Return how many cards a recipient was sent for a purpose since an instant."""
-        statement = select(func.count()).where(
-            D.c.channel == channel, D.c.recipient == recipient, D.c.purpose == purpose,
-            D.c.created_at >= since,
+    def sent(
+        self, channel: str, recipient: str, agent_id: str, since: Instant, purpose: str | None
+    ) -> int:
+        """Return how many cards of an agent's a recipient was sent since an instant.
+
+        :param purpose: of those for one purpose alone.
+        """
+        statement = (
+            select(func.count())
+            .join_from(D, R, R.c.id == D.c.request_id)
+            .where(
+                D.c.channel == channel, D.c.recipient == recipient, R.c.agent_id == agent_id,
+                D.c.created_at >= since, D.c.state.in_(("due", "done")),
+            )
         )  # fmt: skip
+        if purpose is not None:
+            statement = statement.where(D.c.purpose == purpose)
         return int(self._tx.query(statement).scalar_one())
 
     def any_held(self, now: Instant) -> bool:

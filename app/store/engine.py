@@ -78,7 +78,8 @@ class Store:
         self._engine = self.database.engine(writer=False)
         now = self._now()
         for _ in range(_WRITERS[self.kind]):
-            self._writers.append(Writer(self._engine, self._queue, self._deliver, now, self._wanted))
+            writer = Writer(self._engine, self._queue, self._deliver, now, self._wanted)
+            self._writers.append(writer)
         if self.kind == "sqlite":
             self._reader = self._reading(self._engine)
         else:

@@ -11,7 +11,7 @@ from app.core.action import Kind, Urgency
 from app.core.errors import VersionMismatch
 from app.core.instant import Instant, plus
 from app.core.policy import Effect
-from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.request import Ballot, Choice, Request, Status, Vote, assembled
 from app.core.routing import Assurance
 from app.store.policies import REVISION
 from app.store.request_filter import RequestFilter, page_of, parameters
@@ -142,6 +142,12 @@ _DUE: Final = {
 }
 
 
+_ENUMS: Final = [
+    (place, {item.value: item for item in kind})
+    for place, kind in ((4, Kind), (8, Urgency), (12, Effect), (21, Status))
+]
+
+
 def to_row(request: Request) -> dict[str, object]:
     """Return the columns of a request by name."""
     return dict(zip(COLUMNS, _VALUES(request), strict=True))
@@ -150,14 +156,12 @@ def to_row(request: Request) -> dict[str, object]:
 def from_row(row: Sequence[Any]) -> Request:
     """Return the request that a row in column order holds."""
     values = list(row)
-    values[4] = Kind(values[4])
-    values[8] = Urgency(values[8])
+    for place, members in _ENUMS:
+        values[place] = members[values[place]]
     values[10] = values[10].encode() if isinstance(values[10], str) else bytes(values[10])
-    values[12] = Effect(values[12])
     values[15] = None if values[15] is None else bool(values[15])
     values[17] = bool(values[17])
-    values[21] = Status(values[21])
-    return Request(*values)
+    return assembled(values)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

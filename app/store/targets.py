@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from app.core.calls import CallRule
+from app.core.ssh_action import SshHop
+from app.core.ssh_target import SshSettings
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.store.sql import Sql, table_of
 from app.store.tables_directory import TargetCredentialRow, TargetRow
@@ -140,7 +142,17 @@ def _settings(text: str) -> TargetSettings:
         settings[name] = tuple(
             CallRule(tuple(one["methods"]), tuple(one["paths"])) for one in settings.get(name, ())
         )
+    if settings.get("ssh") is not None:
+        settings["ssh"] = _ssh(settings["ssh"])
     return TargetSettings(**settings)
+
+
+def _ssh(fields: dict[str, Any]) -> SshSettings:
+    for name in ("host_keys", "ca_keys", "hosts", "cidrs", "profiles"):
+        fields[name] = tuple(fields[name])
+    hops = fields.pop("jumps")
+    jumps = (SshHop(hop["host"], hop["port"], hop["user"], tuple(hop["keys"])) for hop in hops)
+    return SshSettings(**fields, jumps=tuple(jumps))
 
 
 def _row(target: Target) -> dict[str, object]:

@@ -1,8 +1,6 @@
 """Strict JSON bodies: checked type, capped size, strict text, exact shape (threats T24, T36)."""
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from difflib import get_close_matches
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -10,7 +8,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.core.call_errors import BodyTooLarge
 from app.core.errors import (
-    InvalidField,
     MalformedJson,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -18,11 +15,12 @@ from app.core.errors import (
 from app.core.json_types import JsonObject
 from app.core.strict_json import parse_json
 from app.services.spooling import Share, Spooled, spool
+from app.web.deps import services_of
+from app.web.misfits import misfit
 
 T = TypeVar("T")
 
 _LENGTH_DIGITS: Final = 18
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.{1,64})`")
 
 
 async def raw(request: Request, most: int) -> bytes:
@@ -115,7 +113,7 @@ async def document(request: Request) -> tuple[JsonObject, bytes]:
     charset = rest.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
         raise UnsupportedMediaType
-    data = await raw(request, request.app.state.services.settings.max_body_bytes)
+    data = await raw(request, services_of(request).settings.max_body_bytes)
     value = parse_json(data)
     if not isinstance(value, dict):
         message = "the body must be a JSON object"
@@ -131,25 +129,7 @@ def shaped(value: object, shape: type[T]) -> T:
     try:
         return msgspec.convert(value, shape, strict=True)
     except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `")
-        unknown = _UNKNOWN.fullmatch(detail)
-        if unknown is None:
-            raise InvalidField(detail, pointer=_pointer(path)) from error
-        pointer = f"{_pointer(path)}/{unknown[1]}"
-        raise InvalidField(_no_such(unknown[1], shape, path), pointer=pointer) from error
-
-
-def _no_such(name: str, shape: type, path: str) -> str:
-    """Say that there is no such field; at the top also which it may have been meant to be."""
-    known = [] if path else [field.encode_name for field in msgspec.structs.fields(shape)]
-    meant = get_close_matches(name, known, 1)
-    return f"there is no field {name!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
-
-
-def _pointer(path: str) -> str:
-    """Turn msgspec's ``$.a[0].b`` into a JSON pointer (RFC 6901)."""
-    text = path.rstrip("`").removeprefix("$")
-    return text.replace("[...]", "/-").replace("[", "/").replace("]", "").replace(".", "/")
+        raise misfit(error, shape) from error
 
 
 async def read(request: Request, shape: type[T]) -> T:

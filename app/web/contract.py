@@ -47,6 +47,7 @@ SCHEMES: Final[dict[str, Any]] = {
 _REFUSALS: Final = (400, 401, 403, 429, 503)
 _WITH_ID: Final = (404,)
 _CHANGING: Final = (409, 413, 415)
+_ACCEPTED: Final = 202
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Operation:
     statuses: tuple[int, ...] = (200,)
     refusals: tuple[int, ...] = ()
     public: bool = False
+    accepted: type | None = None
     body_required: bool = True
     media_type: str = "application/json"
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -118,7 +120,7 @@ def openapi(operations: tuple[Operation, ...], *, title: str, version: str) -> d
     structs = [
         shape
         for operation in operations
-        for shape in (operation.body, operation.answer)
+        for shape in (operation.body, operation.answer, operation.accepted)
         if isinstance(shape, type)
     ]
     schemas, components = msgspec.json.schema_components(
@@ -182,7 +184,7 @@ def _responses(operation: Operation, refs: Mapping[Any, Any]) -> dict[str, Any]:
     for status in operation.statuses:
         found[str(status)] = {"description": HTTPStatus(status).phrase}
         if operation.answer is not None:
-            answer = operation.answer
+            answer = (status == _ACCEPTED and operation.accepted) or operation.answer
             schema = refs[answer] if isinstance(answer, type) else answer
             found[str(status)]["content"] = {operation.media_type: {"schema": schema}}
     codes = set(operation.refusals)

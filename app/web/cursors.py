@@ -11,6 +11,7 @@ from app.core.errors import InvalidCursor
 
 _SUM: Final = 6
 _SHAPE: Final = re.compile(rb"[<>][a-z0-9_]{1,60}")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,16 @@ def decode(text: str, of: str) -> Cursor:
         raise InvalidCursor(pointer="/cursor")
     direction = "before" if data[:1] == b"<" else "after"
     return Cursor(direction, data[1:].decode())
+
+
+def number_of(cursor: Cursor) -> int:
+    """Return the number that a cursor of a numbered list holds; anybody can make a cursor.
+
+    :raises InvalidCursor: it is no number, or one that no list reaches.
+    """
+    if not _NUMBER.fullmatch(cursor.id):
+        raise InvalidCursor(pointer="/cursor")
+    return int(cursor.id)
 
 
 def _checksum(data: bytes, of: str) -> bytes:

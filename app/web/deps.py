@@ -26,7 +26,7 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def services_of(connection: HTTPConnection) -> Services:
     """Return the services of the application."""
-    return cast("Services", connection.app.state.services)
+    return cast("Services", connection.scope["app"].state["services"])
 
 
 def cookie_name(*, secure: bool) -> str:

@@ -1,6 +1,5 @@
 """``ANY /gateway/{target}/{path}``: agents call an upstream through us (GW-1, GW-2)."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,11 +15,8 @@ from app.core.call_errors import UpgradeRefused
 from app.core.errors import (
     AnswerTooLarge,
     AssentryError,
-    Denied,
     Invalid,
     InvalidAction,
-    NotCarriedOut,
-    OutcomeUnknown,
 )
 from app.core.outcome import HttpResult
 from app.core.paths import TRANSPORT_HEADERS
@@ -34,6 +30,7 @@ from app.web.api.requests import accepted, preferred_wait
 from app.web.bodies import content
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.problems import on_error
+from app.web.refusals import refusal, told
 from app.web.relaying import CallerRelay, encoded, watched
 from app.web.waiters import may_wait, waiter
 
@@ -200,9 +197,9 @@ def _answer(request: Request, made: Asking, result: HttpResult | None) -> Respon
     if made.status in _WAITS:
         return accepted(made)
     if result is None or made.status not in (Status.SUCCEEDED, Status.FAILED):
-        raise _refusal(made)
+        raise refusal(made)
     if result.truncated:
-        raise AnswerTooLarge(extra=_told(made))
+        raise AnswerTooLarge(extra=told(made))
     return _relayed(result, made, head=request.method == "HEAD")
 
 
@@ -214,21 +211,3 @@ def _relayed(result: HttpResult, made: Asking, *, head: bool) -> Response:
         lines.append((b"content-length", str(len(result.body)).encode()))
     response.raw_headers = lines
     return response
-
-
-def _refusal(made: Asking) -> AssentryError:
-    extra = _told(made)
-    if made.status is Status.DENIED:
-        return Denied(extra=extra)
-    if made.status is Status.UNKNOWN:
-        return OutcomeUnknown(extra=extra)
-    return NotCarriedOut(extra=extra)
-
-
-def _told(made: Asking) -> dict[str, Any]:
-    outcome: dict[str, Any] = json.loads(made.outcome) if made.outcome else {}
-    reasons = json.loads(made.verdict).get("reasons", [])
-    return {
-        "request_id": made.id, "status": made.status.value, "reasons": reasons,
-        "comment": made.comment, "outcome": outcome,
-    }  # fmt: skip

@@ -35,7 +35,7 @@ _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 class WrongHost(Invalid):
-    """The Host header does not name this server."""
+    """The Host header does not name this server; ASSENTRY_TRUSTED_HOSTS adds names."""
 
     code = "wrong_host"
 

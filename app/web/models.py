@@ -10,6 +10,9 @@ from app.core.instant import Instant, to_datetime
 from app.web.bodies import Strict
 
 Text = Annotated[str, Meta(max_length=2000)]
+Password = Annotated[str, Meta(max_length=256)]
+"""A person's own, where they prove that it is them."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 JsonDict = dict[str, Any]
@@ -145,7 +148,9 @@ class BlockOut(Out):
 class CardOut(Out):
     """What people are shown of a request; every text is safe to print as it is.
 
-    ``display`` is the digest of what it shows; send it back with the decision.
+    ``display`` is the digest of what it shows; send it back with the decision. Unless it is
+    ``whole``, a part of what will run is known by its digest only: do not offer to approve it,
+    but show ``url``, where it can be downloaded and decided.
     """
 
     id: str
@@ -172,6 +177,7 @@ class CardOut(Out):
     hidden: int
     mixed: int
     pending: bool
+    whole: bool
     reason_required: bool
     url: str
 

@@ -13,6 +13,7 @@ from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.bodies import Strict
 from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
 from app.web.models_calls import CallRuleIn, FromPreset, PermissionIn
+from app.web.models_ssh import SshSettingsIn
 
 # --- targets ---
 
@@ -39,6 +40,7 @@ class TargetSettingsIn(Strict):
     breaker_on_errors: bool = True
     allow: Annotated[list[CallRuleIn], Meta(max_length=100)] = []
     deny: Annotated[list[CallRuleIn], Meta(max_length=100)] = []
+    ssh: SshSettingsIn | None = None
 
     def value(self) -> TargetSettings:
         """Return the settings as the core has them."""
@@ -48,6 +50,7 @@ class TargetSettingsIn(Strict):
             "methods": tuple(self.methods),
             "allow": tuple(one.value() for one in self.allow),
             "deny": tuple(one.value() for one in self.deny),
+            "ssh": None if self.ssh is None else self.ssh.value(),
         }
         return TargetSettings(**fields)
 
@@ -66,6 +69,8 @@ class CredentialRuleIn(Strict):
 
 class TargetIn(FromPreset, kw_only=True):
     """A new target: by hand with name and base_url, or of a preset, which gives both.
+
+    An SSH host has ``settings.ssh`` instead of a base_url.
 
     ``guard`` makes the policy by which reads pass there and everything else asks. ``account``,
     ``fields`` (of the credential), ``client_id`` and ``client_secret`` (of an OAuth client that is

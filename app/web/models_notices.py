@@ -12,7 +12,7 @@ from app.core.people import Delegation, Group, Identity
 from app.core.subscriptions import Filters, Subscription
 from app.services.webhooks import Wanted
 from app.web.bodies import Strict
-from app.web.models import Id, JsonDict, Name, Out, moment, when
+from app.web.models import Id, JsonDict, Name, Out, Password, moment, when
 
 Globs = Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=32)]
 Url = Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -220,12 +220,13 @@ class ChannelList(Out):
 
 
 class IdentityIn(Strict):
-    """An account to link to a person."""
+    """An account to link to a person, with the password of who links it."""
 
     person_id: Id
     channel: Channel
     account: Address
     label: Annotated[str, Meta(max_length=200)] = ""
+    password: Password = ""
 
 
 class IdentityOut(Out):

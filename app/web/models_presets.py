@@ -69,7 +69,7 @@ def check_by_hand(body: TargetIn) -> None:
         if getattr(body, name):
             message = f"{name} goes with a preset; GET /api/presets lists them"
             raise InvalidField(message, pointer=f"/{name}")
-    for name in ("name", "base_url"):
+    for name in ("name", "base_url") if body.settings.ssh is None else ("name",):
         if not getattr(body, name):
             message = f"give {name}, or a preset"
             raise InvalidField(message, pointer=f"/{name}")

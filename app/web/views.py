@@ -162,7 +162,7 @@ def card_document(card: ApprovalCard) -> dict[str, Any]:
     fields = (
         *("digest", "display", "status", "state", "headline", "verb", "consequence", "urgency"),
         *("risk", "risk_reasons", "facts", "added", "reason", "context", "seats", "timeline"),
-        *("hidden", "mixed", "pending", "reason_required", "url"),
+        *("hidden", "mixed", "pending", "whole", "reason_required", "url"),
     )
     blocks = [{"title": b.title, "note": b.note, "text": b.whole} for b in card.blocks]
     shown = {name: getattr(card, name) for name in fields}

@@ -37,17 +37,19 @@ class EmailChannel:
         self._clock = clock
 
     async def deliver(self, card: ApprovalCard, recipient: str) -> Posted:
-        """Send the first mail about a request.
+        """Send a mail about a request: the first, or a reminder in its thread.
 
         :raises DeliveryFailed: it was not taken.
         """
-        own = self._id(card, recipient)
-        return await self._send_card(card, recipient, Thread(own, own))
+        first = message_id(self._settings, card.request_id, recipient, "1")
+        return await self._send_card(card, recipient, Thread(self._id(card, recipient), first))
 
     async def refresh(self, card: ApprovalCard, recipient: str, reference: JsonObject) -> Posted:
         """Send a follow-up when the status is another one than was told last.
 
-        A mail cannot be changed: what was told stays told, and is told once.
+        A mail cannot be changed: what was told stays told, and is told once. What the agent
+        withdrew is not told, so that no agent fills a mailbox by asking and withdrawing (T9); the
+        link of the first mail says it.
 
         :raises DeliveryFailed: it was not taken.
         """
@@ -133,7 +135,7 @@ def _is_told(card: ApprovalCard, reference: JsonObject) -> bool:
     if isinstance(version, int) and card.version < version:
         return True
     begun = card.status is Status.EXECUTING and told == Status.APPROVED.value
-    return begun or told == card.status.value
+    return begun or card.status is Status.CANCELLED or told == card.status.value
 
 
 def _failure(error: Exception) -> DeliveryFailed:

@@ -112,6 +112,9 @@ async def _form(request: Request) -> dict[str, str]:
     if kind != _FORM or len(data) > MOST:
         raise LinkUsed(message)
     try:
-        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=10))
+        form = dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=10))
     except ValueError as error:
         raise LinkUsed(message) from error
+    if any("\x00" in text for text in form.values()):
+        raise LinkUsed(message)
+    return form

@@ -10,7 +10,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-DEFAULT_URL: Final = "http://127.0.0.1:8700"
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = "8700"
+_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - named to reach it by loopback
 SECONDS: Final = 30.0
 MOST: Final = 64 * 1024 * 1024
 """Most bytes of an answer that are read."""
@@ -50,9 +52,11 @@ class Api:
     def from_environment(cls) -> "Api":
         """Return what ``ASSENTRY_URL`` and ``ASSENTRY_KEY`` (or ``ASSENTRY_KEY_FILE``) say.
 
-        :raises Refused: there is no key, or the address is not one.
+        Without ``ASSENTRY_URL``: what the server's ``ASSENTRY_HOST`` and ``ASSENTRY_PORT`` say.
+
+        :raises Refused: there is no key, or two, or the address is not one.
         """
-        url = os.environ.get("ASSENTRY_URL", DEFAULT_URL).rstrip("/")
+        url = os.environ.get("ASSENTRY_URL", "").strip().rstrip("/") or _here()
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             code, detail = "no_address", f"ASSENTRY_URL is not an http(s) address: {url}"
             raise Refused(code, detail)
@@ -82,10 +86,21 @@ class Api:
             raise Refused(code, detail) from None
 
 
+def _here() -> str:
+    """Return where a server with the same environment listens."""
+    host = os.environ.get("ASSENTRY_HOST", "") or DEFAULT_HOST
+    host = DEFAULT_HOST if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
+    return f"http://{host}:{os.environ.get('ASSENTRY_PORT', '') or DEFAULT_PORT}"
+
+
 def _key() -> str:
-    if key := os.environ.get("ASSENTRY_KEY", "").strip():
+    key, path = os.environ.get("ASSENTRY_KEY", "").strip(), os.environ.get("ASSENTRY_KEY_FILE", "")
+    if key and path:
+        code = "two_keys"
+        detail = "ASSENTRY_KEY and ASSENTRY_KEY_FILE are both set: unset the one that you do not"
+        raise Refused(code, f"{detail} mean (an agent's key cannot decide).")
+    if key:
         return key
-    path = os.environ.get("ASSENTRY_KEY_FILE", "")
     if not path:
         code = "no_key"
         detail = "Set ASSENTRY_KEY, or ASSENTRY_KEY_FILE to the path of a file that holds it."

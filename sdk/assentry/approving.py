@@ -17,9 +17,14 @@ OK, REFUSED, USAGE, TOO_LATE, UNREACHABLE = 0, 1, 2, 3, 4
 """Exit codes; too late means that somebody or the clock was faster."""
 
 _LATE: Final = ("already_decided", "request_expired", "digest_mismatch", "already_voted")
+_WRONG_USE: Final = ("no_key", "two_keys", "no_address", "bad_digest")
+_COUNTED: Final = 200
+_PAGES: Final = 15
+"""Further pages of the list that are counted, of so many requests each."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{12,64}")
 _EPILOG: Final = (
-    "ASSENTRY_URL says where the server is, ASSENTRY_KEY or ASSENTRY_KEY_FILE holds the key: one "
+    "ASSENTRY_URL says where the server is (without it ASSENTRY_HOST and ASSENTRY_PORT, as for the "
+    "server), ASSENTRY_KEY or ASSENTRY_KEY_FILE holds the key: one "
     "of your own with request:read and request:decide, from the page Account."
 )
 
@@ -84,7 +89,7 @@ def _run(
 def _exit_code(refused: Refused) -> int:
     if refused.code in _LATE:
         return TOO_LATE
-    if refused.code in ("no_key", "no_address"):
+    if refused.code in _WRONG_USE:
         return USAGE
     return UNREACHABLE if refused.answered == 0 else REFUSED
 
@@ -110,8 +115,23 @@ def _inbox(api: Api, given: argparse.Namespace) -> int:
         print("Nothing waits for a decision.")
         return OK
     print("\n".join(row(item, _terminal()) for item in cards))
+    if found["next"]:
+        print(f"\n{_more(api, found['next'])} more; --limit shows up to 50.")
     print("\nassentry show ID shows one whole; assentry approve ID and assentry deny ID decide.")
     return OK
+
+
+def _more(api: Api, cursor: str) -> str:
+    """Return how many requests come after a page, as far as is counted."""
+    count = 0
+    for _ in range(_PAGES):
+        place = f"limit={_COUNTED}&cursor={quote(cursor)}"
+        found = api.call("GET", f"/api/requests?status=pending&{place}")
+        count += len(found["items"])
+        cursor = found["next"]
+        if not cursor:
+            return f"{count:,}"
+    return f"More than {count:,}"
 
 
 def _show(api: Api, given: argparse.Namespace) -> int:
@@ -122,6 +142,8 @@ def _show(api: Api, given: argparse.Namespace) -> int:
 
 def _decide(api: Api, given: argparse.Namespace, verb: str) -> int:
     shown = _card(api, given.request)
+    if verb == "approve":
+        _check_whole(shown)
     if given.digest is None and not _asked(shown, given, verb):
         print("Nothing was decided.", file=sys.stderr)
         return REFUSED
@@ -155,7 +177,18 @@ def _asked(shown: dict[str, Any], given: argparse.Namespace, verb: str) -> bool:
     return input(f'{what}? Write "{verb}" to decide: ').strip().lower() == verb
 
 
+def _check_whole(shown: dict[str, Any]) -> None:
+    """Refuse to approve what a terminal does not show: a part of it is known by its digest."""
+    if shown["pending"] and shown.get("whole") is not True:
+        code = "not_shown_in_full"
+        where = line(str(shown["url"]))
+        raise Refused(code, f"Not all that will run is shown here; decide it at {where}.", -1)
+
+
 def _check(shown: dict[str, Any], digest: str) -> None:
-    if not _DIGEST.fullmatch(digest) or not str(shown["digest"]).startswith(digest):
+    if not _DIGEST.fullmatch(digest):
+        code = "bad_digest"
+        raise Refused(code, "--digest takes 12 to 64 digits of 0-9 and a-f, as shown.", -1)
+    if not str(shown["digest"]).startswith(digest):
         code = "digest_mismatch"
         raise Refused(code, "The request does not have this digest; look at it again.", -1)

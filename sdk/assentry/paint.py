@@ -11,6 +11,7 @@ from typing import Any, Final
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LABELS_OF_WHY: Final = ("Warning", "Rule", "Why")
+_URGENT: Final = ("high", "critical")
 _COLOURS: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "amber": "33", "blue": "34"}
 _OF_STATUS: Final = {
     "pending": "amber", "approved": "green", "succeeded": "green", "executing": "blue",
@@ -58,12 +59,28 @@ def card(shown: Mapping[str, Any], terminal: Terminal) -> str:
 
 
 def row(shown: Mapping[str, Any], terminal: Terminal) -> str:
-    """Return a card as one entry of a list: headline, then who asks and when it expires."""
+    """Return a card as one entry of a list: headline, parameters in short, who asks, and why."""
     facts = dict(map(tuple[str, str], shown["facts"]))
-    risk = f" · risk {line(shown['risk'])}" if shown["risk"] else ""
-    about = f"{line(facts.get('Agent', '?'))} · expires {line(facts.get('Expires', '?'))}{risk}"
-    head = terminal.paint(line(shown["headline"]), "bold")
-    return f"{line(shown['id'])}  {head}\n    {terminal.paint(about, 'dim')}"
+    urgency = shown["urgency"] if shown["urgency"] in _URGENT else ""
+    about = (
+        line(facts.get("Agent", "?")), f"expires {line(facts.get('Expires', '?'))}",
+        shown["risk"] and f"risk {line(shown['risk'])}", urgency and f"urgency {line(urgency)}",
+    )  # fmt: skip
+    room = max(20, terminal.width - 4)
+    params = next((x["text"] for x in shown["blocks"] if x["title"] == "Parameters"), "")
+    lines = [f"{line(shown['id'])}  {terminal.paint(line(shown['headline']), 'bold')}"]
+    if params and params != "{}":
+        lines.append(f"    {_cut(' '.join(params.split()), room)}")
+    lines.append(f"    {terminal.paint(' · '.join(filter(None, about)), 'dim')}")
+    if shown["reason"]:
+        lines.append(f"    {_cut('The agent says: ' + shown['reason'], room)}")
+    return "\n".join(lines)
+
+
+def _cut(text: str, room: int) -> str:
+    """Return a text as one line of at most so many columns."""
+    pieces = _pieces(line(text), room)
+    return pieces[0] if len(pieces) == 1 else _pieces(pieces[0], room - 1)[0] + "…"
 
 
 def _card(shown: Mapping[str, Any], terminal: Terminal) -> Iterator[str]:
@@ -98,7 +115,7 @@ def _does(shown: Mapping[str, Any]) -> Iterator[str]:
     yield f"{line(shown['verb'])} {line(shown['consequence'])}".strip()
     if shown["risk"]:
         yield "Risk: " + "; ".join(map(line, (shown["risk"], *shown["risk_reasons"])))
-    if shown["urgency"] in ("high", "critical"):
+    if shown["urgency"] in _URGENT:
         yield f"Urgency: {shown['urgency']}"
     yield from _facts(shown, why=True)
     if shown["hidden"]:

@@ -24,9 +24,9 @@ def test_port_zero_takes_a_free_one_and_says_which(tmp_path: Path) -> None:
 
 
 def test_a_taken_address_is_named() -> None:
-    with bound("127.0.0.1", 0) as sock, pytest.raises(SettingsError, match="cannot listen on"):
+    with bound("127.0.0.1", 0) as sock, pytest.raises(SettingsError, match="set ASSENTRY_PORT"):
         bound("127.0.0.1", sock.getsockname()[1])
-    with pytest.raises(SettingsError, match="cannot listen on"):
+    with pytest.raises(SettingsError, match="set ASSENTRY_HOST"):
         bound("192.0.2.1", 0)
 
 

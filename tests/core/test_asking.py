@@ -37,7 +37,7 @@ def test_plain_names(name: str) -> None:
     "name",
     [
         "", "A", "9a", "_a", "a b", "a\n", "a/b", "a" * 129, "ä", "\u0430bc", "http.", "http.get",
-        "ssh.exec", "mcp.call", "HTTP.request", "http.request ",
+        "ssh.run", "mcp.call", "HTTP.request", "http.request ",
     ],
 )  # fmt: skip
 def test_other_names_are_refused(name: str) -> None:

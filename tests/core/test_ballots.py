@@ -106,6 +106,8 @@ def test_being_named_does_not_lift_the_owners_bar() -> None:
         ({}, {"digest": "0" * 64}, {}, False, DigestMismatch),
         ({}, {"digest": REQUEST.digest.upper()}, {}, False, DigestMismatch),
         ({}, {"comment": "x" * (MAX_COMMENT + 1)}, {}, False, InvalidField),
+        ({}, {"comment": "a\x00b"}, {}, False, InvalidField),
+        ({}, {"comment": "half \ud83d"}, {}, False, InvalidField),
         ({"require_reason": True}, {}, {}, False, InvalidField),
         ({"require_reason": True}, {"comment": " \n"}, {}, False, InvalidField),
         ({}, {}, {}, True, AlreadyVoted),

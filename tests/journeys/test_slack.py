@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.api import Api
-from tests.support.server import Installation, installation
+from tests.support.api import Api, link, signed_in
+from tests.support.server import EMAIL, PASSWORD, Installation, installation
 from tests.support.slack_message import Message
 from tests.support.slack_server import Slack
 from tests.support.upstream import Upstream
@@ -36,15 +36,16 @@ class Human:
     def __init__(self, product: Installation, upstream: Upstream) -> None:
         self.admin = Api(product.base_url, product.admin_key)
         self.agent = Api(product.base_url, product.agent_key)
-        self._upstream = upstream
+        self._base_url, self._upstream = product.base_url, upstream
 
     async def prepare(self, account: str) -> None:
         """Make the target, and link the administrator's account."""
         await self.admin.made("/api/targets", name="notes", base_url=self._upstream.url,
                               settings={"networks": ["127.0.0.0/8"]})  # fmt: skip
         people = (await self.admin.call("GET", "/api/people"))[1]["items"]
-        await self.admin.made("/api/identities", person_id=people[0]["id"], channel="slack",
-                              account=account)  # fmt: skip
+        async with signed_in(self._base_url, EMAIL, PASSWORD) as browser:
+            await link(browser, PASSWORD, person_id=people[0]["id"], channel="slack",
+                       account=account)  # fmt: skip
 
     async def ask(self, path: str) -> str:
         """Let the agent ask to delete something; return the request's id."""

@@ -80,11 +80,35 @@ def test_nobody_answers() -> None:
     assert "does not answer" in told.detail
 
 
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset all that says where the server is and who asks."""
+    for name in ("URL", "KEY", "KEY_FILE", "HOST", "PORT"):
+        monkeypatch.delenv(f"ASSENTRY_{name}", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("", "8770", "http://127.0.0.1:8770"),
+        ("0.0.0.0", "", "http://127.0.0.1:8700"),
+        ("192.0.2.7", "80", "http://192.0.2.7:80"),
+        ("::1", "", "http://[::1]:8700"),
+        ("::", "", "http://127.0.0.1:8700"),
+    ],
+)
+def test_without_an_address_it_asks_where_the_server_listens(
+    monkeypatch: pytest.MonkeyPatch, host: str, port: str, url: str
+) -> None:
+    bare(monkeypatch)
+    for name, value in (("KEY", "own"), ("HOST", host), ("PORT", port)):
+        monkeypatch.setenv(f"ASSENTRY_{name}", value)
+    assert Api.from_environment().url == url
+
+
 def test_key_and_address_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("ASSENTRY_URL", "ASSENTRY_KEY", "ASSENTRY_KEY_FILE"):
-        monkeypatch.delenv(name, raising=False)
+    bare(monkeypatch)
     with pytest.raises(Refused, match="Set ASSENTRY_KEY"):
         Api.from_environment()
     monkeypatch.setenv("ASSENTRY_KEY_FILE", str(tmp_path / "absent"))
@@ -94,6 +118,10 @@ def test_key_and_address_come_from_the_environment(
     monkeypatch.setenv("ASSENTRY_KEY_FILE", str(tmp_path / "key"))
     assert Api.from_environment() == Api("http://127.0.0.1:8700", "from-file")
     monkeypatch.setenv("ASSENTRY_KEY", "own")
+    with pytest.raises(Refused, match="both set") as two:
+        Api.from_environment()
+    assert two.value.code == "two_keys"
+    monkeypatch.delenv("ASSENTRY_KEY_FILE")
     monkeypatch.setenv("ASSENTRY_URL", "https://gate.example.org/")
     assert Api.from_environment() == Api("https://gate.example.org", "own")
     assert "own" not in repr(Api.from_environment())

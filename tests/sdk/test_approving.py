@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Generator
@@ -112,9 +113,36 @@ def test_a_program_names_the_digest_that_was_seen(product: Installation) -> None
     wrong = run(person(product), "deny", made["id"], "--digest", "0" * 64)
     assert (wrong.returncode, "digest_mismatch" in wrong.stderr) == (3, True)
     short = run(person(product), "deny", made["id"], "--digest", made["digest"][:4])
-    assert short.returncode == 3
+    assert (short.returncode, "12 to 64 digits" in short.stderr) == (2, True)
     done = run(person(product), "deny", made["id"], "--digest", made["digest"][:12], "--json")
     assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "denied")
+
+
+def test_what_a_terminal_does_not_show_whole_is_not_approved_there(product: Installation) -> None:
+    admin = {"Authorization": f"Bearer {product.admin_key}"}
+    target = {"name": "far", "base_url": "https://api.example.org"}
+    added = httpx.post(f"{product.base_url}/api/targets", json=target, headers=admin)
+    assert added.status_code == 201, added.text
+    made = httpx.post(
+        f"{product.base_url}/gateway/far/x", content=b"rm -rf / " * 300_000,
+        headers={"Authorization": f"Bearer {product.agent_key}"},
+    ).json()  # fmt: skip
+    given = (person(product), "approve", made["id"])
+    code, said = at_a_terminal(given[0], "approve\n", *given[1:])
+    assert (code, "not_shown_in_full" in said) == (1, True), said
+    named = run(*given, "--digest", made["digest"])
+    assert (named.returncode, f"/requests/{made['id']}" in named.stderr) == (1, True)
+    assert run(person(product), "deny", made["id"], "--digest", made["digest"]).returncode == 0
+
+
+def test_the_inbox_says_how_many_more_there_are(product: Installation) -> None:
+    made = [ask(product, number=number) for number in range(4, 7)]
+    shown = run(person(product), "inbox", "--limit", "2")
+    assert '{ "number": 6 }' in shown.stdout
+    assert re.search(r"\n[0-9]+ more; --limit shows up to 50\.\n", shown.stdout)
+    assert " more; " not in run(person(product), "inbox").stdout
+    for item in made:
+        run(person(product), "deny", item["id"], "--digest", item["digest"])
 
 
 def test_refusals_say_what_to_do(product: Installation, tmp_path: Path) -> None:
@@ -122,6 +150,9 @@ def test_refusals_say_what_to_do(product: Installation, tmp_path: Path) -> None:
     agent = person(product, ASSENTRY_KEY=product.agent_key)
     turned = run(agent, "approve", made["id"], "--digest", made["digest"])
     assert (turned.returncode, "(forbidden)" in turned.stderr) == (1, True)
+    assert "an agent's key; " in turned.stderr
+    held = run(person(product, ASSENTRY_KEY_FILE=str(tmp_path / "key")), "inbox")
+    assert (held.returncode, "both set" in held.stderr) == (2, True)
     gone = run(person(product, ASSENTRY_URL=f"http://127.0.0.1:{free_port()}"), "inbox", "--json")
     assert (gone.returncode, json.loads(gone.stdout)["code"]) == (4, "unreachable")
     keyless = run(person(product, ASSENTRY_KEY=""), "inbox")

@@ -50,6 +50,16 @@ def test_colour_only_repeats_what_words_say() -> None:
     assert row(shown(), Terminal()).startswith("req_1  DELETE api.example.org /repos/web\n")
 
 
+def test_a_row_says_in_short_what_it_is_about() -> None:
+    params = {"title": "Parameters", "note": "", "text": '{\n  "to": "anne"\n}'}
+    text = row(shown(blocks=[params], reason="r" * 200, urgency="critical"), Terminal(60))
+    _, short, about, says = text.split("\n")
+    assert short == '    { "to": "anne" }'
+    assert about.endswith("risk high · urgency critical")
+    assert says.startswith("    The agent says: rrr") and says.endswith("…") and len(says) == 60
+    assert "urgency" not in row(shown(urgency="normal"), Terminal())
+
+
 HOSTILE = st.text(
     st.one_of(st.characters(), st.sampled_from("\x1b\x9b\r\b\x07\u202e\u200b\u2028漢\U0001f600")),
     max_size=200,

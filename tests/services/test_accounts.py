@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import BadCredentials, Forbidden, LinkUsed, NotFound, NotLinked, TooManySignIns
+from app.core.errors import (
+    BadCredentials,
+    Forbidden,
+    LinkUsed,
+    NotFound,
+    NotLinked,
+    PasswordRequired,
+    TooManySignIns,
+)
 from app.core.instant import plus
 from app.core.people import Delegation
 from app.core.ports import Account
@@ -100,7 +108,57 @@ async def test_who_linked_an_account_is_told_elsewhere(place: World) -> None:
 
 def keyed(caller: Caller, *scopes: Scope) -> Caller:
     """Return a person as one of their keys shows them."""
-    return replace(caller, scopes=frozenset(scopes), session=None)
+    return replace(caller, scopes=frozenset(scopes), session=None, local=False)
+
+
+async def carried(place: World) -> dict[str, str]:
+    """Carry all that is due; return what each recipient was told."""
+    couriers, told = place.services.couriers, dict[str, str]()
+    for channel in ("chat", "email"):
+        for item in await couriers.claim(channel, 100):
+            await couriers.carry(item)
+    for channel in couriers.channels.values():
+        assert isinstance(channel, FakeChannel)
+        told |= {item.recipient: str(item.digest) for item in channel.messages}
+    return told
+
+
+@pytest.mark.requirement("T21", "T30", "T31")
+async def test_nobody_gets_anothers_vote_by_linking_an_account(place: World) -> None:
+    accounts, ben = place.services.accounts, place.ben.actor.id
+    given = (ben, "chat", "T1:MALLORY")
+    anne = await with_password(place, place.anne)
+    for key in (keyed(anne, Scope.ADMIN), replace(anne, scopes=frozenset({Scope.ADMIN}))):
+        with pytest.raises(Forbidden, match="request:decide"):
+            await accounts.link(key, *given, password=PASSWORD)
+    with pytest.raises(Forbidden, match="sign in"):
+        await accounts.link(replace(anne, session=None), *given, password=PASSWORD)
+    with pytest.raises(PasswordRequired):
+        await accounts.link(anne, *given)
+    with pytest.raises(BadCredentials):
+        await accounts.link(anne, *given, password="guessed it perhaps")
+    (refused,) = await events(place, "person.confirmation_failed")
+    assert refused == {"subject": f"person:{anne.actor.id}", "purpose": "identity"}
+    with pytest.raises(NotLinked):
+        await place.services.desk.inbox(Account("chat", "T1:MALLORY", "m"))
+    assert await carried(place) == {}
+    await accounts.link(anne, *given, password=PASSWORD)
+    told = await carried(place)
+    assert set(told) == {BEN.id, "ben@example.org"}
+    assert "T1:MALLORY" in told[BEN.id] and "decides in your name" in told[BEN.id]
+
+
+@pytest.mark.requirement("PPL-4", "T30")
+async def test_whose_place_an_administrator_gives_away_is_told(place: World) -> None:
+    anne = await with_password(place, place.anne)
+    now = place.services.clock.now()
+    await place.services.accounts.delegate(
+        anne, delegate_id=anne.actor.id, person_id=place.ben.actor.id, starts_at=now,
+        ends_at=plus(now, 3600),
+    )  # fmt: skip
+    told = await carried(place)
+    assert set(told) == {BEN.id, "ben@example.org"}
+    assert "Anne, until 2023-11-14 23:13 UTC" in told[BEN.id]
 
 
 async def delegation(place: World) -> Delegation:

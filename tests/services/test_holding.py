@@ -12,10 +12,10 @@ from app.core.action import Urgency
 from app.core.delivery import Delivery, DeliveryState
 from app.core.ports import DeliveryFailed, Digest, Posted
 from app.core.request import Request
-from app.services.holding import CAP, OWN_WORD
+from app.services.holding import AGENTS_CAP, CAP, OWN_WORD
 from tests.support.channel import FakeChannel
 from tests.support.telling import BEN, deliveries, opened, signed_in
-from tests.support.world import FakeClock, World
+from tests.support.world import FakeClock, World, agent_caller
 
 pytestmark = pytest.mark.requirement("CH-6", "CH-7", "T9")
 
@@ -173,3 +173,53 @@ async def test_a_card_alone_comes_as_itself(place: World, chat: Told) -> None:
     await carried(place)
     assert chat.messages[0].card.request_id == one.id
     assert (await bens(place, gone)).state is DeliveryState.SKIPPED
+
+
+async def test_one_agent_does_not_fill_a_mailbox(place: World, chat: Told) -> None:
+    made: list[Request] = []
+    for _ in range(4):
+        made += [await ask(place) for _ in range(CAP)]
+        await carried(place)
+        await later(place, 61)
+    assert len(chat.messages) == AGENTS_CAP
+    assert await states(place, *made) == {"done": AGENTS_CAP, "held": CAP}
+    await later(place, 540)
+    await carried(place)
+    (digest,) = [item.digest for item in chat.messages if item.digest]
+    assert len(digest.lines) == CAP
+
+
+async def test_one_agents_urgent_word_leaves_that_of_others(place: World) -> None:
+    await prefer(place, **QUIET)
+    for _ in range(OWN_WORD + 1):
+        await ask(place, urgency=Urgency.CRITICAL)
+    agents = place.services.agents
+    other = await agents.create(place.anne, name="second")
+    key, _ = await agents.create_key(
+        place.anne, name="key", scopes=["request:create"], agent_id=other.id
+    )
+    place.robot = agent_caller(other, key)
+    assert await states(place, await ask(place, urgency=Urgency.CRITICAL)) == {"due": 1}
+
+
+@pytest.mark.requirement("DEC-6")
+async def test_a_repeated_rung_tells_the_same_people_again(place: World, chat: Told) -> None:
+    route = {"approvers": ["person:ben@example.org"], "expires_in": 9_999,
+             "escalation": [{"after": 60, "repeat": 2}]}  # fmt: skip
+    rule = {"name": "r", "effect": "review", "match": {"action": "page_me"}, "route": route}
+    await place.services.policies.create(
+        place.anne, {"name": "pages", "priority": 1, "rules": [rule]}
+    )
+    await place.services.policies.refresh()
+    request = await ask(place, "page_me")
+    for times in (1, 2, 3, 4, 4, 4):
+        await carried(place)
+        await place.services.notices.notify(request.id)  # the job may come twice
+        await carried(place)
+        assert len(chat.messages) == times
+        await later(place, 60)
+        await place.services.notices.notify(request.id)
+    await place.vote(await place.get(request), place.ben)
+    await place.services.notices.refresh(request.id)
+    await carried(place)
+    assert not any(item.card.pending for item in chat.messages), "every copy converges"

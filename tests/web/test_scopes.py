@@ -37,6 +37,9 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(("queue_index", "queue_status", "queue_status_account"), READERS),
     **dict.fromkeys(("queue_submit", "queue_submit_account"), frozenset({"agent", "agent_create"})),
     **dict.fromkeys(("queue_withdraw", "queue_withdraw_account"), READERS),
+    **dict.fromkeys(
+        ("ssh_execute", "ssh_read_file", "ssh_write_file"), frozenset({"agent", "agent_create"})
+    ),
     "requests_card": PEOPLE,
     "sse_request_events": READERS,
     "sse_follow": PEOPLE,
@@ -104,6 +107,9 @@ BODIES: Final[dict[str, Any]] = {
     "requests_cancel": {},
     "queue_submit": {"requests": [{"method": "POST", "path": "/x"}]},
     "queue_submit_account": {"requests": [{"method": "POST", "path": "/x"}]},
+    "ssh_execute": {"command": "true"},
+    "ssh_read_file": {"path": "/x"},
+    "ssh_write_file": {"path": "/x", "content": ""},
     "queue_withdraw": {},
     "queue_withdraw_account": {},
     "requests_settle": {"ran": True, "note": "looked"},

@@ -9,6 +9,7 @@ import pytest
 from app.core.principals import Role
 from app.core.request import Status
 from app.services.decisions import MAX_SELECTION
+from app.web.cursors import Cursor, encode
 from tests.web.conftest import BASE, Door
 
 pytestmark = pytest.mark.requirement("DEC-1", "DEC-9", "T1", "T4")
@@ -87,3 +88,63 @@ async def test_what_does_not_fit_on_the_page_is_not_decided_there(door: Door) ->
     assert await status_of(door, names[1]) is Status.PENDING
     many = "&".join(f"pick=req_{n}" for n in range(MAX_SELECTION + 1))
     assert (await browser.get(f"/decisions?{many}")).status_code == 400
+
+
+@pytest.mark.requirement("CH-5")
+async def test_what_is_known_by_digest_only_is_decided_on_its_own_page(door: Door) -> None:
+    await door.world.target("http://127.0.0.1:9")
+    await door.world.policy("asks", "review", {"action": "http.request"})
+    agent = await door.client("agent")
+    body = b"rm -rf / " * 300_000
+    made = (await agent.post("/gateway/upstream/echo", content=body)).json()
+    reader = await door.client("approver")
+    assert (await reader.get(f"/api/requests/{made['id']}/card")).json()["whole"] is False
+    browser = await signed_in(door)
+    page = await browser.get(f"/decisions?pick={made['id']}")
+    assert "Not all that will run is shown here" in page.text
+    assert f"pick.{made['id']}" not in fields(page) and 'value="approve"' not in page.text
+    own = fields(await browser.get(f"/requests/{made['id']}"))
+    pick = {f"pick.{made['id']}": f"{own['digest']}.{own['display']}"}
+    form = {"form_token": own["form_token"], "decision": "approve", "comment": "", **pick}
+    forged = await browser.post("/decisions", data=form)
+    assert (forged.status_code, "not_shown_in_full" in forged.text) == (400, True)
+    assert await status_of(door, made["id"]) is Status.PENDING
+
+
+@pytest.mark.requirement("CH-4", "T24")
+async def test_what_no_database_keeps_is_refused_in_every_form(any_door: Door) -> None:
+    made = await any_door.pending()
+    browser = await signed_in(any_door)
+    address = f"/requests/{made.id}"
+    form = {**fields(await browser.get(address)), "decision": "approve", "comment": "a\x00b"}
+    assert (await browser.post(f"{address}/decide", data=form)).status_code == 400
+    leave = {"form_token": form["form_token"], "delegate_id": "per_\x00"}
+    assert (await browser.post("/account/leave", data=leave)).status_code == 400
+    services, person = any_door.world.services, any_door.people["approver"].id
+    link = await services.store.write(
+        lambda tx: services.links.mint(tx, made, person, "dlv_1", "email")
+    )
+    path = link[link.index("/l/") :]
+    public = await any_door.client()
+    shown = re.search(r'name="form" value="([^"]+)"', (await public.get(path)).text)
+    given = {"decision": "approve", "form": shown[1] if shown else "", "comment": "a\x00b"}
+    assert (await public.post(path, data=given)).status_code == 410
+    assert await status_of(any_door, made.id) is Status.PENDING
+
+
+@pytest.mark.requirement("AUD-1", "T24")
+async def test_a_made_up_cursor_of_the_record_is_refused_on_its_page(any_door: Door) -> None:
+    browser = await signed_in(any_door)
+    for name in ("abc", "9" * 40, "_"):
+        cursor = encode(Cursor("before", name), "audit")
+        assert (await browser.get("/audit", params={"cursor": cursor})).status_code == 400
+
+
+@pytest.mark.requirement("CH-5", "T7")
+async def test_a_selection_shows_all_that_its_display_digest_covers(door: Door) -> None:
+    made = await door.world.ask(context={"danger": "words in the context"})
+    browser = await signed_in(door)
+    page = await browser.get(f"/decisions?pick={made.id}")
+    own = await browser.get(f"/requests/{made.id}")
+    assert fields(page)[f"pick.{made.id}"] == f"{made.digest}.{fields(own)['display']}"
+    assert "words in the context" in page.text and f">{made.digest[:12]}<" in page.text

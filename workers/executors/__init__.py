@@ -5,9 +5,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from app.core.outcome import HttpPlan
 from app.core.ports import Executor
+from app.core.ssh_plan import SshPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +21,21 @@ class Registered:
     """
 
     kind: str
-    load: Callable[[], Executor]
+    load: Callable[[], Executor[Any]]
 
 
-def _http() -> Executor:
+def _http() -> Executor[HttpPlan]:
     from workers.executors.http import HttpExecutor  # noqa: PLC0415 - aiohttp only when needed
     from workers.executors.http_client import HttpClient  # noqa: PLC0415 - likewise
 
     return HttpExecutor(HttpClient())
 
 
-EXECUTORS: Final = (Registered("http", _http),)
+def _ssh() -> Executor[SshPlan]:
+    from workers.executors.ssh.executor import SshExecutor  # noqa: PLC0415 - asyncssh when needed
+
+    return SshExecutor()
+
+
+EXECUTORS: Final = (Registered("http", _http), Registered("ssh", _ssh))
 """Every executor; one line each."""

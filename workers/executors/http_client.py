@@ -36,6 +36,9 @@ KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
 request rarely meets a connection that is just being closed."""
 
+_READ_BYTES: Final = 262_144
+"""Bytes of an answer that are held before the upstream has to wait; twice that at most."""
+
 _WARM_SECONDS: Final = KEEPALIVE_SECONDS - 1
 _MOST_LEFT: Final = 1024
 
@@ -138,6 +141,7 @@ class HttpClient:
             headers=headers(call),
             data=payload(call),
             allow_redirects=False,
+            read_bufsize=_READ_BYTES,
             timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
             middlewares=(flight.guard,),
         ) as response:

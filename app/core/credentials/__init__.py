@@ -7,16 +7,19 @@ Imports the core and ``cryptography`` alone. One more kind is a module here and 
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from app.core.credentials import aws, body, hmac_signature, items, jwt, mtls, plain
+from app.core.credentials import aws, body, hmac_signature, items, jwt, mtls, plain, ssh
 from app.core.credentials.base import Field, Kind, check, refuse
 from app.core.errors import InvalidField
 from app.core.instant import Instant
 from app.core.outcome import Injection
 
-__all__ = ["ITEM", "KINDS", "Field", "Kind", "build_injection", "check_fields", "kind_named"]
+__all__ = ["ITEM", "KINDS", "SSH", "Field", "Kind", "build_injection", "check_fields", "kind_named"]
 
 ITEM: Final = items.KIND.name
 """The kind whose fields are used by handles alone."""
+
+SSH: Final = ssh.NAMES
+"""The kinds that log in at SSH hosts."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
@@ -30,6 +33,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         hmac_signature.KIND,
         aws.KIND,
         mtls.KIND,
+        ssh.KEY,
+        ssh.CERTIFICATE,
+        ssh.PASSWORD,
         items.KIND,
     )
 }

@@ -35,7 +35,7 @@ async def link(request: Request) -> Response:
     caller = await caller_of(request)
     body = await read(request, IdentityIn)
     made = await services_of(request).accounts.link(
-        caller, body.person_id, body.channel, body.account, body.label
+        caller, body.person_id, body.channel, body.account, body.label, password=body.password
     )
     return reply(IdentityOut.of(made), 201)
 

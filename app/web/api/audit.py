@@ -1,19 +1,17 @@
 """The record."""
 
-import re
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import InvalidCursor, InvalidFilter
-from app.web.cursors import Cursor, decode, encode
+from app.core.errors import InvalidFilter
+from app.web.cursors import Cursor, decode, encode, number_of
 from app.web.deps import caller_of, services_of
 from app.web.filters import DEFAULT_LIMIT, MAX_LIMIT, number, once
 from app.web.views import audit_document, dump
 
 _WORD: Final = 128
-_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
 async def index(request: Request) -> Response:
@@ -23,7 +21,7 @@ async def index(request: Request) -> Response:
     event, actor = _word(given, "event"), _word(given, "actor")
     of = f"audit/{event}/{actor}"
     cursor = given.get("cursor")
-    before = None if cursor is None else _number(decode(cursor, of))
+    before = None if cursor is None else number_of(decode(cursor, of))
     found = await services_of(request).audit.page(
         caller, before=before, limit=limit + 1, event=event, actor=actor
     )
@@ -32,12 +30,6 @@ async def index(request: Request) -> Response:
     following = encode(Cursor("before", str(items[-1].seq)), of) if more else None
     document = {"items": [audit_document(record) for record in items], "next": following}
     return Response(dump(document), media_type="application/json")
-
-
-def _number(cursor: Cursor) -> int:
-    if not _NUMBER.fullmatch(cursor.id):
-        raise InvalidCursor(pointer="/cursor")
-    return int(cursor.id)
 
 
 def _word(given: dict[str, str], name: str) -> str | None:

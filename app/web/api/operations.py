@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.core.policy import policy_json_schema
-from app.web import queue, sse
+from app.web import queue, sse, ssh
 from app.web.api import (
     accounts,
     agents,
@@ -103,6 +103,16 @@ from app.web.models_notices import (  # fmt: skip
     WebhookUpdateIn,
 )
 from app.web.models_presets import PresetList
+from app.web.models_ssh import (
+    CommandIn,
+    CommandOut,
+    FileOut,
+    FileReadIn,
+    FileWriteIn,
+    HostIn,
+    HostKeyIn,
+    ShownKeyOut,
+)
 from app.web.models_vault import (  # fmt: skip
     CredentialIn,
     CredentialList,
@@ -136,6 +146,7 @@ _MARKDOWN: Final = "text/markdown"
 _STREAM: Final = "text/event-stream"
 _R, _R1 = "/api/requests", "/api/requests/{request_id}"
 _Q, _Q1, _Q2 = "/api/queue", "/api/queue/{target}", "/api/queue/{service}/{account}"
+_S1: Final = "/ssh/{target}"
 _P, _P1 = "/api/policies", "/api/policies/{policy_id}"
 _T, _T1 = "/api/targets", "/api/targets/{target_id}"
 _C, _C1 = "/api/credentials", "/api/credentials/{credential_id}"
@@ -173,6 +184,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", f"{_Q2}/submit", queue.submit_account, "Put writes at an account into the queue", RequestOut, QueueIn, _ASK[:1], (201, 202), (422,)),
     Operation("GET", f"{_Q2}/status/{{request_id}}", queue.status_account, "Read how a submission at an account stands", RequestOut),
     Operation("POST", f"{_Q2}/status/{{request_id}}/withdraw", queue.withdraw_account, "Take a submission at an account back", RequestOut, NoteIn),
+    Operation("POST", f"{_S1}/exec", ssh.execute, "Run a command at an SSH target", CommandOut, CommandIn, _ASK, (200, 202), (404, 422, 502), accepted=RequestOut),
+    Operation("POST", f"{_S1}/files/read", ssh.read_file, "Read a file at an SSH target", FileOut, FileReadIn, _ASK, (200, 202), (404, 422, 502), accepted=RequestOut),
+    Operation("POST", f"{_S1}/files/write", ssh.write_file, "Write a file at an SSH target", FileOut, FileWriteIn, _ASK, (200, 202), (404, 422, 502), accepted=RequestOut),
     Operation("GET", _P, policies.index, "List policies in the order of evaluation", PolicyList),
     Operation("POST", _P, policies.create, "Create a policy", PolicyOut, policy_json_schema(), statuses=(201,)),
     Operation("POST", f"{_P}/dry-run", policies.dry_run, "Try the policies on a request, with reasons", _OBJECT, DryRunIn),
@@ -189,6 +203,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
     Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),
     Operation("POST", f"{_T1}/breaker/close", targets.close_breaker, "Let calls at a target pass now", statuses=(204,)),
+    Operation("POST", f"{_T1}/host-key/look", targets.look_at_host_key, "Read the key that an SSH host shows now", ShownKeyOut, HostIn),
+    Operation("POST", f"{_T1}/host-key", targets.enrol_host_key, "Pin a host key that a person has compared", TargetOut, HostKeyIn),
     Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
     Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
     Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),

@@ -7,7 +7,7 @@ from app.core.errors import AssentryError, InvalidField
 from app.core.instant import plus
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
 from app.services.requests import RequestFilter
-from app.web.cursors import Cursor, decode, encode
+from app.web.cursors import Cursor, decode, encode, number_of
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
@@ -229,7 +229,7 @@ async def set_owner(request: Request, caller: Caller) -> Response:
 async def audit(request: Request, caller: Caller) -> Response:
     """Show the record, newest first."""
     text = request.query_params.get("cursor")
-    before = None if text is None else int(decode(text, "audit").id)
+    before = None if text is None else number_of(decode(text, "audit"))
     found = await services_of(request).audit.page(caller, before=before, limit=AUDIT_PAGE + 1)
     older = None
     if len(found) > AUDIT_PAGE:

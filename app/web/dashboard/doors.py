@@ -70,6 +70,9 @@ async def form_of(request: Request) -> Form:
     except ValueError as error:
         message = "the form cannot be read"
         raise Invalid(message) from error
+    if odd := next((name for name, value in pairs if "\x00" in name + value), None):
+        message = "a field holds no NUL"
+        raise Invalid(message, pointer=f"/{odd}" if odd.isprintable() else "")
     return Form({name: value.replace("\r\n", "\n") for name, value in pairs})
 
 

@@ -31,7 +31,8 @@ class Shown:
     """A request of the selection, as the page shows it; ``outcome`` once it was decided on.
 
     :ivar seen: the same with everything made visible, which counts what had to be.
-    :ivar card: None when it is damaged, or too large to be shown beside the others.
+    :ivar card: None when it is damaged, or too large to be shown beside the others. Of another a
+        part may be known by its digest only; then it is shown, and decided on its own page.
     """
 
     detail: Detail
@@ -41,9 +42,14 @@ class Shown:
     outcome: core.Request | AssentryError | None = None
 
     @property
+    def whole(self) -> bool:
+        """Whether every byte of what will run stands on the page."""
+        return self.card is not None and self.seen is not None and self.seen.whole
+
+    @property
     def waits(self) -> bool:
         """Whether it can be decided on this page."""
-        return self.detail.request.status is Status.PENDING and self.card is not None
+        return self.detail.request.status is Status.PENDING and self.whole
 
 
 @signed_in
@@ -76,7 +82,7 @@ def _ballot(request: Request, caller: Caller, item: Shown, picked: dict[str, str
     form: Form = request.state.form
     choice = Choice.APPROVE if form["decision"] == "approve" else Choice.DENY
     digest, _, display = picked[item.detail.request.id].partition(".")
-    if item.card is None:
+    if not item.whole:
         raise NotShownInFull
     check_shown(display, item.display)
     level = assurance_of(caller, services_of(request).clock.now())

@@ -1,0 +1,212 @@
+"""The guard: asks a person for what destroys, blocks what is hostile, lets the rest through.
+
+Its rules are data (``app/library/ssh_guard.toml``). The guard is a tripwire beside the policies,
+not a wall: what it lets through is still for policy to decide, and what can't be explained asks.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from app.core.command_match import (
+    Seen,
+    could_be,
+    files_of,
+    has_flag,
+    short_path,
+    sub_commands,
+    unknown_option,
+    values_of,
+)
+from app.core.command_parts import MORE, CommandLine, Program
+from app.core.guard_rules import GuardRule, GuardRules, Search
+from app.core.policy import Effect
+
+__all__ = ("ALLOWED", "GuardRule", "GuardRules", "Judgement", "judge")
+
+_MOST_REASONS: Final = 8
+_WORST: Final = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of a command.
+
+    :ivar effect: ALLOW lets it through to what policy says, REVIEW asks a person, DENY blocks.
+    :ivar rule: the name of the rule that decided; empty when none did.
+    :ivar reasons: one sentence for each rule that matched, the worst first.
+    :ivar tags: what kind of act it is, for policies: ``destructive``, ``hostile``.
+    """
+
+    effect: Effect
+    rule: str = ""
+    reasons: tuple[str, ...] = ()
+    tags: frozenset[str] = field(default_factory=frozenset[str])
+
+
+ALLOWED: Final = Judgement(Effect.ALLOW)
+"""Nothing is said against it."""
+
+OPAQUE: Final = "unexplained"
+"""Name of the rule for what can't be explained."""
+
+
+def judge(line: CommandLine, rules: GuardRules) -> Judgement:
+    """Return what the guard says of a command; total, and never milder for a longer command."""
+    found: dict[GuardRule, Effect] = {}
+    for at, program in enumerate(line.programs):
+        candidates = rules.of(program.name)
+        if candidates:
+            seen = Seen(line, program, at, _paths(line, program, at))
+            for rule in candidates:
+                if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
+                    found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
+    for rule in rules.lines:
+        if _line_matches(rule, line):
+            found[rule] = rule.effect
+    if not found and not line.opaque:
+        return ALLOWED
+    return _judgement(line, found)
+
+
+def _judgement(line: CommandLine, found: dict[GuardRule, Effect]) -> Judgement:
+    ordered = sorted(found.items(), key=lambda item: -_WORST[item[1]])
+    doubts = tuple(f"It can't be explained in full: {reason}." for reason in line.opaque)
+    if not ordered:
+        return Judgement(Effect.REVIEW, OPAQUE, doubts[:_MOST_REASONS], frozenset({"opaque"}))
+    rule, effect = ordered[0]
+    reasons = tuple(dict.fromkeys((*(one.reason for one, _ in ordered), *doubts)))
+    tags = {one.tag for one, _ in ordered} | ({"opaque"} if doubts else set[str]())
+    return Judgement(effect, rule.name, reasons[:_MOST_REASONS], frozenset(tags))
+
+
+class Match(Enum):
+    """How sure it is that a rule matches."""
+
+    SURE = "sure"
+    MAYBE = "maybe"
+
+
+def _paths(line: CommandLine, program: Program, at: int) -> str:
+    words = files_of(program)
+    if not words:
+        return ""
+    folder = _folder(line, at)
+    texts = [short_path(word.text) for word in words]
+    if folder:
+        inside = [
+            short_path(f"{folder}/{word.text}")
+            for word in words
+            if not word.text.startswith(("/", "-"))
+        ]
+        texts += inside
+    return "\n".join(texts)
+
+
+def _folder(line: CommandLine, at: int) -> str:
+    """Return the folder that a ``cd`` before this program went to."""
+    for program in reversed(line.programs[:at]):
+        if program.name in {"cd", "pushd"}:
+            return next((word.text for word in program.words if word.text[:1] != "-"), "")
+    return ""
+
+
+def matches(rule: GuardRule, seen: Seen) -> Match | None:
+    """Whether all that a rule asks for is there; MAYBE when a word could stand for it."""
+    if not (_shape_matches(rule, seen) and _texts_match(rule, seen.program)):
+        return None
+    return _names_path(rule, seen) if rule.paths else Match.SURE
+
+
+def _shape_matches(rule: GuardRule, seen: Seen) -> bool:
+    program = seen.program
+    words = program.words
+    if rule.flags and not any(has_flag(words, flag) for flag in rule.flags):
+        return False
+    if rule.sub and not sub_commands(program, rule.sub, rule.values):
+        return False
+    if rule.not_sub and sub_commands(program, rule.not_sub, rule.values):
+        return False
+    if rule.without and any(has_flag(words, flag) for flag in rule.without):
+        return False
+    if (rule.fed and not program.fed) or (rule.unknown and not unknown_option(program)):
+        return False
+    if rule.operands and not _enough(program, rule.operands):
+        return False
+    return _company_matches(rule, seen)
+
+
+def _company_matches(rule: GuardRule, seen: Seen) -> bool:
+    programs = seen.line.programs
+    if rule.after and not any(one.name in rule.after for one in programs[: seen.at]):
+        return False
+    return not rule.company or any(one.name in rule.company for one in programs)
+
+
+def _texts_match(rule: GuardRule, program: Program) -> bool:
+    if rule.word and not _some_word(rule.word, rule.except_word, program):
+        return False
+    if rule.text is None and rule.unless is None and rule.path is None:
+        return True
+    if rule.path and not rule.path(program.path):
+        return False
+    text = " ".join(program.texts)
+    return not (rule.text and not rule.text(text)) and not (rule.unless and rule.unless(text))
+
+
+def _some_word(wanted: Search, unless: Search | None, program: Program) -> bool:
+    return any(wanted(text) and not (unless and unless(text)) for text in program.texts)
+
+
+def _enough(program: Program, least: int) -> bool:
+    return sum(not word.text.startswith("-") for word in program.words) >= least
+
+
+def _names_path(rule: GuardRule, seen: Seen) -> Match | None:
+    """Whether a word names one of the rule's files, or may do so."""
+    if rule.paths and seen.paths and rule.paths(seen.paths):
+        return Match.SURE
+    if not rule.samples:
+        return None
+    maybe = None
+    for word in files_of(seen.program):
+        if word.plain or word is MORE:
+            continue
+        for value in values_of(word, seen.line):
+            if could_be(value, rule.samples):
+                if value.known:
+                    return Match.SURE
+                maybe = Match.MAYBE
+    return maybe
+
+
+def _line_matches(rule: GuardRule, line: CommandLine) -> bool:
+    if rule.features and not rule.features & line.features:
+        return False
+    if rule.assigns and not any(one.name in rule.assigns for one in line.assignments):
+        return False
+    if rule.writes is not None and not _writes(rule, line):
+        return False
+    if rule.source and not (line.opaque and rule.source(line.text)):
+        return False
+    return not (rule.loose and not _loose(rule, line))
+
+
+def _writes(rule: GuardRule, line: CommandLine) -> bool:
+    """Whether a redirection writes to a file that the rule's pattern knows."""
+    for one in line.redirects:
+        if not one.writes or one.target is None or one.harmless:
+            continue
+        target = short_path(one.target.text)
+        inverse = rule.except_writes
+        if inverse is not None and one.target.plain and inverse(target):
+            continue
+        if rule.writes is not None and rule.writes(target):
+            return True
+    return False
+
+
+def _loose(rule: GuardRule, line: CommandLine) -> bool:
+    """Whether a value that a variable gets matches."""
+    words = (*line.loose, *(one.value for one in line.assignments))
+    return any(rule.loose is not None and rule.loose(short_path(word.text)) for word in words)

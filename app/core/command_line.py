@@ -1,0 +1,153 @@
+"""A shell command as a person would explain it: which programs run, with which words.
+
+``parse_command`` never raises and never skips: what it can't explain makes the line *opaque*,
+with reasons, and nothing that is opaque is ever allowed by itself (threat T41).
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from app.core.command_parts import (
+    MORE,
+    Assignment,
+    CommandLine,
+    Program,
+    Redirect,
+    Word,
+    program_name,
+)
+from app.core.command_special import special
+from app.core.command_sql import without_strings
+from app.core.command_tree import Parts, take_apart
+from app.core.command_wrappers import Argv, Code, Doubt, Inner, Script, inside
+
+__all__ = ("Assignment", "CommandLine", "Program", "Redirect", "Word", "parse_command")
+
+MAX_COMMAND: Final = 16_384
+"""Longest command that is taken apart, in UTF-8 bytes."""
+
+MAX_PROGRAMS: Final = 64
+"""Most programs in one command."""
+
+MAX_DEPTH: Final = 6
+"""Most wrappers around a program."""
+
+_PLAIN: Final = re.compile(r"[\x20-\x7e\n\t]*")
+_SPLIT: Final = re.compile(r"\S\\\n\S")
+_DECLARES: Final = frozenset({"export", "declare", "typeset", "readonly", "local"})
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
+
+
+def parse_command(text: str) -> CommandLine:
+    """Return the programs that a command would run; opaque where that is not certain."""
+    reasons = [] if _PLAIN.fullmatch(text) else _odd(text)
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_COMMAND:
+        return CommandLine(text, opaque=("it is longer than 16 KiB",))
+    if reasons and "\ud800" <= max(text) <= "\udfff":
+        return CommandLine(text, opaque=tuple(reasons))
+    parts = take_apart(text.encode("utf-8", "replace"))
+    for reason in reasons:
+        parts.doubt(reason)
+    if "\\\n" in text and _SPLIT.search(text):
+        parts.doubt("a line goes on in the middle of a word")
+    return _line(text, parts)
+
+
+def _odd(text: str) -> list[str]:
+    categories = {(unicodedata.category(sign), sign) for sign in set(text) - set("\n\t ")}
+    if any(category in _HIDDEN for category, _ in categories):
+        return ["it has characters that a reader would not see, or spaces that are none"]
+    return []
+
+
+def _line(text: str, parts: Parts) -> CommandLine:
+    unfolded = _Unfolded(parts)
+    for program in parts.programs:
+        unfolded.enter(program, 0)
+    if len(unfolded.programs) > MAX_PROGRAMS:
+        parts.doubt(f"it runs more than {MAX_PROGRAMS} programs")
+    simple = parts.features <= {"redirect"} and not parts.opaque
+    return CommandLine(
+        text,
+        tuple(unfolded.programs),
+        tuple(parts.programs) if simple else (),
+        tuple(parts.redirects),
+        tuple(parts.assignments),
+        tuple(parts.loose),
+        frozenset(parts.features),
+        tuple(parts.opaque),
+    )
+
+
+@dataclass(slots=True)
+class _Unfolded:
+    """The programs of a line with those inside wrappers, each behind its wrapper."""
+
+    parts: Parts
+    programs: list[Program] = field(default_factory=list[Program])
+
+    def enter(self, program: Program, depth: int) -> None:
+        """Enter a program and what it runs."""
+        self.programs.append(program)
+        if program.name in _DECLARES:
+            self._declare(program)
+        if depth > MAX_DEPTH or len(self.programs) > MAX_PROGRAMS:
+            self.parts.doubt(f"wrappers are nested deeper than {MAX_DEPTH}, or too many")
+            return
+        inner = special(program)
+        wrapped = None if program.name == "env" and inner else inside(program)
+        for one in (*inner, *(wrapped or ())):
+            self._inner(program, one, depth + 1)
+
+    def _declare(self, program: Program) -> None:
+        """Enter what ``"export" A=b`` assigns; written plainly the parser knows it."""
+        for word in program.words:
+            name, equals, value = word.text.partition("=")
+            if equals:
+                self.parts.features.add("assignment")
+                self.parts.assignments.append(Assignment(name, Word(value, word.known)))
+
+    def _inner(self, outer: Program, inner: Inner, depth: int) -> None:
+        via = (*outer.via, outer.name)
+        match inner:
+            case Doubt(reason):
+                self.parts.doubt(reason)
+            case Code(language, word):
+                self._code(outer, language, word, via)
+            case Script(word):
+                self._script(word, via, depth)
+            case Argv():
+                self._argv(inner, via, depth)
+
+    def _argv(self, inner: Argv, via: tuple[str, ...], depth: int) -> None:
+        head = inner.words[0]
+        if not head.plain or not head.text or "=" in head.text:
+            self.parts.doubt("the program's name is not written out")
+        words = (*inner.words[1:], MORE) if inner.more else inner.words[1:]
+        name = program_name(head.text)
+        self.parts.assignments.extend(inner.assignments)
+        if inner.assignments:
+            self.parts.features.add("assignment")
+        made = Program(name, head.text, words, (), inner.assignments, via, inner.fed)
+        self.enter(made, depth)
+
+    def _code(self, outer: Program, language: str, word: Word, via: tuple[str, ...]) -> None:
+        if not word.known:
+            self.parts.doubt(f"{outer.name} is given code that is not written out")
+        text = without_strings(word.text) if language == "sql" else word.text
+        self.programs.append(Program(f"({language})", "", (replace(word, text=text),), via=via))
+
+    def _script(self, word: Word, via: tuple[str, ...], depth: int) -> None:
+        if not word.known:
+            self.parts.doubt("a shell's command is not written out")
+        data = word.text.encode("utf-8", "replace")
+        if depth > MAX_DEPTH or len(data) > MAX_COMMAND:
+            self.parts.doubt(f"wrappers are nested deeper than {MAX_DEPTH}, or too many")
+            return
+        below = take_apart(data)
+        self.parts.join(below)
+        for program in below.programs:
+            self.enter(replace(program, via=(*via, *program.via)), depth)

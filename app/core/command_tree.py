@@ -1,0 +1,429 @@
+"""From a shell command's text to its tree, by tree-sitter's grammar of bash.
+
+The only module that knows the parser. What it meets and does not know makes the line opaque.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+from app.core.command_escapes import ansi_quoted, bare, double_quoted
+from app.core.command_parts import Assignment, Program, Redirect, Word, program_name
+
+_LANGUAGE: Final = Language(tree_sitter_bash.language())
+
+_GLOBS: Final = frozenset("*?[")
+_PASSED: Final = frozenset({"comment", "heredoc_start", "heredoc_end", "file_descriptor"})
+_COMPOUND: Final[Mapping[str, str]] = {
+    "list": "chaining", "subshell": "subshell", "compound_statement": "group",
+    "if_statement": "control", "elif_clause": "control", "else_clause": "control",
+    "c_style_for_statement": "control", "while_statement": "control",
+    "case_statement": "control", "case_item": "control", "do_group": "control",
+    "negated_command": "negation", "test_command": "test",
+}  # fmt: skip
+_MOST_LEVELS: Final = 60
+_MAX_NODES: Final = 4_000
+
+
+@dataclass(slots=True)
+class Parts:
+    """What is gathered while a tree is walked."""
+
+    data: bytes
+    programs: list[Program] = field(default_factory=list[Program])
+    redirects: list[Redirect] = field(default_factory=list[Redirect])
+    assignments: list[Assignment] = field(default_factory=list[Assignment])
+    loose: list[Word] = field(default_factory=list[Word])
+    features: set[str] = field(default_factory=set[str])
+    opaque: list[str] = field(default_factory=list[str])
+    defined: set[str] = field(default_factory=set[str])
+    visited: int = 0
+
+    def text(self, node: Node) -> str:
+        """Return the source of a node."""
+        return self.data[node.start_byte : node.end_byte].decode()
+
+    def doubt(self, reason: str) -> None:
+        """Note why the line can't be explained."""
+        if reason not in self.opaque:
+            self.opaque.append(reason)
+
+    def join(self, below: "Parts") -> None:
+        """Take over what was found in a text inside this one, except its programs."""
+        self.redirects += below.redirects
+        self.assignments += below.assignments
+        self.loose += below.loose
+        self.features |= below.features
+        for reason in below.opaque:
+            self.doubt(reason)
+
+
+def take_apart(data: bytes) -> Parts:
+    """Return the parts of a command.
+
+    :param data: UTF-8.
+    """
+    root = Parser(_LANGUAGE).parse(data).root_node
+    parts = Parts(data)
+    if root.has_error:
+        parts.doubt("it is not written as a shell would read it")
+    nodes = root.children
+    if len(nodes) > 1:
+        parts.features.add("chaining")
+    _statements(parts, nodes, 0)
+    return parts
+
+
+def _statements(parts: Parts, nodes: Iterable[Node], level: int) -> None:
+    for node in nodes:
+        if node.is_named:
+            _statement(parts, node, level)
+        elif node.type == "&":
+            parts.features.add("background")
+
+
+def _statement(parts: Parts, node: Node, level: int, *, fed: bool = False) -> None:
+    kind = node.type
+    parts.visited += 1
+    if level > _MOST_LEVELS or parts.visited > _MAX_NODES:
+        parts.doubt("it is nested too deep, or too large")
+        return
+    if handler := _HANDLERS.get(kind):
+        handler(parts, node, level, fed)
+    elif kind in _COMPOUND:
+        parts.features.add(_COMPOUND[kind])
+        _statements(parts, node.children, level + 1)
+    elif kind in _EXPRESSIONS:
+        parts.loose.append(_word(parts, node, level))
+    elif kind not in _PASSED:
+        parts.doubt(f"it uses what can't be explained here ({kind.replace('_', ' ')})")
+        _statements(parts, node.children, level + 1)
+
+
+def _pipeline(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: FBT001
+    for child in node.children:
+        if child.is_named:
+            _statement(parts, child, level + 1, fed=fed)
+            fed = True
+        elif child.type == "|&":
+            parts.features.add("stderr pipe")
+            fed = True
+        else:
+            fed = True
+
+
+def _redirected(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: FBT001
+    first = len(parts.programs)
+    found = list[Redirect]()
+    for child in node.children:
+        if child.type.endswith("_redirect"):
+            found.append(_redirect(parts, child, level))
+        elif child.is_named:
+            _statement(parts, child, level + 1, fed=fed)
+    if found and len(parts.programs) > first:
+        reads = any(one.body is not None or "<" in one.operator for one in found)
+        at = first if reads else len(parts.programs) - 1
+        _attach(parts, at, found, reads=reads)
+
+
+def _attach(parts: Parts, at: int, found: list[Redirect], *, reads: bool) -> None:
+    old = parts.programs[at]
+    parts.programs[at] = Program(
+        old.name, old.path, old.words, (*old.redirects, *found), old.assignments, old.via,
+        old.fed or reads, old.substituted,
+    )  # fmt: skip
+
+
+def _redirect(parts: Parts, node: Node, level: int) -> Redirect:
+    if node.type == "heredoc_redirect":
+        return _here_document(parts, node, level)
+    operator, descriptor, target = "", "", None
+    for child in node.children:
+        if not child.is_named:
+            operator = child.type
+        elif child.type == "file_descriptor":
+            descriptor = parts.text(child)
+        elif target is None:
+            target = _word(parts, child, level)
+        else:  # the grammar takes words behind the target as more targets: they are arguments
+            _word(parts, child, level)
+            parts.doubt("a word follows a redirection's target")
+    if node.type == "herestring_redirect":
+        parts.features.add("here-document")
+        made = Redirect("<<<", None, descriptor, target)
+    else:
+        made = Redirect(operator, target, descriptor)
+        if target is not None and not target.text:
+            parts.doubt("a redirection names no file")
+    parts.features.add("redirect")
+    parts.redirects.append(made)
+    return made
+
+
+def _here_document(parts: Parts, node: Node, level: int) -> Redirect:
+    parts.features.update(("redirect", "here-document"))
+    body = Word("")
+    made = None
+    for child in node.children:
+        if child.type == "heredoc_body":
+            named = [one for one in child.children if one.type != "heredoc_content"]
+            body = Word(parts.text(child), known=not named)
+            for one in named:
+                _word(parts, one, level)
+        elif child.type == "pipeline" or child.type in _HANDLERS:
+            _statement(parts, child, level + 1, fed=True)
+            parts.features.add("chaining")
+        elif child.type.endswith("_redirect"):
+            _redirect(parts, child, level)
+        elif child.is_named and child.type not in _PASSED:
+            parts.doubt("words follow a here-document's name")
+            _statement(parts, child, level + 1)
+    made = Redirect("<<", None, "", body)
+    parts.redirects.append(made)
+    return made
+
+
+def _command(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: FBT001
+    head: Word | None = None
+    words, redirects, assignments = list[Word](), list[Redirect](), list[Assignment]()
+    for child in node.children:
+        kind = child.type
+        if kind == "word" or kind in _EXPRESSIONS:
+            words.append(_word(parts, child, level))
+        elif kind == "command_name":
+            head = _word(parts, child.children[0], level) if child.children else Word("")
+        elif kind == "variable_assignment":
+            assignments.append(_assignment(parts, child, level))
+        elif kind.endswith("_redirect"):
+            redirects.append(_redirect(parts, child, level))
+        elif kind == "subshell":
+            parts.doubt("parentheses stand where an argument is expected")
+            _statement(parts, child, level + 1)
+        else:
+            words.append(Word(parts.text(child), known=False))
+            parts.doubt(f"an argument can't be explained ({kind.replace('_', ' ')})")
+    reads = any(one.body is not None or "<" in one.operator for one in redirects)
+    _enter(parts, head or Word(""), words, redirects, assignments, fed=fed or reads)
+
+
+def _enter(
+    parts: Parts,
+    head: Word,
+    words: list[Word],
+    redirects: list[Redirect],
+    assignments: list[Assignment],
+    *,
+    fed: bool,
+) -> None:
+    if not head.plain or not head.text or "=" in head.text:
+        parts.doubt("the program's name is not written out")
+    elif not head.text.isascii():
+        parts.doubt("the program's name has letters that may look like others")
+    name = program_name(head.text)
+    if head.text in parts.defined:
+        parts.features.add("recursion")
+    parts.programs.append(
+        Program(name, head.text, tuple(words), tuple(redirects), tuple(assignments), (), fed)
+    )
+
+
+def _assignment(parts: Parts, node: Node, level: int) -> Assignment:
+    parts.features.add("assignment")
+    name, value = "", Word("")
+    for child in node.children:
+        if child.type == "variable_name":
+            name = parts.text(child)
+        elif child.type == "subscript":
+            name = parts.text(child)
+            _word(parts, child, level)
+        elif child.is_named:
+            value = _word(parts, child, level)
+    made = Assignment(name, value)
+    parts.assignments.append(made)
+    return made
+
+
+def _alone(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: ARG001, FBT001
+    _assignment(parts, node, level)
+
+
+def _declaration(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: FBT001
+    """``export A=b``, ``unset A``: a program of the shell's own."""
+    name = node.children[0].type
+    words, assignments = list[Word](), list[Assignment]()
+    for child in node.children[1:]:
+        if child.type == "variable_assignment":
+            assignments.append(_assignment(parts, child, level))
+        elif child.type == "variable_name":
+            words.append(Word(parts.text(child)))
+        else:
+            words.append(_word(parts, child, level))
+    _enter(parts, Word(name), words, [], assignments, fed=fed)
+
+
+def _function(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: ARG001, FBT001
+    parts.features.add("function")
+    parts.doubt("it defines a function")
+    outside = set(parts.defined)
+    for child in node.children:
+        if child.type == "word":
+            parts.defined.add(parts.text(child))
+        elif child.is_named:
+            _statement(parts, child, level + 1)
+    parts.defined = outside
+
+
+def _loop(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: ARG001, FBT001
+    """``for NAME in words``: each word is a value of the variable."""
+    parts.features.add("control")
+    name = ""
+    for child in node.children:
+        if child.type == "variable_name" and not name:
+            name = parts.text(child)
+        elif child.type in _EXPRESSIONS:
+            parts.assignments.append(Assignment(name, _word(parts, child, level)))
+        elif child.is_named:
+            _statement(parts, child, level + 1)
+
+
+_Handler = Callable[[Parts, Node, int, bool], None]
+_HANDLERS: Final[Mapping[str, _Handler]] = {
+    "command": _command,
+    "pipeline": _pipeline,
+    "redirected_statement": _redirected,
+    "variable_assignment": _alone,
+    "declaration_command": _declaration,
+    "unset_command": _declaration,
+    "function_definition": _function,
+    "for_statement": _loop,
+}
+
+
+def _word(parts: Parts, node: Node, level: int) -> Word:
+    """Return the word that a node stands for, and enter the programs inside it."""
+    kind = node.type
+    if kind == "word":
+        return _bare(parts.text(node))
+    if kind == "number":
+        return Word(parts.text(node), known=not node.children)
+    if kind == "raw_string":
+        return Word(parts.text(node)[1:-1])
+    if kind == "string":
+        return _string(parts, node, level)
+    if kind == "concatenation":
+        return _joined(parts, node, level)
+    if kind in {"ansi_c_string", "translated_string"}:
+        parts.features.add("expansion")
+        raw = parts.text(node)
+        text = ansi_quoted(raw[2:-1]) if kind == "ansi_c_string" else raw[2:-1]
+        return Word(text, known=False, pieces=(text,))
+    return _expansion(parts, node, level)
+
+
+def _bare(raw: str) -> Word:
+    text = bare(raw)
+    if raw[:1] == "~":
+        return Word(text, glob=True)
+    if text is raw:
+        return Word(text, glob=not _GLOBS.isdisjoint(raw))
+    stripped = raw.replace("\\\\", "")
+    return Word(text, glob=any(sign in stripped.replace(f"\\{sign}", "") for sign in _GLOBS))
+
+
+def _string(parts: Parts, node: Node, level: int) -> Word:
+    raw = parts.text(node)
+    inside = [child for child in node.children if child.is_named and child.type != "string_content"]
+    if not inside and "$" not in raw.replace("\\$", "") and "`" not in raw.replace("\\`", ""):
+        return Word(double_quoted(raw[1:-1]))
+    pieces, last = list[str](), node.start_byte + 1
+    for child in inside:
+        _word(parts, child, level)
+        pieces.append(parts.data[last : child.start_byte].decode())
+        last = child.end_byte
+    pieces.append(parts.data[last : node.end_byte - 1].decode())
+    if not inside:  # a lone dollar
+        return Word(double_quoted(raw[1:-1]), known="$(" not in raw and "`" not in raw)
+    return Word(raw[1:-1], known=False, pieces=tuple(double_quoted(piece) for piece in pieces))
+
+
+def _joined(parts: Parts, node: Node, level: int) -> Word:
+    known, glob, text = True, False, ""
+    pieces = [""]
+    end = node.start_byte
+    for child in node.children:
+        if child.start_byte != end:
+            known = False
+            parts.doubt("a word has a gap")
+        end = child.end_byte
+        one = _word(parts, child, level) if child.is_named else Word(parts.text(child))
+        known, glob, text = known and one.known, glob or one.glob, text + one.text
+        more = one.pieces if not one.known else (one.text,)
+        pieces[-1] += more[0] if more else ""
+        pieces.extend(more[1:] if more else ("",))
+    raw = parts.text(node)
+    if _braces(raw):
+        parts.features.add("expansion")
+        return Word(text, known=False, pieces=tuple(pieces))
+    return Word(text, known, glob, () if known else tuple(pieces))
+
+
+def _braces(raw: str) -> bool:
+    """Whether the shell may make several words of this one."""
+    return "{" in raw and "}" in raw and ("," in raw or ".." in raw)
+
+
+def _expansion(parts: Parts, node: Node, level: int) -> Word:
+    raw = parts.text(node)
+    if node.type == "heredoc_body" or node.type.endswith("substitution"):
+        _substitution(parts, node, level)
+    else:
+        _inside(parts, node, raw, level)
+    return Word(raw, known=False, pieces=("", ""))
+
+
+def _inside(parts: Parts, node: Node, raw: str, level: int) -> None:
+    """Enter what an expansion such as ``${a:-b}`` or ``$((a))`` holds."""
+    parts.features.add("expansion")
+    before = len(parts.programs)
+    if "!" in raw[:4]:
+        parts.doubt("it reads a variable whose name is in a variable")
+    if level >= _MOST_LEVELS:
+        parts.doubt("it is nested too deep, or too large")
+        return
+    for child in node.children:
+        if child.is_named and child.type not in {"variable_name", "special_variable_name"}:
+            _word(parts, child, level + 1)
+    if len(parts.programs) == before and ("`" in raw or "$(" in raw.replace("$((", "")):
+        parts.doubt("an expansion holds what can't be explained")
+
+
+def _substitution(parts: Parts, node: Node, level: int) -> None:
+    parts.features.add("substitution")
+    first = len(parts.programs)
+    if level >= _MOST_LEVELS:
+        parts.doubt("it is nested too deep, or too large")
+        return
+    inner = [child for child in node.children if child.is_named]
+    for child in inner:
+        if child.type.endswith("_redirect"):
+            _redirect(parts, child, level + 1)
+        else:
+            _statement(parts, child, level + 1)
+    for at in range(first, len(parts.programs)):
+        old = parts.programs[at]
+        parts.programs[at] = Program(
+            old.name, old.path, old.words, old.redirects, old.assignments, old.via, old.fed, True  # noqa: FBT003
+        )  # fmt: skip
+
+
+_EXPRESSIONS: Final = frozenset({
+    "word", "number", "string", "raw_string", "concatenation", "ansi_c_string",
+    "translated_string", "simple_expansion", "expansion", "command_substitution",
+    "process_substitution", "arithmetic_expansion", "brace_expression", "array", "subscript",
+    "binary_expression", "unary_expression", "ternary_expression", "postfix_expression",
+    "parenthesized_expression", "variable_name", "special_variable_name", "regex",
+    "extglob_pattern", "test_operator", "string_content",
+})  # fmt: skip

@@ -1,0 +1,1 @@
+"""SSH: commands and files on other machines; the only place that imports asyncssh."""

@@ -1,0 +1,159 @@
+"""Carries out a granted SSH action and reports what came of it (SSH-1, SSH-6)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
+
+from app.core.outcome import Injection, NotStarted, Outcome
+from app.core.ports import Relay
+from app.core.redaction import Redactor
+from app.core.ssh_action import SshExec
+from app.core.ssh_plan import (
+    ALREADY_THERE,
+    KILL_AFTER,
+    MARKED,
+    NO_MARKER,
+    UNMARKED,
+    SshIdentity,
+    SshPlan,
+    wire_command,
+)
+from app.core.ssh_result import CommandResult, Stream
+from workers.executors.ssh import files
+from workers.executors.ssh.pool import Pool
+from workers.executors.ssh.session import Running, Taken, finish, start
+
+_LATE: Final = 5.0
+"""Seconds that the program which ends a command there may be late."""
+
+_BY_TIME: Final = frozenset({124, 128 + 9})
+"""Exit codes of ``timeout`` when it ended a command."""
+
+_AT_ONCE: Final = 65_536
+
+MarkSent = Callable[[], Awaitable[None]]
+
+
+class SshExecutor:
+    """Runs the approved command, once, over a connection that is kept."""
+
+    kind: ClassVar[str] = "ssh"
+
+    def __init__(self, pool: Pool | None = None) -> None:
+        """Keep the connections."""
+        self._pool = pool or Pool()
+
+    async def execute(
+        self,
+        plan: SshPlan,
+        injection: Injection,
+        mark_sent: MarkSent,
+        relay: Relay | None = None,
+    ) -> Outcome:
+        """Carry out the plan.
+
+        :param mark_sent: awaited once, when the session is open and just before the command is
+            sent; when it raises, nothing is sent and its error is raised here.
+        :param relay: is not used: the answer has a known, small size.
+        :raises NotStarted: when nothing of the action left this machine, proven.
+        :raises Ambiguous: when it was sent and nobody knows how it ended.
+        """
+        del relay
+        if injection.ssh is None:
+            detail = "The target has no credential to log in with."
+            raise NotStarted("no_credential", detail, retryable=False)
+        redactor = Redactor(injection.secrets)
+        async with self._pool.session(plan, injection.ssh) as connected:
+            if isinstance(plan.action, SshExec):
+                return await _command(connected.connection, plan, plan.action, redactor, mark_sent)
+            return await files.carry_out(connected.connection, plan, redactor, mark_sent)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+async def _command(
+    connection: "files.Connection",
+    plan: SshPlan,
+    action: SshExec,
+    redactor: Redactor,
+    mark_sent: MarkSent,
+) -> Outcome:
+    text = wire_command(action, plan.place, plan.request_id)
+    most = plan.place.output_bytes + redactor.longest
+    channel, running = await start(connection, text, most, mark_sent)
+    clock = asyncio.get_running_loop()
+    began = clock.time()
+    if action.stdin:
+        channel.write(action.stdin)
+    channel.write_eof()
+    grace = KILL_AFTER + _LATE if plan.place.wrap else 0.0
+    stopped = await finish(channel, running, plan.seconds + grace)
+    seconds = clock.time() - began
+    _check_marker(plan, running)
+    late = plan.place.wrap and seconds >= plan.seconds and _ended_by_time(running)
+    return (await _result(plan, running, redactor, seconds, timed_out=stopped or late)).outcome()
+
+
+def _ended_by_time(running: Running) -> bool:
+    return running.exit_status in _BY_TIME or running.signal == "KILL"
+
+
+def _check_marker(plan: SshPlan, running: Running) -> None:
+    """Refuse where the marker says that this request has run before, or could not be left.
+
+    :raises NotStarted: the command was not run.
+    """
+    said, code = bytes(running.stderr.data), running.exit_status
+    if not plan.marker:
+        return
+    if code == MARKED and said == ALREADY_THERE:
+        detail = "Its marker is on the host already: this request was run there before."
+        raise NotStarted("already_ran", detail, retryable=False)
+    if code == UNMARKED and said == NO_MARKER:
+        detail = "Its marker could not be left on the host, so that it was not run."
+        raise NotStarted("no_marker", detail, retryable=False)
+
+
+async def _result(
+    plan: SshPlan, running: Running, redactor: Redactor, seconds: float, *, timed_out: bool
+) -> CommandResult:
+    most = plan.place.output_bytes
+    large = max(len(running.stdout.data), len(running.stderr.data)) > _AT_ONCE
+    if large:
+        stdout, in_out = await asyncio.to_thread(clean, running.stdout, redactor, most)
+        stderr, in_err = await asyncio.to_thread(clean, running.stderr, redactor, most)
+    else:
+        (stdout, in_out), (stderr, in_err) = (
+            clean(taken, redactor, most) for taken in (running.stdout, running.stderr)
+        )
+    return CommandResult(
+        exit_code=running.exit_status if not running.signal else None,
+        signal=running.signal,
+        stdout=stdout,
+        stderr=stderr,
+        duration_ms=round(seconds * 1000),
+        timed_out=timed_out,
+        redacted=in_out + in_err,
+    )
+
+
+def clean(taken: Taken, redactor: Redactor, most: int) -> tuple[Stream, int]:
+    """Return what is kept of an output, without secrets, and how many were replaced.
+
+    Where it was cut, its last bytes may be the beginning of a secret; those are left out.
+    """
+    data = bytes(taken.data)
+    if not taken.cut:
+        body, count = redactor.bytes(data)
+    else:
+        stream = redactor.stream()
+        body = stream.feed(data)
+        count = stream.count
+    body, more = redactor.end(body)
+    cut = taken.size > most or len(body) > most
+    return Stream(body[:most], taken.size, truncated=cut), count + more
+
+
+__all__ = ("SshExecutor", "SshIdentity", "clean")
