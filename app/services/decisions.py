@@ -134,7 +134,7 @@ class Decisions:
         if int(facts.get("policy_revision", 0)) > revision:
             raise PoliciesChanged(retry_after=1)
         try:
-            verify_parties(agent, key)
+            verify_parties(agent, key, tx.now)
             if agent is not None and judged_by(request.verdict) != revision:
                 submission = unseal(request.payload)
                 verify_policies(tx, self.policies, request, submission, agent, vote=vote)

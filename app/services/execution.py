@@ -213,7 +213,7 @@ class Execution:
         self, tx: Tx, request: Request, submission: Submission
     ) -> tuple[Submission, Target]:
         key = tx.agents.key(request.key_id)
-        verify_parties(tx.agents.get(request.agent_id), key)
+        verify_parties(tx.agents.get(request.agent_id), key, tx.now)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         _plan(submission, target, request.id)
@@ -395,7 +395,7 @@ def _marked(tx: Tx, request: Request) -> bool | Refusal:
     """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
     target = tx.targets.get(request.target_id or "")
     try:
-        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
+        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
     except Refusal as refusal:
         return refusal
     if target is None or not target.enabled:

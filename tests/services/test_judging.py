@@ -157,13 +157,15 @@ async def test_a_plain_action_is_granted_by_the_policies_in_force(
 
 
 @pytest.mark.requirement("T40", "KEY-4")
-@pytest.mark.parametrize("what", ["frozen", "revoked"])
+@pytest.mark.parametrize("what", ["frozen", "revoked", "rotated"])
 async def test_who_was_stopped_is_granted_nothing(place: World, what: str) -> None:
     request = await place.ask("send_mail")
     if what == "frozen":
         await place.services.agents.freeze(place.anne, place.agent.id)
-    else:
+    elif what == "revoked":
         await place.services.agents.revoke_key(place.anne, place.key.id)
+    else:
+        await place.services.agents.rotate_key(place.anne, place.key.id)
     with pytest.raises(AlreadyDecided, match="cancelled"):
         await place.vote(request)
     assert (await place.get(request)).status is Status.CANCELLED
@@ -181,6 +183,18 @@ async def test_no_ballot_is_judged_by_an_older_set(place: World) -> None:
     with pytest.raises(AlreadyDecided):
         await Decisions(services.store, policies).cast(place.anne, request.id, ballot)
     assert (await place.get(request)).status is Status.CANCELLED
+
+
+@pytest.mark.requirement("KEY-1")
+async def test_a_key_that_is_over_runs_nothing(place: World, upstream: Upstream) -> None:
+    await place.target(upstream.url)
+    request = await place.vote(await place.call("POST", "/echo"))
+    several = await place.vote(await bundle(place, "/echo/1"))
+    await place.services.agents.rotate_key(place.anne, place.key.id)
+    for one in (request, several):
+        await carried_out(place, one)
+        assert (await place.get(one)).status is Status.CANCELLED
+    assert upstream.log == []
 
 
 async def tampered(place: World, what: str) -> None:
