@@ -278,7 +278,7 @@ async def test_a_vote_that_waited_for_a_lock_is_in_time_or_not(
                 vote = asyncio.ensure_future(place.vote(request))
                 waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
                 async with asyncio.timeout(30):
-                    while not other.execute(waiting).scalar_one():
+                    while not other.execute(waiting).scalar_one():  # noqa: ASYNC110 - a database
                         await asyncio.sleep(0.01)
                 clock.move(61)
                 other.rollback()
