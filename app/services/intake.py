@@ -11,14 +11,13 @@ from app.core import events as ev
 from app.core.action import (
     HTTP_BUNDLE,
     Action,
-    Kind,
     Submission,
     seal,
 )
 from app.core.asking import build_action
 from app.core.audit import Actor, ActorKind
 from app.core.bundle import common_target
-from app.core.bundle_verdict import Asking, judge
+from app.core.bundle_verdict import Asking
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
@@ -39,7 +38,6 @@ from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
-from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.access import require
 from app.services.asked import (
@@ -168,11 +166,9 @@ class Intake:
         now = self.clock.now()
         settings = self.settings
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
-        asking, policies = Asking(agent, now, remote_ip, counters, usual), self.policies.snapshot
-        verdict = judge(policies, submission, asking)
-        if submission.action.kind is Kind.SSH:
-            verdict = guarded(verdict, submission, self.policies.commands.current)
-        text = _verdict_text(verdict, policies.revision)
+        asking, revision = Asking(agent, now, remote_ip, counters, usual), self.policies.revision
+        verdict = self.policies.judge(submission, asking)
+        text = _verdict_text(verdict, revision)
         return self._request(submission, agent, key, asked, verdict, text, now)
 
     def _record(
@@ -349,11 +345,21 @@ def _written(verdict: Verdict, revision: int) -> str:
     ).decode()
 
 
+def _warned(tx: Tx, request: Request) -> Request:
+    """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
+    warning = shortage_of(tx, request)
+    if not warning:
+        return request
+    verdict = {**json.loads(request.verdict), "warnings": [warning]}
+    return evolve(request, {"verdict": canonical(verdict).decode()})
+
+
 def _present(tx: Tx, key: ApiKey, request: Request) -> int:
     """Return the agent's most pending requests, as it, its key and the policies are now.
 
-    Another process may have stopped or changed one of them. Where people are asked, nobody else
-    records a request of the agent until this transaction ends.
+    Another process may have stopped or changed one of them.
+
+    Nobody else records a request of the agent that people are asked, until this transaction ends.
 
     :raises PoliciesChanged: they were, after they had judged the request.
     """
@@ -366,15 +372,6 @@ def _present(tx: Tx, key: ApiKey, request: Request) -> int:
     if revision > judged_by(request.verdict):
         raise PoliciesChanged(retry_after=1)
     return most
-
-
-def _warned(tx: Tx, request: Request) -> Request:
-    """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
-    warning = shortage_of(tx, request)
-    if not warning:
-        return request
-    verdict = {**json.loads(request.verdict), "warnings": [warning]}
-    return evolve(request, {"verdict": canonical(verdict).decode()})
 
 
 def _identical(tx: Tx, request: Request) -> Request | None:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from app.core.action import Submission
 from app.core.ballots import Rules, counting
-from app.core.bundle_verdict import Asking, judge
+from app.core.bundle_verdict import Asking
 from app.core.execution import Refusal
 from app.core.instant import plus
 from app.core.pipeline import Verdict
@@ -15,7 +15,6 @@ from app.core.policy import Effect
 from app.core.principals import Agent
 from app.core.request import Request, Vote, evolve
 from app.core.routing import Voter, seated
-from app.core.ssh_verdict import guarded
 from app.services.masks import check_masks
 from app.services.policies import Policies
 from app.store.tx import Tx
@@ -52,17 +51,13 @@ def verify_policies(
     :param vote: one that is about to be counted.
     :raises Refusal: they deny it, or ask for more than it has.
     """
-    current = policies.snapshot
-    if judged_by(request.verdict) != current.revision:
-        counters = tx.requests.counters(agent.id) if current.uses_counters else {}
+    if judged_by(request.verdict) != policies.revision:
+        counters = tx.requests.counters(agent.id) if policies.snapshot.uses_counters else {}
         by = Asking(agent, tx.now, None, counters)
-    elif current.repeatable:
-        by, left = Asking(agent, request.created_at, None, {}), None
-    else:
-        return
-    verdict = judge(current, submission, by, left)
-    verdict = guarded(verdict, submission, policies.commands.current)
-    verify_verdict(tx, request, verdict, vote)
+        verify_verdict(tx, request, policies.judge(submission, by, left), vote)
+    elif policies.snapshot.repeatable:
+        by = Asking(agent, request.created_at, None, {})
+        verify_verdict(tx, request, policies.judge(submission, by))
 
 
 def verify_verdict(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None = None) -> None:

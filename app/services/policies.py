@@ -1,22 +1,24 @@
 """Policies: kept with all their versions, compiled once per revision, tried without effect."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import structlog
 
 from app.clock import Ids, SystemClock
+from app.core.action import Kind, Submission
 from app.core.audit import Actor
+from app.core.bundle_verdict import Asking, judge
 from app.core.errors import NameTaken, NotFound, PoliciesChanged, VersionMismatch
 from app.core.explanation import Explanation
 from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
-from app.core.pipeline import PolicySet, explain
+from app.core.pipeline import PolicySet, Verdict, explain
 from app.core.policy import Policy, parse_policy
 from app.core.principals import Caller, Scope
-from app.core.ssh_verdict import guarded_facts
+from app.core.ssh_verdict import guarded, guarded_facts
 from app.services.access import require
 from app.services.profiles import Profiles
 from app.store.engine import Store
@@ -61,6 +63,25 @@ class Policies:
     def snapshot(self) -> PolicySet:
         """The compiled set as last read; swapped as a whole."""
         return self._current.policies
+
+    @property
+    def revision(self) -> int:
+        """That of the compiled set."""
+        return self.snapshot.revision
+
+    def judge(
+        self, submission: Submission, by: Asking, only: Collection[int] | None = None
+    ) -> Verdict:
+        """Return what the policies say of a submission; of a command guard and profiles as well.
+
+        :param only: of a bundle, the calls that matter.
+        """
+        if submission.action.kind is not Kind.SSH:
+            return judge(self.snapshot, submission, by, only)
+        rules = self.commands.current
+        return guarded(
+            judge(self.snapshot, submission, replace(by, rules=rules)), submission, rules
+        )
 
     async def refresh(self) -> PolicySet:
         """Return the newest compiled set."""
