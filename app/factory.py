@@ -273,7 +273,7 @@ def wire(
         ids=ids,
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
-        agents=Agents(store, ids, clock),
+        agents=Agents(store, ids, clock, notices),
         targets=targets,
         host_keys=host_keys,
         vault=vault,

@@ -15,11 +15,13 @@ from app.core.policy import Effect
 from app.core.request import Request, Status
 from app.settings import load
 from app.store.database import Database
-from app.store.requests import T, to_row
+from app.store.request_rows import T, to_row
 
 _BATCH = 5000
 _ACTIONS = ("send_mail", "read_file", "transfer", "restart_service", "rare_thing")
 _WEIGHTS = (50, 40, 5, 4.9, 0.1)
+_VERDICT = '{"effect":"review","policy":null,"reasons":["no policy matched"],"rule":null}'
+_FAR = Instant(4_000_000_000 * SECOND)
 _STATUSES = (Status.APPROVED, Status.DENIED, Status.EXPIRED, Status.PENDING)
 
 
@@ -45,15 +47,17 @@ def _row(ids: Ids, random: Random, at: int) -> dict[str, object]:
     agent = f"agt_{random.randrange(50)}"
     body = Submission(agent, PlainAction(action, {"n": at}), None, Urgency.NORMAL, "old", {})
     payload = seal(body)
-    now = Instant(at)
+    now, status = Instant(at), random.choice(_STATUSES)
     made = Request(
         id=ids.new("req", now), agent_id=agent, key_id="key_old", owner_id=None, kind=Kind.PLAIN,
         action=action, target_id=None, target_name=None, urgency=Urgency.NORMAL, reason="old",
-        payload=payload, digest=digest(payload), effect=Effect.REVIEW, verdict="{}", quorum=1,
+        payload=payload, digest=digest(payload), effect=Effect.REVIEW, verdict=_VERDICT, quorum=1,
         owner_may_decide=None, route="", require_reason=False, valid_for=900, created_at=now,
-        expires_at=Instant(4_000_000_000 * SECOND), status=random.choice(_STATUSES),
+        expires_at=_FAR, status=status,
     )  # fmt: skip
-    return to_row(replace(made, valid_until=Instant(4_000_000_000 * SECOND)))
+    if status is Status.APPROVED:  # a grant once given does not change, so no other may have one
+        made = replace(made, decided_at=now, valid_until=_FAR)
+    return to_row(made)
 
 
 if __name__ == "__main__":

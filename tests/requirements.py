@@ -224,7 +224,10 @@ PROMISES: dict[str, Promise] = {
     "T68": Promise("Key and database files can be read by their owner alone.", "threats"),
     "T69": Promise("A committed change survives a crash on SQLite too.", "threats"),
     "T71": Promise("A jumping clock of a machine neither expires nor revives anything.", "threats"),
-    "T64": Promise("The record cannot be edited, shortened or reordered unnoticed.", "threats"),
+    "T64": Promise(
+        "Nothing that Assentry does edits or shortens the record, and the database refuses it.",
+        "threats",
+    ),
     "T63": Promise("A secret goes only to targets that it was granted for.", "threats"),
     "T65": Promise("What can't be recorded does not happen.", "threats"),
     # --- people and notices ---

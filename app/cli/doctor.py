@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -159,10 +160,16 @@ async def _queues(settings: Settings) -> str:
     await _need_database(settings)
     async with services(settings) as opened:
         lanes = await opened.backlog.look()
+        troubled = await opened.store.read(lambda tx: tx.deliveries.troubled())
     waiting = [lane for lane in lanes if lane.due]
     words = ", ".join(f"{lane.name}: {lane.due} for {lane.seconds:.0f} s" for lane in waiting)
     if any(lane.late for lane in waiting):
         message = f"work waits for a worker; {words}"
+        raise Unavailable(message)
+    failing = sum((Counter({one.channel: one.failing}) for one in troubled), Counter[str]())
+    if failing:
+        counts = ", ".join(f"{channel}: {count}" for channel, count in sorted(failing.items()))
+        message = f"deliveries fail and are tried again; {counts}; see the page Notices"
         raise Unavailable(message)
     return words or "nothing waits for a worker"
 

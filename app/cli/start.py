@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import app.cli.lean  # noqa: F401 - before what logs  # pyright: ignore[reportUnusedImport]
 from app.core.errors import AssentryError
 from app.settings import Settings, SettingsError, load
 from integrations.registry import PREFIXES

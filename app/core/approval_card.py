@@ -49,6 +49,8 @@ class ApprovalCard:
     :ivar mixed: how many words mix scripts.
     :ivar pending: whether it can still be decided.
     :ivar reason_required: whether a decision needs a comment.
+    :ivar deletes: whether a call of it is a DELETE, which may not be undone.
+    :ivar sent: whether anything of it may have left; counts where it failed.
     :ivar token: opaque name of this copy of the card; what a button carries.
     :ivar url: the request's page, to review it in full.
     :ivar link: a one-click link made for the recipient, where the channel wants one.
@@ -76,6 +78,8 @@ class ApprovalCard:
     mixed: int
     pending: bool
     reason_required: bool
+    deletes: bool = False
+    sent: bool = True
     token: str = ""
     url: str = ""
     link: str = ""
@@ -93,6 +97,8 @@ class ApprovalCard:
     @property
     def runs(self) -> str:
         """The heading over what will run, or would have, or ran, as things stand."""
+        if self.status is Status.FAILED and not self.sent:
+            return "What would have run"
         return _RUNS.get(self.status, "What will run")
 
     @property
@@ -131,6 +137,7 @@ class Standing:
     pending: bool
     reason_required: bool
     url: str
+    sent: bool = True
 
 
 @dataclass(slots=True)
@@ -187,7 +194,9 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         mixed=0,
         pending=standing.pending,
         reason_required=standing.reason_required,
+        deletes=card.deletes,
         url=standing.url,
+        sent=standing.sent,
     )
     return replace(shown, hidden=count.hidden, mixed=count.mixed)
 

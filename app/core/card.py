@@ -32,6 +32,7 @@ _EFFECTS: Final = {
     "GET": "reads", "HEAD": "reads", "OPTIONS": "reads", "POST": "creates or triggers",
     "PUT": "replaces", "PATCH": "changes", "DELETE": "deletes",
 }  # fmt: skip
+_DELETE: Final = "DELETE"
 _AFTER: Final = {
     OnFailure.STOP: "run in order; the first failure stops the rest",
     OnFailure.CONTINUE: "run in order, also after one that fails",
@@ -47,6 +48,7 @@ class Card:
     :ivar headline: verb and target in one line.
     :ivar consequence: what this kind of action does, in a word.
     :ivar added: what the vault adds, named without values.
+    :ivar deletes: whether a call of it is a DELETE, which may not be undone.
     """
 
     verb: str
@@ -56,6 +58,7 @@ class Card:
     added: tuple[str, ...]
     context: str
     reason: str
+    deletes: bool = False
 
 
 def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
@@ -73,7 +76,7 @@ def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
     if isinstance(action, BundleAction):
         return Card(
             _counted(action), line, _AFTER[action.on_failure], tuple(_bundle_blocks(action)), added,
-            context, submission.reason,
+            context, submission.reason, any(item.call.method == _DELETE for item in action.items),
         )  # fmt: skip
     if isinstance(action, SshAction):
         place = None if submission.target is None else submission.target.ssh
@@ -84,7 +87,7 @@ def card_of(submission: Submission, added: tuple[str, ...]) -> Card:
     blocks = (Block("Call", line), *_http_blocks(action))
     return Card(
         action.method, line, _EFFECTS.get(action.method, "acts"), blocks, added, context,
-        submission.reason,
+        submission.reason, action.method == _DELETE,
     )  # fmt: skip
 
 

@@ -280,7 +280,7 @@ class Parcel:
     """What one subscriber is sent.
 
     :ivar id: of the event; the same however often it is sent.
-    :ivar secrets: signing secrets, the current one first; both live while one is replaced.
+    :ivar secrets: signing secrets, the current one first; the ones before live for a day.
     :ivar bearer: whether the secret is sent as a bearer token, as agent runtimes want it.
     :ivar networks: CIDRs of private networks that may be connected to.
     """

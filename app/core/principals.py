@@ -24,6 +24,19 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+SCOPE_WORDS: Final[dict[Scope, str]] = {
+    Scope.REQUEST_CREATE: "ask for actions",
+    Scope.REQUEST_READ: "see requests and their results",
+    Scope.REQUEST_DECIDE: "approve and deny requests",
+    Scope.AUDIT_READ: "read the record and how channels do",
+    Scope.POLICY_READ: "see policies, targets, agents and people",
+    Scope.POLICY_WRITE: "change policies, and let calls pass again at a stopped target",
+    Scope.WEBHOOK_MANAGE: "make, change and remove webhooks",
+    Scope.CONNECTION_MANAGE: "connect and disconnect accounts at services",
+    Scope.ADMIN: "change agents, people, targets and credentials; includes none of the others",
+}
+"""What each scope lets a key do, in words for a form."""
+
 AGENT_SCOPES: Final = frozenset({Scope.REQUEST_CREATE, Scope.REQUEST_READ})
 """The only scopes that an agent's key can hold (threat T21)."""
 

@@ -209,10 +209,15 @@ class Accounts:
         actions: Sequence[str] = (),
         note: str = "",
         person_id: str | None = None,
+        password: str = "",
     ) -> Delegation:
         """Let somebody take a place for a time: one's own, or anybody's for an administrator.
 
+        It takes the password of who does it, and tells the person who is away (T15, T23).
+
         :raises InvalidField: the time or the scope is not one, or it is one's own place.
+        :raises PasswordRequired: there is no password.
+        :raises BadCredentials: it is wrong.
         """
         person = signed_in(caller)
         away = person_id or person.id
@@ -225,10 +230,12 @@ class Accounts:
             self.ids.new("dlg"), away, delegate_id, starts_at, ends_at, tuple(actions), note,
             self.clock.now(), caller.actor.reference,
         )  # fmt: skip
+        await prove(self.store, caller, password, "delegation")
         await self.store.write(lambda tx: self._delegate(tx, caller, made))
         return made
 
     def _delegate(self, tx: Tx, caller: Caller, made: Delegation) -> None:
+        proven(tx, caller)
         away, delegate = _delegate(tx, caller.actor, made)
         if not caller.local:
             until = to_datetime(made.ends_at).strftime("%Y-%m-%d %H:%M UTC")
@@ -261,7 +268,7 @@ class Accounts:
             raise InvalidField(message, pointer="/channel")
         read_preference(document)
         await self.store.write(
-            lambda tx: tx.groups.put_preference(person.id, channel, document), order=person.id
+            lambda tx: _prefer(tx, caller.actor, person.id, channel, document), order=person.id
         )
 
 
@@ -313,6 +320,12 @@ def _existing(tx: Tx, person_id: str, pointer: str) -> Person:
         message = "there is no such person"
         raise NotFound(message, pointer=pointer)
     return person
+
+
+def _prefer(tx: Tx, actor: Actor, person_id: str, channel: str, document: dict[str, Any]) -> None:
+    tx.groups.put_preference(person_id, channel, document)
+    details: dict[str, JsonValue] = {"channel": channel, **document}
+    tx.note("preference.set", actor, f"person:{person_id}", details)
 
 
 def _link(tx: Tx, actor: Actor, made: Identity) -> Person:

@@ -1,8 +1,5 @@
 """Agents and API keys: made, changed, rotated and revoked by administrators."""
 
-import hashlib
-import ipaddress
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,8 +7,7 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
 from app.core.bucket import check_rate
-from app.core.calls import check_rules
-from app.core.errors import Conflict, InvalidField, NameTaken, NotFound, ScopeConflict
+from app.core.errors import Conflict, InvalidField, NameTaken, NotFound
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonValue
 from app.core.principals import (
@@ -21,23 +17,31 @@ from app.core.principals import (
     Caller,
     Permission,
     Scope,
-    check_scopes,
 )
 from app.services.access import require
+from app.services.confirming import prove, proven
+from app.services.keys import (
+    PREFIX_LENGTH,
+    check_ceiling,
+    check_key,
+    check_name,
+    fingerprint,
+    new_secret,
+    require_keys,
+    scopes_of,
+    votes,
+)
+from app.services.notices import Notices
 from app.store.engine import Store
 from app.store.tx import Tx
-
-PREFIX_LENGTH: Final = 12
-"""Characters of a key that stay visible."""
 
 DEFAULT_OPEN_LIMIT: Final = 100
 MAX_GRACE: Final = 30 * 86_400
 CHANGEABLE: Final = frozenset({"name", "description", "owner_id", "open_limit", "frozen", "rate"})
 """What an administrator changes of an agent."""
 
-_MAX_NAME: Final = 100
 _MAX_DESCRIPTION: Final = 2000
-_MAX_NETWORKS: Final = 100
+_VOTES: Final = "A key was made that decides in your name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Agents:
     store: Store
     ids: Ids
     clock: SystemClock
+    notices: Notices
 
     async def create(
         self,
@@ -122,14 +127,19 @@ class Agents:
         networks: Sequence[str] = (),
         rate_limit: int | None = None,
         expires_at: Instant | None = None,
+        password: str = "",
     ) -> tuple[ApiKey, str]:
         """Make a key of an agent or of a person, and return it with its secret, this once.
+
+        One that votes takes its person's password, and tells them (T15, T23).
 
         :raises ScopeConflict: scopes that such a key can never hold (T21), or that the caller
             does not hold (T23).
         :raises InvalidField: with a pointer to what must change.
+        :raises PasswordRequired: the key votes, and there is no password.
+        :raises BadCredentials: it is wrong.
         """
-        _require_keys(caller, person_id)
+        require_keys(caller, person_id)
         secret = new_secret()
         key = ApiKey(
             id=self.ids.new("key"),
@@ -138,34 +148,43 @@ class Agents:
             sha256=fingerprint(secret),
             agent_id=agent_id,
             person_id=person_id,
-            scopes=_scopes(scopes),
+            scopes=scopes_of(scopes),
             permissions=None if permissions is None else tuple(permissions),
             networks=tuple(networks),
             rate_limit=rate_limit,
             created_at=self.clock.now(),
             expires_at=expires_at,
         )
-        _check_ceiling(caller, key)
-        await self.add_key(caller.actor, key)
+        check_ceiling(caller, key)
+        check_key(key, self.clock.now())
+        if votes(key):
+            await prove(self.store, caller, password, "key")
+        await self.store.write(lambda tx: self._create_key(tx, caller, key))
         return key, secret
 
-    async def add_key(self, actor: Actor, key: ApiKey) -> None:
-        """Add a key on behalf of an actor whose right was checked before."""
-        _check_key(key, self.clock.now())
-        await self.store.write(lambda tx: _add_key(tx, actor, key))
+    def _create_key(self, tx: Tx, caller: Caller, key: ApiKey) -> None:
+        if votes(key):
+            proven(tx, caller)
+        _add_key(tx, caller.actor, key)
+        self._tell(tx, caller, key)
+
+    def _tell(self, tx: Tx, caller: Caller, key: ApiKey) -> None:
+        """Tell a person of a key that votes in their name."""
+        if votes(key) and caller.person is not None and not caller.local:
+            self.notices.tell(tx, caller.person, _VOTES, key.name)
 
     async def list_keys(
         self, caller: Caller, *, agent_id: str | None = None, person_id: str | None = None
     ) -> "list[ApiKey]":
         """Return keys, newest first: one owner's, or all."""
-        _require_keys(caller, person_id)
+        require_keys(caller, person_id)
         return await self.store.read(
             lambda tx: tx.agents.keys(agent_id=agent_id, person_id=person_id)
         )
 
     async def rename_key(self, caller: Caller, key_id: str, name: str) -> ApiKey:
         """Give a key another name."""
-        _check_name(name)
+        check_name(name)
         return await self.store.write(
             lambda tx: _put_key(tx, caller, "key.renamed", key_id, {"name": name}),
             order=key_id,
@@ -180,9 +199,11 @@ class Agents:
         )
 
     async def rotate_key(
-        self, caller: Caller, key_id: str, grace_seconds: int = 0
+        self, caller: Caller, key_id: str, grace_seconds: int = 0, *, password: str = ""
     ) -> tuple[ApiKey, str]:
         """Make a key with the same rights; the old one ends after the grace.
+
+        One that votes takes its person's password, and tells them, as a new one does.
 
         :raises InvalidField: the grace is negative or above thirty days.
         :raises Conflict: the key is over, or was rotated before.
@@ -192,31 +213,27 @@ class Agents:
             message = f"the grace is 0 to {MAX_GRACE} seconds"
             raise InvalidField(message, pointer="/grace_seconds")
         secret, fresh_id = new_secret(), self.ids.new("key")
-        key = await self.store.write(
-            lambda tx: _rotate(tx, caller, key_id, fresh_id, secret, grace_seconds),
-            order=key_id,
-        )
-        return key, secret
+        old = await self.store.read(lambda tx: tx.agents.key(key_id))
+        proves = old is not None and votes(old) and _own(caller, old)
+        if proves:
+            await prove(self.store, caller, password, "key")
+
+        def rotate(tx: Tx) -> ApiKey:
+            if proves:
+                proven(tx, caller)
+            fresh = _rotate(tx, caller, key_id, fresh_id, secret, grace_seconds)
+            self._tell(tx, caller, fresh)
+            return fresh
+
+        return await self.store.write(rotate, order=key_id), secret
 
 
-def new_secret() -> str:
-    """Return a new key: 256 random bits behind ``ask_``."""
-    return f"ask_{secrets.token_urlsafe(32)}"
-
-
-def fingerprint(secret: str) -> str:
-    """Return the SHA-256 that is kept of a key."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _check_name(name: str) -> None:
-    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
-        message = f"a name has 1 to {_MAX_NAME} printable characters"
-        raise InvalidField(message, pointer="/name")
+def _own(caller: Caller, key: ApiKey) -> bool:
+    return caller.person is not None and caller.person.id == key.person_id
 
 
 def _check_agent(agent: Agent) -> None:
-    _check_name(agent.name)
+    check_name(agent.name)
     if len(agent.description) > _MAX_DESCRIPTION or "\x00" in agent.description:
         message = f"a description has at most {_MAX_DESCRIPTION} characters, and no NUL"
         raise InvalidField(message, pointer="/description")
@@ -224,60 +241,6 @@ def _check_agent(agent: Agent) -> None:
         message = "open_limit is 0 (none) to 1000000"
         raise InvalidField(message, pointer="/open_limit")
     check_rate(agent.rate, "/rate")
-
-
-def _require_keys(caller: Caller, person_id: str | None) -> None:
-    """Let administrators manage everybody's keys, and signed-in people their own."""
-    own = caller.person is not None and caller.person.id == person_id
-    if not own or caller.key is not None:
-        require(caller, Scope.ADMIN)
-
-
-def _check_ceiling(caller: Caller, key: ApiKey) -> None:
-    """Let nobody hand out more than they hold, nor a vote of somebody else (T21, T23, T30)."""
-    other = caller.person is None or caller.person.id != key.person_id
-    if key.person_id is not None and other and Scope.REQUEST_DECIDE in key.scopes:
-        message = "only the person themselves can make a key that votes as them"
-        raise ScopeConflict(message, pointer="/scopes")
-    surplus = sorted(key.scopes - caller.scopes)
-    if key.person_id is not None and surplus:
-        message = f"you do not hold {', '.join(surplus)} yourself"
-        raise ScopeConflict(message, pointer="/scopes")
-
-
-def _check_key(key: ApiKey, now: Instant) -> None:
-    _check_name(key.name)
-    if (key.agent_id is None) == (key.person_id is None):
-        message = "a key belongs to an agent or to a person"
-        raise InvalidField(message, pointer="/agent_id")
-    check_scopes(key.scopes, for_agent=key.agent_id is not None)
-    if len(key.networks) > _MAX_NETWORKS:
-        message = f"a key has at most {_MAX_NETWORKS} networks"
-        raise InvalidField(message, pointer="/networks")
-    for place, network in enumerate(key.networks):
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            message = f"{network!r} is not a network such as 192.0.2.0/24 or 2001:db8::/32"
-            raise InvalidField(message, pointer=f"/networks/{place}") from error
-    check_rules(tuple(one.calls for one in key.permissions or ()), "/permissions")
-    if key.rate_limit is not None and not 1 <= key.rate_limit <= 1_000_000:  # noqa: PLR2004
-        message = "rate_limit is 1 to 1000000 calls in a minute"
-        raise InvalidField(message, pointer="/rate_limit")
-    if key.expires_at is not None and key.expires_at <= now:
-        message = "expires_at lies in the past"
-        raise InvalidField(message, pointer="/expires_at")
-
-
-def _scopes(names: Iterable[str]) -> frozenset[Scope]:
-    found: set[Scope] = set()
-    for place, name in enumerate(names):
-        try:
-            found.add(Scope(name))
-        except ValueError as error:
-            message = f"{name!r} is no scope; the scopes are {', '.join(Scope)}"
-            raise InvalidField(message, pointer=f"/scopes/{place}") from error
-    return frozenset(found)
 
 
 def _existing(tx: Tx, agent_id: str) -> Agent:
@@ -345,7 +308,7 @@ def _add_key(tx: Tx, actor: Actor, key: ApiKey) -> None:
 
 def _held_key(tx: Tx, caller: Caller, key_id: str) -> ApiKey:
     key = tx.agents.lock_key(key_id)
-    _require_keys(caller, key.person_id if key else None)
+    require_keys(caller, key.person_id if key else None)
     if key is None:
         message = "there is no such key"
         raise NotFound(message)
@@ -372,7 +335,7 @@ def _rotate(
     if tx.agents.replaced(key_id):
         message = "this key was rotated before; rotate the one that took its place"
         raise Conflict(message)
-    _check_ceiling(caller, old)
+    check_ceiling(caller, old)
     ends = plus(tx.now, grace_seconds)
     fresh = replace(
         old,

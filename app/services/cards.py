@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from app.core.action import Submission
+from app.core.action import Kind, Submission
 from app.core.approval_card import ApprovalCard, Standing, approval_card
 from app.core.card import Card, card_of
 from app.core.errors import NotFound
@@ -91,6 +91,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         pending=request.status is Status.PENDING and now < request.expires_at,
         reason_required=request.require_reason,
         url=url,
+        sent=request.sent_at is not None or request.kind is Kind.PLAIN,
     )
 
 

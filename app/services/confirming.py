@@ -10,7 +10,7 @@ from typing import Final
 from app.core.errors import BadCredentials, Forbidden, PasswordRequired, Unauthenticated
 from app.core.principals import Caller, Person
 from app.services.passwords import matches, turn
-from app.services.throttling import account_subject, admit
+from app.services.throttling import admit_proof, proof_subject
 from app.store.engine import Store
 from app.store.tx import Tx
 
@@ -63,13 +63,12 @@ def proven(tx: Tx, caller: Caller) -> None:
 
 
 async def confirmed(store: Store, person: Person, password: str) -> bool:
-    """Whether this is the person's password; it counts as a failed sign-in until ``settled``.
+    """Whether this is the person's password; it counts as a failed proof until ``settled``.
 
     :raises TooManySignIns: there were too many; wait.
     """
-    account = account_subject(person.email)
     with turn():
-        await store.write(lambda tx: admit(tx, account))
+        await store.write(lambda tx: admit_proof(tx, person.email))
         return await matches(person.password, password)
 
 
@@ -78,7 +77,7 @@ def settled(tx: Tx, seen: Person) -> Person | None:
     person = tx.people.lock(seen.id)
     if person is None or not person.active or person.password != seen.password:
         return None
-    tx.people.clear_failures(account_subject(person.email))
+    tx.people.clear_failures(proof_subject(person.email))
     return person
 
 

@@ -185,10 +185,12 @@ class Decisions:
         agent_id = None if caller.agent is None else caller.agent.id
         code = "revoked" if agent_id is None else "withdrawn"
         event = ev.Cancel(actor=caller.actor, code=code, note=note)
-        return await self.store.write(
-            lambda tx: tx.record(step(_locked(tx, request_id, agent_id), event, tx.now)),
-            order=request_id,
-        )
+
+        def work(tx: Tx) -> Request:
+            _check_key(tx, caller)
+            return tx.record(step(_locked(tx, request_id, agent_id), event, tx.now))
+
+        return await self.store.write(work, order=request_id)
 
     async def settle(self, caller: Caller, request_id: str, *, ran: bool, note: str) -> Request:
         """Say of a request with unknown outcome whether it ran.
@@ -201,9 +203,12 @@ class Decisions:
             message = "say how you know"
             raise InvalidField(message, pointer="/note")
         event = ev.Settle(actor=caller.actor, ran=ran, note=note)
-        return await self.store.write(
-            lambda tx: _settle(tx, person.id, request_id, event), order=request_id
-        )
+
+        def work(tx: Tx) -> Request:
+            _check_key(tx, caller)
+            return _settle(tx, person.id, request_id, event)
+
+        return await self.store.write(work, order=request_id)
 
 
 def _human(caller: Caller) -> Person:

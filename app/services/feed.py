@@ -15,6 +15,12 @@ from app.store.tx import Change
 
 Until = Literal["final", "decided"]
 _KNOWN: Final = 1000
+_NEEDED: Final = {
+    "request": Scope.REQUEST_READ, "policy": Scope.POLICY_READ, "target": Scope.POLICY_READ,
+    "agent": Scope.POLICY_READ, "breaker": Scope.POLICY_READ,
+    "credential": Scope.CONNECTION_MANAGE, "webhook": Scope.WEBHOOK_MANAGE,
+}  # fmt: skip
+"""What it takes to hear of changes of a kind; any other takes an administrator."""
 
 
 class Looks:
@@ -106,7 +112,9 @@ class Feed:
         self.store.signals.end()
 
     async def follow(self, caller: Caller) -> AsyncIterator[Change | None]:
-        """Yield every change as (kind, id); None means that some were left out.
+        """Yield every change of what the caller may read, as (kind, id); None: some were left out.
+
+        Who signs in, and what becomes of keys and accounts, is for administrators.
 
         :raises Forbidden: agents follow their own requests one by one.
         """
@@ -116,7 +124,14 @@ class Feed:
             raise Forbidden(message)
         with self.store.signals.following(frozenset({"job"})) as queue:
             while not self.store.signals.ended:
-                yield await queue.get()
+                change = await queue.get()
+                if change is None or told(caller, change[0]):
+                    yield change
+
+
+def told(caller: Caller, kind: str) -> bool:
+    """Whether a caller hears of changes of a kind."""
+    return caller.may(_NEEDED.get(kind, Scope.ADMIN))
 
 
 def reached(request: Request, until: Until) -> bool:

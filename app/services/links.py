@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.approval_card import ApprovalCard
+from app.core.ballots import obstacle
 from app.core.errors import AssentryError, AssuranceTooLow, LinkUsed, NotFound
 from app.core.instant import plus
 from app.core.json_types import JsonValue
@@ -17,6 +18,7 @@ from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.services.cards import Cards, moment
 from app.services.decisions import Decisions, Kept, counted
+from app.services.judging import rules_of
 from app.services.refusals import Refusals
 from app.settings import Settings
 from app.store.engine import Store
@@ -65,14 +67,18 @@ class Links:
         """Return what the page of a link shows; changes nothing.
 
         :raises NotFound: there is no such link.
-        :raises LinkUsed: it was used, or its time is over.
+        :raises LinkUsed: it was used, its time is over, or the request is decided.
         """
         return await self.store.read(lambda tx: self._view(tx, link_id))
 
     def _view(self, tx: Tx, link_id: str) -> LinkView:
         link, person, request = _live(tx, link_id)
+        if request.status is not Status.PENDING:
+            raise LinkUsed(_stands(tx, request, person))
         card = self.cards.of(tx, request.id)
-        why = _sign_in(request, card)
+        voter = tx.groups.voter(person, request.action)
+        against = obstacle(request, voter, rules_of(tx, request))
+        why = f"You cannot decide this. {against}" if against else _sign_in(request, card)
         open_ = card.pending and not why
         return LinkView(card, person.name, why, self._form(link, card) if open_ else "")
 
@@ -149,7 +155,7 @@ def _sign_in(request: Request, card: ApprovalCard) -> str:
         return "A part of it is too large to show here: sign in to review it in full."
     if request.plan.assurance > Assurance.LINK:
         return "The policy asks you to sign in to decide this."
-    if DESTRUCTIVE in request.tags:
+    if DESTRUCTIVE in request.tags or card.deletes:
         return "This deletes or cannot be undone: sign in to decide this."
     if request.risk_level in _RISKY:
         return f"The risk is {request.risk_level}: sign in to decide this."

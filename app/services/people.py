@@ -26,7 +26,7 @@ from app.services.confirming import confirmed, settled
 from app.services.judging import OWNER_MAY_DECIDE
 from app.services.passwords import check_strength, hash_password, matches, turn
 from app.services.setup import add_first, issue, set_owner, set_up, setup_token
-from app.services.throttling import account_subject, address_subject, admit
+from app.services.throttling import admit, succeeded
 from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
@@ -99,17 +99,14 @@ class People:
         :raises TooManySignIns: too many failures for this account or address; wait.
         """
         email = email.strip().lower()
-        account, address = account_subject(email), address_subject(remote_ip)
         with turn():
             # Counted as failed until it is known better: attempts side by side gain nothing.
-            await self.store.write(lambda tx: admit(tx, account, address))
+            await self.store.write(lambda tx: admit(tx, email, remote_ip))
             person = await self._known(email)
             good = await matches(person.password if person else None, password)
         if person is not None and good:
             session, secret = self._session(person, remote_ip, user_agent)
-            if await self.store.write(
-                lambda tx: _signed_in(tx, person, session, (account, address)), order=person.id
-            ):
+            if await self.store.write(lambda tx: _signed_in(tx, person, session), order=person.id):
                 return session, secret
         await self.store.write(lambda tx: _failed(tx, email, remote_ip))
         raise BadCredentials
@@ -151,8 +148,12 @@ class People:
             require(caller, Scope.ADMIN)
         return await self.store.write(lambda tx: _revoke_sessions(tx, caller.actor, person_id))
 
-    async def change_password(self, caller: Caller, old: str, new: str) -> None:
+    async def change_password(
+        self, caller: Caller, old: str, new: str, *, end_keys: bool = False
+    ) -> None:
         """Replace the caller's password and end their other sessions.
+
+        :param end_keys: end their keys, too: somebody else may have made one.
 
         :raises BadCredentials: the old password is wrong.
         :raises TooManySignIns: it was wrong too often; wait.
@@ -166,7 +167,8 @@ class People:
         good = await confirmed(self.store, person, old)
         hashed = await hash_password(new) if good else ""
         done = good and await self.store.write(
-            lambda tx: _change_password(tx, caller, person, hashed), order=person.id
+            lambda tx: _change_password(tx, caller, person, hashed, end_keys=end_keys),
+            order=person.id,
         )
         if not done:
             await self.store.write(lambda tx: _refused(tx, person))
@@ -289,14 +291,12 @@ def _failed(tx: Tx, email: str, remote_ip: str) -> None:
     tx.note("person.sign_in_failed", NOBODY, "person:-", details)
 
 
-def _signed_in(tx: Tx, seen: Person, session: Session, subjects: tuple[str, str]) -> bool:
+def _signed_in(tx: Tx, seen: Person, session: Session) -> bool:
     """Add the session, unless the person was switched off or got another password meanwhile."""
     person = tx.people.lock(seen.id)
     if person is None or not person.active or person.password != seen.password:
         return False
-    account, address = subjects
-    tx.people.clear_failures(account)
-    tx.people.take_failure(address)
+    succeeded(tx, person.email, session.remote_ip)
     tx.people.add_session(session)
     tx.people.put(replace(person, last_seen_at=tx.now))
     details: dict[str, JsonValue] = {"from": session.remote_ip}
@@ -321,13 +321,15 @@ def _refused(tx: Tx, person: Person) -> None:
     tx.note("person.password_change_failed", person.actor, f"person:{person.id}")
 
 
-def _change_password(tx: Tx, caller: Caller, seen: Person, hashed: str) -> bool:
+def _change_password(tx: Tx, caller: Caller, seen: Person, hashed: str, *, end_keys: bool) -> bool:
     person = settled(tx, seen)
     if person is None:
         return False
     tx.people.put(replace(person, password=hashed))
     tx.people.drop_sessions(person.id, None if caller.session is None else caller.session.sha256)
-    tx.note("person.password_changed", caller.actor, f"person:{person.id}")
+    revoked = tx.agents.revoke_keys(person.id, tx.now) if end_keys else 0
+    details: dict[str, JsonValue] = {"keys_revoked": revoked}
+    tx.note("person.password_changed", caller.actor, f"person:{person.id}", details)
     return True
 
 

@@ -322,20 +322,25 @@ def _undecided(request: Request) -> Request:
 
 
 def _all_injected(tx: Tx, submission: Submission | None, target: Target | None) -> tuple[str, ...]:
-    """Return what the vault would add; of a bundle, for each of its calls, each thing once."""
+    """Return what the vault would add; of a bundle, each thing with the calls that it goes with."""
     if submission is None:
         return ()
     action = submission.action
     if isinstance(action, HttpAction | SshAction):
         return _injected(tx, target, action)
     items = action.items if isinstance(action, BundleAction) else ()
-    several = len({item.target.id for item in items}) > 1
-    lines = (
-        f"{line} (at {item.target.name})" if several else line
-        for item in items
-        for line in _injected(tx, tx.targets.get(item.target.id), item.call)
-    )
-    return tuple(dict.fromkeys(lines))
+    calls: dict[str, list[int]] = {}
+    for number, item in enumerate(items, 1):
+        for line in _injected(tx, tx.targets.get(item.target.id), item.call):
+            calls.setdefault(line, []).append(number)
+    return tuple(f"{line}{_with(numbers, len(items))}" for line, numbers in calls.items())
+
+
+def _with(numbers: list[int], count: int) -> str:
+    """Return which calls of a bundle something goes with; nothing where there is one alone."""
+    if len(numbers) == count:
+        return " (every call)" if count > 1 else ""
+    return f" (call{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))})"
 
 
 def _injected(tx: Tx, target: Target | None, action: HttpAction | SshAction) -> tuple[str, ...]:

@@ -1,4 +1,9 @@
-"""Throttling of sign-ins: per account and per address, each with a growing delay (T31)."""
+"""Throttling of sign-ins: by address, and by account at an address, with a growing delay (T31).
+
+Failures elsewhere never keep somebody out: who guesses from many addresses finds that each of them
+has a single guess before it must wait, and the person at their own address still has theirs. Who is
+signed in and proves by the password that it is them is counted apart, for the same reason.
+"""
 
 import hashlib
 import ipaddress
@@ -8,19 +13,35 @@ from app.core.errors import TooManySignIns
 from app.core.instant import SECOND, plus
 from app.store.tx import Tx
 
-FREE_FAILURES: Final = {"account": 5, "address": 20}
-"""Failed sign-ins of a kind of subject before each further one must wait."""
+FREE_FAILURES: Final = {"account": 5, "address": 20, "proof": 5}
+"""Failures of a kind of subject before each further one must wait."""
 
-MAX_WAIT: Final = {"account": 60, "address": 900}
-"""Longest wait in seconds; a short one for accounts, so that nobody is kept out by guessing."""
+CROWDED: Final = 20
+"""Failures of an account, wherever from, after which each address has one before it must wait."""
+
+MAX_WAIT: Final = {"account": 60, "address": 900, "proof": 60}
+"""Longest wait in seconds."""
 
 _IPV6_HOME: Final = 64
 _STEPS: Final = 10
 
 
-def account_subject(email: str) -> str:
-    """Return the name under which failures of an account are counted; it need not exist."""
-    return f"account:{hashlib.sha256(email.encode('utf-8', 'replace')).hexdigest()[:32]}"
+def account_subject(email: str, remote_ip: str) -> str:
+    """Return the name under which failures of an account at an address are counted.
+
+    The account need not exist.
+    """
+    return f"account:{_digest(email)}@{address_subject(remote_ip)}"
+
+
+def everywhere_subject(email: str) -> str:
+    """Return the name under which failures of an account are counted, wherever from."""
+    return f"everywhere:{_digest(email)}"
+
+
+def proof_subject(email: str) -> str:
+    """Return the name under which failures of who is signed in are counted."""
+    return f"proof:{_digest(email)}"
 
 
 def address_subject(remote_ip: str) -> str:
@@ -36,19 +57,46 @@ def address_subject(remote_ip: str) -> str:
     return f"address:{ipaddress.ip_network((int(address), _IPV6_HOME), strict=False)}"
 
 
-def admit(tx: Tx, *subjects: str) -> None:
-    """Count an attempt as a failure of each subject; a success takes it back.
+def admit(tx: Tx, email: str, remote_ip: str) -> None:
+    """Count a sign-in as failed; a success takes it back.
 
-    :raises TooManySignIns: a subject must wait; then nothing is counted.
+    :raises TooManySignIns: it must wait; then nothing is counted.
     """
-    for subject in subjects:
-        failures, last_at = tx.people.failures(subject)
-        kind = subject.partition(":")[0]
-        over = failures - FREE_FAILURES[kind]
-        if over < 0:
-            continue
-        left = plus(last_at, min(MAX_WAIT[kind], 2 ** min(over, _STEPS))) - tx.now
-        if left > 0:
-            raise TooManySignIns(retry_after=-(-left // SECOND))
-    for subject in subjects:
+    everywhere, address = everywhere_subject(email), address_subject(remote_ip)
+    crowded = tx.people.failures(everywhere)[0] >= CROWDED
+    account = account_subject(email, remote_ip)
+    _check(tx, account, 1 if crowded else FREE_FAILURES["account"])
+    _check(tx, address, FREE_FAILURES["address"])
+    for subject in (everywhere, account, address):
         tx.people.add_failure(subject, tx.now)
+
+
+def succeeded(tx: Tx, email: str, remote_ip: str) -> None:
+    """Take a sign-in back, and forget the account's failures there."""
+    tx.people.clear_failures(everywhere_subject(email))
+    tx.people.clear_failures(account_subject(email, remote_ip))
+    tx.people.take_failure(address_subject(remote_ip))
+
+
+def admit_proof(tx: Tx, email: str) -> None:
+    """Count a proof of who is signed in as failed; a success clears it.
+
+    :raises TooManySignIns: it must wait; then nothing is counted.
+    """
+    subject = proof_subject(email)
+    _check(tx, subject, FREE_FAILURES["proof"])
+    tx.people.add_failure(subject, tx.now)
+
+
+def _check(tx: Tx, subject: str, free: int) -> None:
+    failures, last_at = tx.people.failures(subject)
+    if failures < free:
+        return
+    most = MAX_WAIT[subject.partition(":")[0]]
+    left = plus(last_at, min(most, 2 ** min(failures - free, _STEPS))) - tx.now
+    if left > 0:
+        raise TooManySignIns(retry_after=-(-left // SECOND))
+
+
+def _digest(email: str) -> str:
+    return hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()[:32]

@@ -23,6 +23,7 @@ from app.core.visible import escape, visible_text
 from app.services.access import require
 from app.services.announcements import WEBHOOK
 from app.services.sealing import Sealer
+from app.store.deliveries import Trouble
 from app.store.engine import Store
 from app.store.tx import Tx
 from app.store.webhooks import SealedSecrets
@@ -33,6 +34,9 @@ PURPOSE: Final = "webhook"
 FORMATS: Final = ("standard", "wake")
 GRACE: Final = 86_400
 """Seconds that the secret before is still used for signing, beside the new one."""
+
+MOST_FORMER: Final = 4
+"""Most secrets that sign beside the current one."""
 
 _MAX_NAME: Final = 100
 _MAX_URL: Final = 2000
@@ -65,10 +69,12 @@ class Webhooks:
     async def create(self, caller: Caller, wanted: Wanted) -> tuple[Subscription, str]:
         """Add a subscription; return it and its secret, which is shown this once.
 
+        It tells of every agent's requests, and so takes the right to read them.
+
         :raises InvalidField: with the pointer of what must change.
         :raises NameTaken: another one has the name.
         """
-        require(caller, Scope.WEBHOOK_MANAGE)
+        _require(caller)
         now = self.clock.now()
         blank = Subscription(self.ids.new("whk"), "", "", "standard", Filters(), True, (), now, now)  # noqa: FBT003
         made, secret = _changed(caller, blank, wanted), _new_secret()
@@ -77,21 +83,42 @@ class Webhooks:
         return made, secret
 
     async def update(self, caller: Caller, webhook_id: str, wanted: Wanted) -> Subscription:
-        """Change a subscription."""
-        require(caller, Scope.WEBHOOK_MANAGE)
+        """Change a subscription, with the right to read what it tells."""
+        _require(caller)
         return await self.store.write(
             lambda tx: _update(tx, caller, webhook_id, wanted), order=webhook_id
         )
 
     async def rotate(self, caller: Caller, webhook_id: str) -> str:
-        """Return a new secret; both sign for a day, so that no delivery is refused meanwhile."""
+        """Return a new secret; the ones before sign for a day, so that no delivery is refused."""
         require(caller, Scope.WEBHOOK_MANAGE)
         secret = _new_secret()
-        sealed = self._seal(webhook_id, secret)
         await self.store.write(
-            lambda tx: _rotate(tx, caller.actor, webhook_id, sealed), order=webhook_id
+            lambda tx: self._rotate(tx, caller.actor, webhook_id, secret), order=webhook_id
         )
         return secret
+
+    def _rotate(self, tx: Tx, actor: Actor, webhook_id: str, secret: str) -> None:
+        _existing(tx, webhook_id)
+        tx.webhooks.lock(webhook_id)
+        before = tx.webhooks.secrets(webhook_id)
+        assert before is not None
+        until = plus(tx.now, GRACE)
+        last = self.sealer.open(PURPOSE, webhook_id, before.secret).decode()
+        former = [(last, until), *self._former(tx, webhook_id, before)][:MOST_FORMER]
+        kept = "\n".join(f"{text} {ends}" for text, ends in former)
+        sealed = SealedSecrets(self._seal(webhook_id, secret), self._seal(webhook_id, kept), until)
+        tx.webhooks.put_secrets(webhook_id, sealed)
+        tx.note("webhook.rotated", actor, f"webhook:{webhook_id}", {"both_until": until})
+
+    def _former(self, tx: Tx, webhook_id: str, sealed: SealedSecrets) -> "list[tuple[str, int]]":
+        """Return the secrets before the current one that still sign, and until when each does."""
+        if sealed.previous is None:
+            return []
+        lines = self.sealer.open(PURPOSE, webhook_id, sealed.previous).decode().split("\n")
+        found = [(text, int(ends or sealed.previous_until or 0))
+                 for text, _, ends in (line.partition(" ") for line in lines)]  # fmt: skip
+        return [(text, ends) for text, ends in found if ends > tx.now]
 
     async def delete(self, caller: Caller, webhook_id: str) -> None:
         """Remove a subscription; what is still to be delivered is dropped."""
@@ -102,6 +129,12 @@ class Webhooks:
         """Return all subscriptions by name."""
         require(caller, Scope.WEBHOOK_MANAGE)
         return await self.store.read(lambda tx: tx.webhooks.all())
+
+    async def troubled(self, caller: Caller) -> dict[str, Trouble]:
+        """Return by the id of a subscription what did not reach its subscriber."""
+        require(caller, Scope.WEBHOOK_MANAGE)
+        found = await self.store.read(lambda tx: tx.deliveries.troubled())
+        return {item.recipient: item for item in found if item.channel == WEBHOOK}
 
     async def get(self, caller: Caller, webhook_id: str) -> Subscription:
         """Return a subscription.
@@ -187,12 +220,15 @@ class Webhooks:
 
     def _live(self, tx: Tx, webhook_id: str, sealed: SealedSecrets) -> tuple[str, ...]:
         current = self.sealer.open(PURPOSE, webhook_id, sealed.secret).decode()
-        if sealed.previous is None or (sealed.previous_until or 0) <= tx.now:
-            return (current,)
-        return (current, self.sealer.open(PURPOSE, webhook_id, sealed.previous).decode())
+        return (current, *(text for text, _ in self._former(tx, webhook_id, sealed)))
 
     def _seal(self, webhook_id: str, secret: str) -> bytes:
         return self.sealer.seal(PURPOSE, webhook_id, secret.encode())
+
+
+def _require(caller: Caller) -> None:
+    require(caller, Scope.WEBHOOK_MANAGE)
+    require(caller, Scope.REQUEST_READ)
 
 
 def _new_secret() -> str:
@@ -293,16 +329,6 @@ def _update(tx: Tx, caller: Caller, webhook_id: str, wanted: Wanted) -> Subscrip
     tx.webhooks.put(after)
     tx.note("webhook.updated", caller.actor, f"webhook:{webhook_id}", _summary(after))
     return after
-
-
-def _rotate(tx: Tx, actor: Actor, webhook_id: str, sealed: bytes) -> None:
-    _existing(tx, webhook_id)
-    tx.webhooks.lock(webhook_id)
-    before = tx.webhooks.secrets(webhook_id)
-    assert before is not None
-    until = plus(tx.now, GRACE)
-    tx.webhooks.put_secrets(webhook_id, SealedSecrets(sealed, before.secret, until))
-    tx.note("webhook.rotated", actor, f"webhook:{webhook_id}", {"both_until": until})
 
 
 def _delete(tx: Tx, actor: Actor, webhook_id: str) -> None:

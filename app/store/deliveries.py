@@ -78,6 +78,16 @@ class Counted:
     last_delivered_at: Instant | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What did not reach a recipient: deliveries that are tried again, and those that are not."""
+
+    channel: str
+    recipient: str
+    failing: int
+    dead: int
+
+
 class Deliveries:
     """The deliveries of one transaction."""
 
@@ -347,6 +357,16 @@ class Deliveries:
             Counted(name, found, oldest.get(name), self._last_error(name), latest.get(name))
             for name, found in sorted(states.items())
         ]
+
+    def troubled(self) -> list[Trouble]:
+        """Return the recipients that something did not reach."""
+        tell = (func.sum(case((D.c.state == state, 1), else_=0)) for state in ("due", "dead"))
+        rows = self._tx.query(
+            select(D.c.channel, D.c.recipient, *tell)
+            .where(D.c.last_error != "", D.c.state.in_(("due", "dead")))
+            .group_by(D.c.channel, D.c.recipient)
+        )
+        return [Trouble(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in rows]
 
     def _last_error(self, channel: str) -> str:
         statement = (

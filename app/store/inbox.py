@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, bindparam, literal_column, or_, select
 
 from app.core.request import Request
-from app.store.requests import from_row
+from app.store.request_rows import from_row
 from app.store.sql import Sql, table_of
 from app.store.tables import RequestRow
 

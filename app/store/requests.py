@@ -1,36 +1,30 @@
 """Requests, their votes, attempts, results and idempotency keys."""
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, bindparam, func, insert, literal_column, or_, select, update
 
 from app.clock import time_part
-from app.core.action import Kind, Urgency
 from app.core.errors import VersionMismatch
 from app.core.instant import Instant, plus
 from app.core.policy import Effect
-from app.core.request import Ballot, Choice, Request, Status, Vote, assembled
+from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Assurance
 from app.store.policies import REVISION
 from app.store.request_filter import RequestFilter, page_of, parameters
+from app.store.request_rows import MUTABLE, T, changes_to_row, from_row, to_row
 from app.store.sql import Sql, table_of
-from app.store.tables import AttemptRow, IdempotencyRow, RequestRow, VoteRow
+from app.store.tables import AttemptRow, IdempotencyRow, VoteRow
 from app.store.tables_bundles import RequestItemRow
 
 if TYPE_CHECKING:
     from app.store.tx import Tx
 
-T = table_of(RequestRow)
 V = table_of(VoteRow)
 A = table_of(AttemptRow)
 B = table_of(RequestItemRow)
 I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
-COLUMNS: Final = [column.name for column in T.columns]
-_VALUES: Final = attrgetter(*COLUMNS)
-_MUTABLE: Final = COLUMNS[COLUMNS.index("status") :]
-_CHANGED: Final = attrgetter(*_MUTABLE)
 
 _ALL: Final = tuple(T.columns)
 _VERSIONS: Final = (T.c.id, T.c.version)
@@ -40,7 +34,7 @@ _LOCK: Final = Sql(select(T).where(T.c.id == bindparam("id")), suffix={"postgres
 _UPDATE: Final = Sql(
     update(T)
     .where(T.c.id == bindparam("b_id"), T.c.version == bindparam("b_version"))
-    .values({name: bindparam(name) for name in _MUTABLE})
+    .values({name: bindparam(name) for name in MUTABLE})
 )
 _PENDING: Final = Sql(
     select(T.c.id)
@@ -142,28 +136,6 @@ _DUE: Final = {
 }
 
 
-_ENUMS: Final = [
-    (place, {item.value: item for item in kind})
-    for place, kind in ((4, Kind), (8, Urgency), (12, Effect), (21, Status))
-]
-
-
-def to_row(request: Request) -> dict[str, object]:
-    """Return the columns of a request by name."""
-    return dict(zip(COLUMNS, _VALUES(request), strict=True))
-
-
-def from_row(row: Sequence[Any]) -> Request:
-    """Return the request that a row in column order holds."""
-    values = list(row)
-    for place, members in _ENUMS:
-        values[place] = members[values[place]]
-    values[10] = values[10].encode() if isinstance(values[10], str) else bytes(values[10])
-    values[15] = None if values[15] is None else bool(values[15])
-    values[17] = bool(values[17])
-    return assembled(values)
-
-
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(","))) if text else ()
 
@@ -201,7 +173,7 @@ class Requests:
 
         :raises VersionMismatch: when the stored version is not the one stepped from.
         """
-        params: dict[str, object] = dict(zip(_MUTABLE, _CHANGED(after), strict=True))
+        params = changes_to_row(after)
         row = self._unwritten(before.id)
         if row is not None and row["version"] == before.version:
             row.update(params)

@@ -22,7 +22,11 @@ E = table_of(EventRow)
 
 @dataclass(frozen=True, slots=True)
 class SealedSecrets:
-    """The sealed signing secrets of a subscription; the previous one is live until an instant."""
+    """The sealed signing secrets of a subscription.
+
+    :ivar previous: the ones before, a line each, with the microsecond until which it is live; a
+        line without one is live until ``previous_until``.
+    """
 
     secret: bytes
     previous: bytes | None = None

@@ -85,19 +85,22 @@ async def identify(request: Request) -> Caller:
 
     :raises Unauthenticated: nobody that is known, or no longer.
     """
-    header = request.headers.get("authorization")
-    if header is None:
+    sent = request.headers.getlist("authorization")
+    if not sent:
         return await session_of(request)
     address = remote_ip(request)
     try:
-        return await services_of(request).access.key_caller(_bearer(header), address)
+        return await services_of(request).access.key_caller(_bearer(sent), address)
     except (InvalidKey, AddressForbidden) as error:
         await _note_refusal(request, error.code, address)
         raise
 
 
-def _bearer(header: str) -> str:
-    scheme, _, token = header.partition(" ")
+def _bearer(sent: list[str]) -> str:
+    scheme, _, token = sent[0].partition(" ")
+    if len(sent) > 1:
+        message = "Send one Authorization header, not several."
+        raise InvalidKey(message)
     if scheme.lower() != "bearer":
         message = 'Send the key as "Authorization: Bearer ask_...".'
         raise InvalidKey(message)

@@ -106,7 +106,7 @@ def request_filter(query: QueryParams, *, action: str = "") -> tuple[RequestFilt
 def _word(given: dict[str, str], name: str) -> str | None:
     text = given.get(name)
     if text is not None and not _WORD.fullmatch(text):
-        message = f"{name} is not written like that"
+        message = f"{name} is a name of letters, digits and _ . : * @ - such as send_mail"
         raise InvalidFilter(message, pointer=f"/{name}")
     return text
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.clock import random_part
 from app.core.errors import Invalid, InvalidFilter
 from app.settings import Settings
-from app.web.problems import bug, problem
+from app.web.problems import bug, problem, wants_page
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -78,7 +78,7 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception as error:
-            answer = bug(error, number)
+            answer = bug(error, number, page=wants_page(scope))
             if started:
                 raise
             await answer(scope, receive, add)

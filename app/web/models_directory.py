@@ -11,7 +11,7 @@ from app.core.breaker import Breaker
 from app.core.principals import Agent, ApiKey, Person
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.bodies import Strict
-from app.web.models import Id, JsonDict, Name, Out, Text, moment, when
+from app.web.models import Id, JsonDict, Name, Out, Password, Text, moment, when
 from app.web.models_calls import CallRuleIn, FromPreset, PermissionIn
 from app.web.models_ssh import SshSettingsIn
 
@@ -203,7 +203,10 @@ class AgentList(Out):
 
 
 class KeyIn(Strict):
-    """A new key of an agent or of a person."""
+    """A new key of an agent or of a person.
+
+    One that votes is made by its person, signed in, with their password.
+    """
 
     name: Name
     scopes: Annotated[list[Annotated[str, Meta(max_length=40)]], Meta(max_length=20)]
@@ -213,6 +216,7 @@ class KeyIn(Strict):
     networks: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=100)] = []
     rate_limit: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     expires_in: Annotated[int, Meta(ge=1, le=315_360_000)] | None = None
+    password: Password = ""
 
 
 class KeyNameIn(Strict):
@@ -225,6 +229,7 @@ class RotateIn(Strict):
     """How long the old key goes on working."""
 
     grace_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = 0
+    password: Password = ""
 
 
 class KeyOut(Out):
@@ -318,10 +323,11 @@ class PersonList(Out):
 
 
 class PasswordIn(Strict):
-    """A change of password."""
+    """A change of password; ``end_keys`` ends the person's keys, too."""
 
-    old: Annotated[str, Meta(max_length=256)]
-    new: Annotated[str, Meta(max_length=256)]
+    old: Password
+    new: Password
+    end_keys: bool = False
 
 
 class SignInIn(Strict):

@@ -286,7 +286,7 @@ class GroupList(Out):
 
 
 class DelegationIn(Strict):
-    """Who takes whose place, and when."""
+    """Who takes whose place, and when, with the password of who says so."""
 
     delegate_id: Id
     starts_at: datetime
@@ -294,13 +294,14 @@ class DelegationIn(Strict):
     actions: Globs = []
     note: Annotated[str, Meta(max_length=200)] = ""
     person_id: Id | None = None
+    password: Password = ""
 
     def value(self) -> JsonDict:
         """Return the arguments of the service."""
         return {
             "delegate_id": self.delegate_id, "starts_at": from_datetime(self.starts_at),
             "ends_at": from_datetime(self.ends_at), "actions": self.actions, "note": self.note,
-            "person_id": self.person_id,
+            "person_id": self.person_id, "password": self.password,
         }  # fmt: skip
 
 

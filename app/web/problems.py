@@ -11,7 +11,8 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
 
 from app.core import errors
 
@@ -37,6 +38,14 @@ _ROUTING: Final[Mapping[int, tuple[str, str]]] = {
     405: ("method_not_allowed", "This address does not take this method."),
     413: ("payload_too_large", "The body is larger than the server accepts."),
 }
+_FOR_PROGRAMS: Final = ("/api/", "/gateway/")
+_BROKEN: Final = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Broken – Assentry</title>'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="stylesheet" href="/static/assentry.css"></head><body><main><section class="narrow">'
+    "<h1>That did not work</h1><p>{}</p><p>Look at the page again before you repeat anything.</p>"
+    '<p><a href="/">Back to the inbox</a></p></section></main></body></html>'
+)
 _RETRIED: Final = frozenset({429, 503})
 
 log = structlog.get_logger()
@@ -105,10 +114,15 @@ async def on_error(request: Request, error: Exception) -> Response:
     return problem(error, instance_of(request))
 
 
+def routing(error: HTTPException) -> tuple[str, str]:
+    """Return code and words of what the router itself refuses."""
+    return _ROUTING.get(error.status_code, ("http_error", str(error.detail)))
+
+
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the router itself refuses."""
     assert isinstance(error, HTTPException)
-    code, detail = _ROUTING.get(error.status_code, ("http_error", str(error.detail)))
+    code, detail = routing(error)
     document = {
         "type": f"/problems/{code}",
         "title": HTTPStatus(error.status_code).phrase,
@@ -129,16 +143,29 @@ async def on_validation(request: Request, error: Exception) -> Response:
     return problem(refused, instance_of(request))
 
 
-def bug(error: Exception, number: str) -> Response:
-    """Return the answer to what nobody expected: logged once, under the id that it carries."""
+def wants_page(scope: Scope) -> bool:
+    """Whether a browser asks for a page, and not a program for an answer."""
+    if scope["path"].startswith(_FOR_PROGRAMS):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def bug(error: Exception, number: str, *, page: bool = False) -> Response:
+    """Return the answer to what nobody expected: logged once, under the id that it carries.
+
+    :param page: for a browser; the page needs nothing that may be what fails.
+    """
     trace = "".join(format_exception(error))  # text, so that no renderer adds local variables
     log.error("bug", bug=number, exception=trace)
+    detail = f"Something went wrong here; the log has it under {number}."
+    if page:
+        return HTMLResponse(_BROKEN.format(detail), 500)
     document = {
         "type": "/problems/internal",
         "title": "Internal error",
         "status": 500,
         "code": "internal",
-        "detail": f"Something went wrong here; the log has it under {number}.",
+        "detail": detail,
         "instance": number,
     }
     return answer(document, 500)

@@ -20,6 +20,7 @@ SECONDS: Final = 10.0
 """Longest that a receiver may take to answer."""
 
 _GONE: Final = 410
+_UNKNOWN_TOKEN: Final = (401, 403)
 _OK: Final = range(200, 300)
 _READ: Final = 65_536
 _LONGEST_WAIT: Final = 86_400.0
@@ -40,27 +41,36 @@ class Sender:
     async def send(self, parcel: Parcel) -> int:
         """Send a parcel once and return the status of the answer.
 
+        A runtime that does not know a new bearer token yet is shown the one before.
+
         :raises DeliveryFailed: no success; for 410 permanently.
         """
         try:
-            async with (
-                asyncio.timeout(self._seconds * 2),
-                self._client(parcel).stream(
-                    "POST", parcel.url, content=parcel.body, headers=self._headers(parcel)
-                ) as answer,
-            ):
-                await _drain(answer)
+            async with asyncio.timeout(self._seconds * 2):
+                answer = await self._post(parcel, parcel.secrets[0])
+                for former in parcel.secrets[1:] if parcel.bearer else ():
+                    if answer.status_code not in _UNKNOWN_TOKEN:
+                        break
+                    answer = await self._post(parcel, former)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise DeliveryFailed(_words(error)) from None
         if answer.status_code in _OK:
             return answer.status_code
         raise self._refusal(answer)
 
-    def _headers(self, parcel: Parcel) -> dict[str, str]:
+    async def _post(self, parcel: Parcel, token: str) -> httpx.Response:
+        headers = self._headers(parcel, token)
+        async with self._client(parcel).stream(
+            "POST", parcel.url, content=parcel.body, headers=headers
+        ) as answer:
+            await _drain(answer)
+        return answer
+
+    def _headers(self, parcel: Parcel, bearer: str) -> dict[str, str]:
         given = {"content-type": "application/cloudevents+json", "user-agent": "Assentry",
                  "connection": "close"}  # fmt: skip
         if parcel.bearer:
-            token = {"authorization": f"Bearer {parcel.secrets[0]}"}
+            token = {"authorization": f"Bearer {bearer}"}
             return {**given, "content-type": "application/json", **token}
         return given | headers(parcel.id, self._clock.now(), parcel.body, parcel.secrets)
 

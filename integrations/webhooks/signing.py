@@ -14,14 +14,22 @@ def headers(event_id: str, at: Instant, body: bytes, secrets: Sequence[str]) -> 
 
     ``webhook-signature`` holds one signature for each live secret (``v1,…``), over id, time and
     body (https://www.standardwebhooks.com). ``x-assentry-signature`` is ``sha256=`` and the
-    HMAC-SHA-256 of the body alone, in hex, keyed with the text of the current secret.
+    HMAC-SHA-256 of the body alone, in hex, keyed with the text of the current secret;
+    ``x-assentry-signature-previous`` holds the same made with each live secret before it, so that
+    a receiver with any of them finds its own.
     """
     moment, text = to_datetime(at), body.decode()
     signed = [Webhook(secret).sign(event_id, moment, text) for secret in secrets]
-    plain = hmac.new(secrets[0].encode(), body, hashlib.sha256).hexdigest()
+    plain, *former = (_plain(secret, body) for secret in secrets)
+    previous = {"x-assentry-signature-previous": ", ".join(former)} if former else {}
     return {
         "webhook-id": event_id,
         "webhook-timestamp": str(int(moment.timestamp())),
         "webhook-signature": " ".join(signed),
-        "x-assentry-signature": f"sha256={plain}",
+        "x-assentry-signature": plain,
+        **previous,
     }
+
+
+def _plain(secret: str, body: bytes) -> str:
+    return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"

@@ -117,6 +117,16 @@ def test_work_that_nobody_takes(migrated: dict[str, str]) -> None:
     assert "work waits for a worker; actions that people approved: 1 for" in found["queues"]
 
 
+@pytest.mark.requirement("HOOK-1")
+def test_deliveries_that_fail(migrated: dict[str, str]) -> None:
+    statement(
+        migrated,
+        "INSERT INTO deliveries VALUES ('dlv_1', 'event', 'webhook', 'whk_1', NULL, NULL, NULL,"
+        " 'x', 't', '', '', '', true, 1, 0, 'due', 2, 2, 1, NULL, 'HTTP 500', 1, 1, NULL)",
+    )
+    assert "are tried again; webhook: 1; see" in bad(migrated)["queues"]
+
+
 def test_a_database_that_does_not_answer(migrated: dict[str, str], tmp_path: Path) -> None:
     url = f"postgresql://nobody:hidden-word@/nothing?host={tmp_path}"
     found = bad({**migrated, "ASSENTRY_DATABASE_URL": url})

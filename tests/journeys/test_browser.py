@@ -278,6 +278,7 @@ def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, scr
     page.click("summary:has-text('Let somebody stand in')")
     page.fill("#starts", "2099-01-01T00:00")
     page.fill("#ends", "2099-01-08T00:00")
+    page.fill("#leave-password", PASSWORD)
     page.locator("form[action='/account/leave'] button").click()
     expect(page.locator("li", has_text="Anne Arbor → Ben")).to_be_visible()
     page.click("summary:has-text('Change that')")

@@ -35,7 +35,7 @@ async def test_asked_by_mail_and_decided_by_link(database_url: str, tmp_path: Pa
                              settings={"networks": ["127.0.0.0/8"]})  # fmt: skip
             asked = await agent.made(
                 "/api/requests", action="http.request", target="notes", reason="tidy up",
-                params={"method": "DELETE", "path": "/echo/7"},
+                params={"method": "POST", "path": "/echo/7"},
             )  # fmt: skip
             await sink.until(lambda: len(sink.mails) == 1)
             first = sink.mails[0]
@@ -50,7 +50,7 @@ async def test_asked_by_mail_and_decided_by_link(database_url: str, tmp_path: Pa
                 page = await browser.get(link)
                 assert page.headers["referrer-policy"] == "no-referrer"
                 assert page.headers["cache-control"] == "no-store"
-                assert "DELETE" in page.text and "tidy up" in page.text
+                assert "POST" in page.text and "tidy up" in page.text
                 (form,) = re.findall(r'name="form" value="([^"]+)"', page.text)
                 vote = {"form": form, "decision": "approve", "comment": "fine"}
                 foreign = {"Origin": "https://evil.example"}
@@ -71,7 +71,7 @@ async def test_asked_by_mail_and_decided_by_link(database_url: str, tmp_path: Pa
             assert decided["details"]["channel"] == "link"
             assert len(decided["details"]["display"]) == 64
             await asyncio.to_thread(product.stop)
-        assert [received.method for received in upstream.log] == ["DELETE"]
+        assert [received.method for received in upstream.log] == ["POST"]
 
 
 async def prefetch(browser: httpx.AsyncClient, link: str, times: int) -> None:

@@ -18,7 +18,7 @@ from app.core.errors import (
 from app.core.instant import plus
 from app.core.principals import ApiKey, Role, Scope
 from app.services.access import CACHE_SECONDS, Access, require
-from app.services.agents import new_secret
+from app.services.keys import new_secret
 from app.store.engine import Store
 from app.store.tx import Tx
 from tests.support.world import FakeClock, World, with_scopes, world

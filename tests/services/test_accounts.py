@@ -67,10 +67,10 @@ async def test_a_link_asks_for_the_password(place: World) -> None:
 
 
 @pytest.mark.requirement("T31")
-async def test_guessing_there_is_throttled_as_at_the_sign_in(place: World) -> None:
+async def test_guessing_there_is_throttled_and_keeps_nobody_from_signing_in(place: World) -> None:
     accounts, secret = place.services.accounts, await offer(place)
     anne = await with_password(place, place.anne)
-    for _ in range(FREE_FAILURES["account"]):
+    for _ in range(FREE_FAILURES["proof"]):
         with pytest.raises(BadCredentials):
             await accounts.accept(anne, secret, "guessed it perhaps")
     with pytest.raises(TooManySignIns):
@@ -154,7 +154,7 @@ async def test_whose_place_an_administrator_gives_away_is_told(place: World) -> 
     now = place.services.clock.now()
     await place.services.accounts.delegate(
         anne, delegate_id=anne.actor.id, person_id=place.ben.actor.id, starts_at=now,
-        ends_at=plus(now, 3600),
+        ends_at=plus(now, 3600), password=PASSWORD,
     )  # fmt: skip
     told = await carried(place)
     assert set(told) == {BEN.id, "ben@example.org"}
@@ -186,6 +186,14 @@ async def test_a_key_changes_nothing_of_ones_own(place: World) -> None:
     await accounts.prefer(keyed(place.anne, Scope.ADMIN), "chat", {"muted": True})
     await accounts.unlink(signed_in(place.ben), mine.id)
     await accounts.revoke_delegation(keyed(place.anne, Scope.ADMIN), made.id)
+
+
+@pytest.mark.requirement("AUD-1", "PPL-2")
+async def test_how_somebody_is_told_is_on_the_record(place: World) -> None:
+    await place.services.accounts.prefer(signed_in(place.ben), "chat", {"muted": True})
+    assert await events(place, "preference.set") == [
+        {"subject": f"person:{place.ben.actor.id}", "channel": "chat", "muted": True}
+    ]
 
 
 @pytest.mark.requirement("PPL-4")

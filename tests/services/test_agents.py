@@ -23,7 +23,8 @@ from app.core.errors import (
 from app.core.instant import plus
 from app.core.principals import ApiKey, Permission, Scope
 from app.services.access import KEY_SHAPE
-from app.services.agents import MAX_GRACE, fingerprint
+from app.services.agents import MAX_GRACE
+from app.services.keys import fingerprint
 from tests.support.world import FakeClock, World, with_scopes, world
 
 

@@ -15,6 +15,7 @@ from app.core.errors import (
     DigestMismatch,
     Forbidden,
     InvalidField,
+    InvalidKey,
     MissingRole,
     MissingScope,
     NotAnApprover,
@@ -285,3 +286,18 @@ async def test_a_vote_that_waited_for_a_lock_is_in_time_or_not(
             with pytest.raises(RequestExpired):
                 await vote
             engine.dispose()
+
+
+@pytest.mark.requirement("KEY-1", "T26")
+async def test_a_key_revoked_meanwhile_takes_nothing_back_and_settles_nothing(place: World) -> None:
+    """The caller is one that this process still believes in; the store knows better."""
+    request, decisions = await place.ask(), place.services.decisions
+    revoked = replace(place.key, revoked_at=place.services.clock.now())
+    await place.services.store.write(lambda tx: tx.agents.put_key(revoked))
+    with pytest.raises(InvalidKey):
+        await decisions.cancel(place.robot, request.id)
+    with pytest.raises(InvalidKey):
+        await decisions.settle(
+            replace(place.anne, key=place.key), request.id, ran=True, note="looked"
+        )
+    assert (await place.get(request)).status is Status.PENDING

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import NotFound, Unavailable
+from app.core.principals import Scope
 from app.core.request import Status
-from tests.support.world import World, world
+from tests.support.world import World, with_scopes, world
 
 pytestmark = pytest.mark.requirement("REQ-4")
 DEADLINE = 15.0
@@ -78,3 +79,20 @@ async def test_a_stop_lets_everybody_go(place: World) -> None:
     assert following.result() is None
     with pytest.raises(Unavailable):
         await feed.changes(place.robot, request.id, request.version)
+
+
+@pytest.mark.requirement("T25", "REQ-4")
+async def test_only_administrators_hear_of_keys_and_accounts(place: World) -> None:
+    feed, services = place.services.feed, place.services
+    reader = with_scopes(place.ben, Scope.REQUEST_READ)
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
+        read = group.create_task(anext(feed.follow(reader), None))
+        administered = group.create_task(anext(feed.follow(place.anne), None))
+        await asyncio.sleep(0)
+        key, _ = await services.agents.create_key(
+            place.anne, name="k", scopes=["request:read"], agent_id=place.agent.id
+        )
+        await services.accounts.link(place.anne, place.ben.actor.id, "slack", "T1:BEN")
+        request = await place.ask()
+    assert administered.result() == ("key", key.id)
+    assert read.result() == ("request", request.id)

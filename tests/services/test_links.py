@@ -8,6 +8,10 @@ import pytest
 from starlette.applications import Starlette
 
 from app.core.delivery import DeliveryState
+from app.core.errors import LinkUsed
+from app.core.ports import LinkView
+from app.core.principals import Caller, Role
+from app.core.request import Request
 from integrations.links.pages import LinkPages
 from tests.support.telling import Mail, opened, settled, working
 from tests.support.world import World
@@ -70,3 +74,39 @@ async def test_a_used_link_says_what_came_of_it_and_counts_no_other_press(place:
         assert "Your press was not counted. You approved this at" in late.text
     votes = await place.services.requests.votes(place.anne, request.id)
     assert [vote.ballot.choice.value for vote in votes] == ["approve"]
+
+
+async def view(place: World, request: Request, who: Caller) -> LinkView:
+    """Return what a link of somebody shows."""
+    links, person = place.services.links, who.actor.id
+    link = await place.services.store.write(
+        lambda tx: links.mint(tx, request, person, "dlv_1", "email")
+    )
+    return await links.view(links.signer.read(link.rsplit("/l/", 1)[1]))
+
+
+async def test_no_link_shows_what_is_decided(place: World) -> None:
+    request = await place.ask("send_mail")
+    assert (await view(place, request, place.ben)).form
+    await place.vote(request)
+    for who in (place.ben, place.anne):
+        with pytest.raises(LinkUsed, match="it is approved"):
+            await view(place, request, who)
+
+
+async def test_who_may_not_decide_any_more_finds_no_form(place: World) -> None:
+    request = await place.ask("send_mail")
+    await place.services.people.update(place.anne, place.ben.actor.id, role=Role.VIEWER)
+    shown = await view(place, request, place.ben)
+    assert (shown.form, shown.sign_in[:24]) == ("", "You cannot decide this. ")
+
+
+@pytest.mark.requirement("T12")
+@pytest.mark.parametrize(("method", "form"), [("POST", True), ("DELETE", False)])
+async def test_what_may_not_be_undone_takes_a_sign_in(
+    place: World, method: str, *, form: bool
+) -> None:
+    await place.target("http://127.0.0.1:9")
+    await place.policy("asks", "review", {"action": "http.request"})
+    shown = await view(place, await place.call(method, "/notes/7"), place.ben)
+    assert (bool(shown.form), "sign in" in shown.sign_in) == (form, not form)

@@ -24,9 +24,8 @@ from app.core.errors import (
 from app.core.principals import Caller, Person, Role, Scope
 from app.factory import services
 from app.services.bundle import Services
-from app.services.throttling import FREE_FAILURES, MAX_WAIT
-from app.store.database import Database
-from app.store.migrate import migrate
+from app.services.throttling import CROWDED, FREE_FAILURES, MAX_WAIT, admit
+from tests.support.templates import prepare
 from tests.support.world import FakeClock, World, settings_for, world
 
 PASSWORD = "four unrelated words 47"
@@ -49,7 +48,7 @@ async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGen
 async def empty(url: str, folder: Path) -> AsyncGenerator[Services, None]:
     """Open an installation that nobody has set up."""
     settings = settings_for(url, folder)
-    migrate(Database(settings.database))
+    prepare(settings.database)
     async with services(settings) as opened:
         yield opened
 
@@ -196,7 +195,30 @@ async def test_failures_of_an_account_make_it_wait_longer(place: World, clock: F
 async def test_accounts_that_do_not_exist_wait_alike(place: World) -> None:
     await fail(place, FREE, "nobody@example.org")
     with pytest.raises(TooManySignIns):
-        await place.services.people.sign_in("nobody@example.org", PASSWORD, "192.0.2.9", "")
+        await place.services.people.sign_in("nobody@example.org", PASSWORD, "192.0.2.1", "")
+
+
+@pytest.mark.requirement("T31", "T67")
+async def test_nobody_is_kept_out_by_guesses_from_elsewhere(place: World, clock: FakeClock) -> None:
+    """Guesses go on from many addresses; each of them soon waits, and the owner never does."""
+    await account(place)
+    people, store = place.services.people, place.services.store
+
+    async def guess(number: int) -> None:
+        """Do what a wrong password leaves behind, without the work of the hash."""
+        await store.write(lambda tx: admit(tx, "carl@example.org", f"198.51.100.{number}"))
+
+    for number in range(2 * CROWDED):
+        await guess(number)
+    with pytest.raises(TooManySignIns):
+        await guess(1)
+    mine, _ = await people.sign_in("carl@example.org", PASSWORD, "203.0.113.9", "")
+    for number in range(CROWDED):
+        clock.move(61)
+        await guess(number)
+    carl = (await signed_in(place))[0]
+    await people.change_password(carl, PASSWORD, OTHER)
+    assert mine.person_id == carl.actor.id
 
 
 @pytest.mark.requirement("T31", "T66")

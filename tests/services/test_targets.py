@@ -235,3 +235,22 @@ async def test_bad_rules_are_refused(place: World, rule: CredentialRule, pointer
             place.anne, name="t", base_url="https://api.example.org", credentials=[rule]
         )
     assert refused.value.pointer == pointer
+
+
+@pytest.mark.requirement("GW-4", "T49")
+async def test_an_address_inside_needs_its_network(place: World) -> None:
+    home = TargetSettings(networks=("127.0.0.0/8",))
+    for host, hint in (
+        ("127.0.0.1:9", "such as 127.0.0.1/32"), ("localhost", "such as 127.0.0.1/32"),
+        ("[::1]", "such as ::1/128"), ("10.1.2.3", "10.1.2.3/32"), ("0.0.0.0", "never connected"),
+    ):  # fmt: skip
+        with pytest.raises(InvalidField, match=hint) as refused:
+            await made(place, base_url=f"http://{host}")
+        assert refused.value.pointer == "/settings/networks"
+    target = await made(place, base_url="http://localhost", settings=home)
+    update = place.services.targets.update
+    with pytest.raises(InvalidField):
+        await update(place.anne, target.id, settings=TargetSettings())
+    with pytest.raises(InvalidField):
+        await update(place.anne, target.id, base_url="http://10.1.2.3")
+    assert (await update(place.anne, target.id, enabled=False)).enabled is False

@@ -1,8 +1,15 @@
 """Who is counted together when sign-ins fail."""
 
+from functools import partial
+
 import pytest
 
-from app.services.throttling import account_subject, address_subject
+from app.services.throttling import (
+    account_subject,
+    address_subject,
+    everywhere_subject,
+    proof_subject,
+)
 
 
 @pytest.mark.requirement("T31")
@@ -23,7 +30,9 @@ def test_addresses_are_counted_by_customer(one: str, other: str, same: bool) -> 
 
 @pytest.mark.requirement("T62")
 def test_accounts_are_counted_without_their_name() -> None:
-    subject = account_subject("carl@example.org")
-    assert "carl" not in subject
-    assert subject != account_subject("ben@example.org")
-    assert account_subject("\ud800").startswith("account:")
+    for subject in (everywhere_subject, proof_subject, partial(account_subject, remote_ip="::1")):
+        assert "carl" not in subject("carl@example.org")
+        assert subject("carl@example.org") != subject("ben@example.org")
+        assert subject("\ud800").partition(":")[0] in ("account", "everywhere", "proof")
+    here, there = (account_subject("carl@example.org", ip) for ip in ("::1", "192.0.2.1"))
+    assert here != there

@@ -12,13 +12,15 @@ from standardwebhooks import Webhook
 
 from app.core.delivery import Delivery, DeliveryState
 from app.core.errors import InvalidField, MissingRole, MissingScope, NameTaken, NotFound
+from app.core.instant import plus
 from app.core.jobs import JobKind, Lane
-from app.core.principals import ROLE_SCOPES, Role
+from app.core.principals import ROLE_SCOPES, Role, Scope
 from app.core.request import Ballot, Choice
 from app.core.subscriptions import EVENT_TYPES, Filters, Subscription
 from app.services.announcements import WEBHOOK
-from app.services.webhooks import Wanted
+from app.services.webhooks import MOST_FORMER, Wanted
 from app.store.jobs import Share
+from app.store.webhooks import SealedSecrets
 from tests.support.receiver import Receiver
 from tests.support.world import FakeClock, World, with_scopes, world
 from workers.couriers import DeliverySource
@@ -140,12 +142,15 @@ async def test_a_dead_letter_can_be_sent_again(place: World) -> None:
         await place.ask("send_mail")
         (dead,) = await settled(place, hook.id, 1)
         assert dead.state is DeliveryState.DEAD
+        trouble = (await place.services.webhooks.troubled(place.anne))[hook.id]
+        assert (trouble.failing, trouble.dead) == (0, 1)
         status["now"] = 200
         assert await place.services.webhooks.resend(place.anne, hook.id, None) == 1
         await receiver.until(lambda: len(receiver.log) == 2)
         await settled(place, hook.id, 1)
         assert await place.services.webhooks.resend(place.anne, hook.id, dead.id) == 1
         await receiver.until(lambda: len(receiver.log) == 3)
+        assert await place.services.webhooks.troubled(place.anne) == {}
         with pytest.raises(NotFound):
             await place.services.webhooks.resend(place.anne, hook.id, "dlv_none")
     assert len(receiver.times) == 1
@@ -166,8 +171,25 @@ async def test_rotation_keeps_both_secrets_for_a_day(database_url: str, tmp_path
         assert (await services.webhooks.parcel(delivery)).secrets == (old,)
         new = await services.webhooks.rotate(place.anne, hook.id)
         assert (await services.webhooks.parcel(delivery)).secrets == (new, old)
-        clock.move(86_401)
-        assert (await services.webhooks.parcel(delivery)).secrets == (new,)
+        clock.move(3600)
+        newer = await services.webhooks.rotate(place.anne, hook.id)
+        assert (await services.webhooks.parcel(delivery)).secrets == (newer, new, old)
+        clock.move(86_400 - 3600)
+        assert (await services.webhooks.parcel(delivery)).secrets == (newer, new)
+        clock.move(3600)
+        assert (await services.webhooks.parcel(delivery)).secrets == (newer,)
+        often = [await services.webhooks.rotate(place.anne, hook.id) for _ in range(9)]
+        signing = (await services.webhooks.parcel(delivery)).secrets
+        assert signing == tuple(reversed(often))[: MOST_FORMER + 1]
+
+
+async def test_a_secret_replaced_by_an_older_version_still_signs(place: World) -> None:
+    hook, old = await subscribe(place, "https://hooks.example/x")
+    webhooks, store = place.services.webhooks, place.services.store
+    until = plus(place.services.clock.now(), 60)
+    bare = SealedSecrets(webhooks._seal(hook.id, "now"), webhooks._seal(hook.id, old), until)
+    await store.write(lambda tx: tx.webhooks.put_secrets(hook.id, bare))
+    assert await store.read(lambda tx: webhooks._live(tx, hook.id, bare)) == ("now", old)
 
 
 @pytest.mark.requirement("HOOK-2")
@@ -253,6 +275,11 @@ async def test_administration(place: World) -> None:
     after = await webhooks.update(place.anne, hook.id, Wanted(enabled=False, url="https://z/"))
     assert (after.enabled, after.url, after.name) == (False, "https://z/", "hook")
     assert await webhooks.list(place.anne) == [await webhooks.get(place.anne, hook.id)]
+    blind = with_scopes(place.anne, Scope.WEBHOOK_MANAGE)
+    for wanted in (webhooks.create(blind, Wanted(name="x", url="https://hooks.example/x")),
+                   webhooks.update(blind, hook.id, Wanted(enabled=True))):  # fmt: skip
+        with pytest.raises(MissingRole, match="request:read"):
+            await wanted
     for attempt in (webhooks.list(place.robot), webhooks.rotate(place.robot, hook.id)):
         with pytest.raises(MissingScope):
             await attempt

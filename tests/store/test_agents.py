@@ -19,7 +19,7 @@ async def test_renaming_does_not_undo_a_revocation(database_url: str, tmp_path: 
         store = Store(database_url)
         await store.open()
         try:
-            there = Agents(store, services.ids, services.clock)
+            there = Agents(store, services.ids, services.clock, services.notices)
             for number in range(ROUNDS):
                 key, _ = await services.agents.create_key(
                     place.anne, name="k", scopes=["request:read"], agent_id=place.agent.id

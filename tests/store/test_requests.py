@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.store.database import Database
-from app.store.migrate import migrate
 from app.store.requests import _DUE
+from tests.support.templates import prepare
 
 pytestmark = pytest.mark.requirement("EXE-1")
 
@@ -19,7 +18,7 @@ INDEXES = {
 
 @pytest.mark.parametrize("what", _DUE)
 def test_a_sweep_reads_what_is_due_alone(tmp_path: Path, what: str) -> None:
-    migrate(Database(f"sqlite:///{tmp_path / 'x.db'}"))
+    prepare(f"sqlite:///{tmp_path / 'x.db'}")
     statement = _DUE[what]
     given = statement.params({"now": 1, "most": 100})
     with sqlite3.connect(tmp_path / "x.db") as connection:

@@ -95,6 +95,11 @@ async def written(store: Store, *names: str) -> list[str]:
     return await store.read(lambda tx: [name for name in names if tx.people.setting(name)])
 
 
+async def test_what_one_turn_of_the_loop_brings_is_one_commit(store: Store) -> None:
+    times = await asyncio.gather(*(store.write(lambda tx: tx.now) for _ in range(20)))
+    assert len(set(times)) == 1
+
+
 @pytest.mark.requirement("T65")
 async def test_a_bug_in_one_unit_does_not_reach_the_others(store: Store) -> None:
     def bug(tx: Tx) -> None:

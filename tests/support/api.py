@@ -59,7 +59,13 @@ async def own_key(base_url: str, email: str, password: str) -> str:
         signed_in = await browser.post("/sign-in", data={"email": email, "password": password})
         assert signed_in.status_code == 303, signed_in.text
         token = _found(r'name="form_token" value="([^"]+)"', (await browser.get("/account")).text)
-        form = {"form_token": token, "name": "race", "request:read": "on", "request:decide": "on"}
+        form = {
+            "form_token": token,
+            "name": "race",
+            "request:read": "on",
+            "request:decide": "on",
+            "password": password,
+        }
         return _found(r"ask_[\w-]{43}", (await browser.post("/account/keys", data=form)).text)
 
 

@@ -97,7 +97,7 @@ class Gate:
         async def one(number: int) -> None:
             made = await self.agent.made(
                 "/api/requests", action="http.request", target=f"notes{number // CREW}",
-                params={"method": "DELETE", "path": f"/echo/{number}"},
+                params={"method": "POST", "path": f"/echo/{number}"},
             )  # fmt: skip
             self.ids[number] = str(made["id"])
 

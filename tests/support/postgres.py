@@ -5,17 +5,19 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from typing import Final, LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
 
 _PATHS = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin")
+_TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"
 _EMPTY = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid();
@@ -29,27 +31,70 @@ class PostgresServer:
     """A running server, reached through a Unix socket."""
 
     folder: str
-    idle: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def of(cls, url: str) -> "PostgresServer":
+        """Return the server of a database's URL."""
+        return cls(url.partition("?host=")[2])
 
     @contextmanager
     def database(self) -> Generator[str, None, None]:
-        """Give the URL of an empty database; it is emptied again afterwards, which is ten times
-        faster than making another one.
-        """
-        name = self.idle.pop() if self.idle else self._create()
-        yield self._url(name)
-        with psycopg.connect(self._url(name), autocommit=True) as connection:
-            connection.execute(_EMPTY)
-        self.idle.append(name)
+        """Give the URL of an empty database.
 
-    def _create(self) -> str:
-        name = f"t{uuid.uuid4().hex}"  # noqa: TID251 - a name, not an id of the product
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        It is emptied again afterwards, or dropped if it was filled with a copy: whichever costs
+        less than making another one.
+        """
+        idle = _IDLE.setdefault(self.folder, [])
+        name = idle.pop() if idle else self.create()
+        yield self.url(name)
+        spare = _SPARES.pop(name, None)
+        if spare is None:
+            with psycopg.connect(self.url(name), autocommit=True) as connection:
+                connection.execute(_EMPTY)
+        else:
+            self._run("DROP DATABASE {} WITH (FORCE)", name)
+        idle.append(spare or name)
+
+    def fill(self, url: str, template: Callable[["PostgresServer"], str]) -> None:
+        """Put a copy of a template in the place of an empty database, if it is one.
+
+        :param template: returns the name of a database that nobody is connected to.
+        """
+        name = url.partition("?")[0].rpartition("/")[2]
+        with psycopg.connect(url, autocommit=True) as connection:
+            if connection.execute(_TABLES).fetchone() is not None:
+                return
+        copy, spare = _name(), _name()
+        self._run("CREATE DATABASE {} TEMPLATE {}", copy, template(self))
+        self._run("ALTER DATABASE {} RENAME TO {}", name, spare)
+        self._run("ALTER DATABASE {} RENAME TO {}", copy, name)
+        _SPARES[name] = spare
+
+    def create(self) -> str:
+        """Make an empty database and return its name."""
+        name = _name()
+        self._run("CREATE DATABASE {}", name)
         return name
 
-    def _url(self, database: str) -> str:
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def _run(self, statement: LiteralString, *names: str) -> None:
+        words = [sql.Identifier(name) for name in names]
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*words))
+
+
+_IDLE: Final[dict[str, list[str]]] = {}
+"""Empty databases by the server's folder."""
+
+_SPARES: Final[dict[str, str]] = {}
+"""The empty databases in whose places copies stand."""
+
+
+def _name() -> str:
+    return f"t{uuid.uuid4().hex}"  # noqa: TID251 - a name, not an id of the product
 
 
 @contextmanager

@@ -22,10 +22,9 @@ from app.services.bundle import Services
 from app.services.intake import Asked
 from app.services.sealing import create_master_key
 from app.settings import PartSettings, Settings
-from app.store.database import Database
-from app.store.migrate import migrate
 from app.store.tx import Tx
 from integrations.base import Registered
+from tests.support.templates import prepare
 
 
 class FakeClock(SystemClock):
@@ -134,7 +133,7 @@ async def world(
 ) -> AsyncGenerator[World, None]:
     """Open a small installation on an empty database, with these channels alone."""
     settings = settings_for(database_url, folder, **values)
-    migrate(Database(settings.database))
+    prepare(settings.database)
     parts = [(registered(channel), NoSettings()) for channel in channels]
     async with services(settings, clock=clock, parts=parts) as opened:
         yield await populate(opened)

@@ -72,6 +72,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "accounts_delegations": PEOPLE,
     "accounts_preferences": PEOPLE,
     "webhooks_channels": PEOPLE,
+    "accounts_link": frozenset(),  # by somebody who is signed in, and their password
     **dict.fromkeys(
         (
             "webhooks_index",

@@ -148,3 +148,18 @@ async def test_a_selection_shows_all_that_its_display_digest_covers(door: Door) 
     own = await browser.get(f"/requests/{made.id}")
     assert fields(page)[f"pick.{made.id}"] == f"{made.digest}.{fields(own)['display']}"
     assert "words in the context" in page.text and f">{made.digest[:12]}<" in page.text
+
+
+@pytest.mark.requirement("CH-5", "DASH-2")
+async def test_a_page_that_refreshes_itself_keeps_what_it_showed(door: Door) -> None:
+    """The part that the script fetches again never passes off another payload as seen."""
+    made = await door.pending()
+    browser = await signed_in(door)
+    page = (await browser.get(f"/requests/{made.id}")).text
+    live = re.search(r'data-live="([^"]+)"', page)
+    assert live is not None
+    assert 'name="display"' in (await browser.get(live[1])).text
+    other = live[1].partition("=")[0] + "=" + "0" * 64
+    for address in (other, live[1].partition("?")[0]):
+        part = (await browser.get(address)).text
+        assert ("Look at it again" in part, "<form" in part) == (True, False)

@@ -191,7 +191,7 @@ async def test_without_a_pin_nothing_is_asked(host: Host) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [
-        ({}, 400, None),
+        ({}, 400, "/command"),
         ({"command": "a\x00"}, 400, None),
         ({"command": "a\x1b"}, 400, "/params/command"),
         ({"command": "a", "timeout": 61}, 400, "/params/timeout"),
@@ -249,7 +249,8 @@ async def test_a_host_is_added_and_changed_on_the_pages(host: Host) -> None:
     assert "Add an SSH host" in page
     form = {
         "form_token": token(page), "name": "box2", "host": "127.0.0.1", "user": "root",
-        "port": "2222", "host_keys": host.server.host_key, "wrap": "on", "seconds": "5",
+        "port": "2222", "networks": "127.0.0.1/32",
+        "host_keys": host.server.host_key, "wrap": "on", "seconds": "5",
         "jumps": f"root@bastion:22 {host.server.host_key}", "credential_id": "",
     }  # fmt: skip
     made = await admin.post("/ssh-hosts", data=form)

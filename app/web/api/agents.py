@@ -86,6 +86,7 @@ async def create_key(request: Request) -> Response:
         networks=body.networks,
         rate_limit=body.rate_limit,
         expires_at=None if body.expires_in is None else plus(services.clock.now(), body.expires_in),
+        password=body.password,
     )
     return reply(NewKeyOut(key=KeyOut.of(key), secret=secret), 201)
 
@@ -112,6 +113,6 @@ async def rotate_key(request: Request) -> Response:
     caller = await caller_of(request)
     body = await read(request, RotateIn)
     key, secret = await services_of(request).agents.rotate_key(
-        caller, request.path_params["key_id"], body.grace_seconds
+        caller, request.path_params["key_id"], body.grace_seconds, password=body.password
     )
     return reply(NewKeyOut(key=KeyOut.of(key), secret=secret), 201)

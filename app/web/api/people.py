@@ -68,7 +68,9 @@ async def change_password(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     body = await read(request, PasswordIn)
-    await services_of(request).people.change_password(caller, body.old, body.new)
+    await services_of(request).people.change_password(
+        caller, body.old, body.new, end_keys=body.end_keys
+    )
     return nothing()
 
 

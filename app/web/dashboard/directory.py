@@ -4,11 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import AssentryError, InvalidField
-from app.core.instant import plus
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
 from app.services.requests import RequestFilter
 from app.web.cursors import Cursor, decode, encode, number_of
-from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.doors import Form, end_of, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.problems import status_of
@@ -61,6 +60,7 @@ async def _agent(
     error: AssentryError | None = None,
     *,
     secret: str = "",
+    failed: str = "",
 ) -> Response:
     services = services_of(request)
     agent_id = request.path_params["agent_id"]
@@ -72,7 +72,9 @@ async def _agent(
         waiting=await services.requests.pending_of(caller, agent_id),
         keys=await services.agents.list_keys(caller, agent_id=agent_id) if admin else [],
         people=await services.people.list(caller), scopes=sorted(AGENT_SCOPES), admin=admin,
-        secret=secret, error=error, status=status_of(error) if error else 200,
+        secret=secret, failed=failed,
+        form=request.state.form if failed else Form(), error=error,
+        status=status_of(error) if error else 200,
     )  # fmt: skip
 
 
@@ -92,7 +94,7 @@ async def update_agent(request: Request, caller: Caller) -> Response:
                 rate=form["rate"].strip(),
             )  # fmt: skip
     except AssentryError as error:
-        return await _agent(request, caller, error)
+        return await _agent(request, caller, error, failed="agent")
     return to(f"/agents/{agent_id}")
 
 
@@ -102,15 +104,14 @@ async def create_key(request: Request, caller: Caller) -> Response:
     form: Form = request.state.form
     try:
         services = services_of(request)
-        days = form.number("days", 0)
         _, secret = await services.agents.create_key(
             caller, name=form["name"], scopes=_scopes(form),
             agent_id=request.path_params["agent_id"], permissions=_permissions(form),
             networks=form.lines("networks"), rate_limit=form.number("rate_limit", 0) or None,
-            expires_at=plus(services.clock.now(), days * 86_400) if days else None,
+            expires_at=end_of(form, services.clock.now()),
         )  # fmt: skip
     except AssentryError as error:
-        return await _agent(request, caller, error)
+        return await _agent(request, caller, error, failed="key")
     return await _agent(request, caller, secret=secret)
 
 
@@ -164,14 +165,16 @@ async def people(request: Request, caller: Caller) -> Response:
     return await _people(request, caller)
 
 
-async def _people(request: Request, caller: Caller, error: AssentryError | None = None) -> Response:
+async def _people(
+    request: Request, caller: Caller, error: AssentryError | None = None, failed: str = ""
+) -> Response:
     services = services_of(request)
     return page(
         request, "people.html", caller=caller, people=await services.people.list(caller),
         roles=list(Role), admin=caller.may(Scope.ADMIN),
         owner_may_decide=await services.people.owner_may_decide(),
         groups=await services.accounts.groups(caller),
-        form=request.state.form if error else Form(), error=error,
+        form=request.state.form if error else Form(), error=error, failed=failed,
         status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -186,7 +189,7 @@ async def create_person(request: Request, caller: Caller) -> Response:
             password=form["password"],
         )  # fmt: skip
     except AssentryError as error:
-        return await _people(request, caller, error)
+        return await _people(request, caller, error, "new")
     return to("/people")
 
 

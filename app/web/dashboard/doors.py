@@ -5,18 +5,29 @@ from functools import wraps
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.core.errors import AssentryError, Invalid, Unauthenticated, UnsupportedMediaType
+from app.core.errors import (
+    AssentryError,
+    Invalid,
+    InvalidField,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from app.core.instant import Instant, plus
 from app.core.principals import Caller
 from app.web.bodies import raw
 from app.web.dashboard.rendering import page
 from app.web.deps import check_form_token, check_origin, cookie_name, services_of, session_of
-from app.web.problems import status_of
+from app.web.problems import on_http_error, routing, status_of, wants_page
 
 MAX_FORM: Final = 300_000
 """Most bytes of a form."""
+
+MAX_DAYS: Final = 3650
+"""Most days after which a key ends."""
 
 Page = Callable[[Request], Awaitable[Response]]
 SignedIn = Callable[[Request, Caller], Awaitable[Response]]
@@ -53,6 +64,20 @@ class Form(dict[str, str]):
     def lines(self, name: str) -> list[str]:
         """Return the words of a field, separated by white space or commas."""
         return self[name].replace(",", " ").split()
+
+
+def end_of(form: Form, now: Instant) -> Instant | None:
+    """Return when a key ends that a form makes after some days; None for never.
+
+    :raises InvalidField: the days are something else.
+    """
+    if not form["days"].strip():
+        return None
+    days = form.number("days", 0)
+    if not 1 <= days <= MAX_DAYS:
+        message = f"a key ends after 1 to {MAX_DAYS} days; empty means never"
+        raise InvalidField(message, pointer="/days")
+    return plus(now, days * 86_400)
 
 
 async def form_of(request: Request) -> Form:
@@ -125,6 +150,20 @@ def failure(request: Request, error: AssentryError, caller: Caller | None) -> Re
     """Return the page for an error."""
     status = status_of(error)
     return page(request, "error.html", caller=caller, status=status, error=error)
+
+
+async def lost(request: Request, error: Exception) -> Response:
+    """Answer what no address takes: browsers with a page, programs with a problem."""
+    assert isinstance(error, HTTPException)
+    if not wants_page(request.scope):
+        return await on_http_error(request, error)
+    code, detail = routing(error)
+    try:
+        caller = await session_of(request)
+    except AssentryError:
+        caller = None
+    said = {"code": code, "detail": detail, "pointer": ""}
+    return page(request, "error.html", caller=caller, status=error.status_code, error=said)
 
 
 def to(address: str) -> Response:

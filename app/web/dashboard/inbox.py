@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.action import Urgency
-from app.core.errors import InvalidCursor, InvalidFilter
+from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
 from app.core.principals import Caller
 from app.core.request import Status
 from app.services.inbox import Waiting
@@ -21,7 +21,8 @@ from app.web.problems import status_of
 WAITING: Final = (Status.PENDING, Status.UNKNOWN)
 SIZE: Final = 50
 ORDERS: Final = {"": "expires first", "newest": "newest first"}
-_NAMES: Final = ("agent", "target", "urgency", "order", "cursor")
+_FILTERS: Final = ("agent", "target", "urgency")
+_NAMES: Final = (*_FILTERS, "order", "cursor")
 
 
 @signed_in
@@ -30,20 +31,30 @@ async def inbox(request: Request, caller: Caller) -> Response:
     return await _inbox(request, caller, "inbox.html")
 
 
+async def nothing_picked(request: Request, caller: Caller) -> Response:
+    """Show the inbox again to whoever would decide together what was not selected."""
+    error = InvalidFilter("select the requests first, by the boxes beside them")
+    return await _inbox(request, caller, "inbox.html", error)
+
+
 @signed_in
 async def inbox_list(request: Request, caller: Caller) -> Response:
     """Show the inbox's list alone, for the script."""
     return await _inbox(request, caller, "inbox_list.html")
 
 
-async def _inbox(request: Request, caller: Caller, template: str) -> Response:
+async def _inbox(
+    request: Request, caller: Caller, template: str, error: AssentryError | None = None
+) -> Response:
     services = services_of(request)
     kept = [(name, value) for name, value in request.query_params.multi_items() if value]
+    query = {name: value for name, value in kept if name in _NAMES}
+    found = Page([], None, None)
     try:
-        query = once(type(request.query_params)(kept), _NAMES)
+        query = once(type(request.query_params)(kept), (*_NAMES, "pick") if error else _NAMES)
         found = await _found(request, caller, dict(query))
-    except (InvalidFilter, InvalidCursor) as error:
-        return page(request, "error.html", caller=caller, error=error, status=status_of(error))
+    except (InvalidFilter, InvalidCursor) as wrong:
+        error = wrong
     counts = await services.requests.waiting(caller)
     return page(
         request, template, caller=caller, items=found.items, counts=counts,
@@ -52,7 +63,8 @@ async def _inbox(request: Request, caller: Caller, template: str) -> Response:
         targets=await services.targets.list(caller),
         broken=await services.connections.broken(caller),
         older=found.older, newer=found.newer, query=query, orders=ORDERS,
-        urgencies=list(Urgency),
+        urgencies=list(Urgency), filtered=any(query.get(name) for name in _FILTERS),
+        error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -22,7 +23,7 @@ from app.web.dashboard import (
     ssh,
     targets,
 )
-from app.web.dashboard.doors import Page
+from app.web.dashboard.doors import Page, lost
 from app.web.sse import page_events
 
 STATIC: Final = Path(__file__).resolve().parent.parent / "static"
@@ -132,4 +133,5 @@ def mount(app: FastAPI) -> None:
         for method, doors in by_method.items():
             if path in doors:
                 app.router.routes.append(Route(path, doors[path], methods=[method]))
+    app.add_exception_handler(HTTPException, lost)
     app.router.routes.append(Mount("/static", CachedFiles(directory=STATIC), name="static"))

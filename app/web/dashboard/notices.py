@@ -31,6 +31,7 @@ async def _index(
         request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
         lanes=await services.backlog.lanes(caller),
         webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
+        troubled=await services.webhooks.troubled(caller) if manages else {},
         events=EVENT_TYPES, formats=FORMATS, secret=secret,
         form=request.state.form if error else Form(), error=error,
         status=status_of(error) if error else 200,
@@ -132,6 +133,7 @@ async def delegate(request: Request, caller: Caller) -> Response:
     await services_of(request).accounts.delegate(
         caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
         ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
+        password=form["password"],
     )  # fmt: skip
     return to("/account")
 

@@ -7,13 +7,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.action import BoundTarget, Submission, Urgency
+from app.core.action import BoundTarget, HttpAction, Submission, Urgency
 from app.core.asking import build_action, facts_of
 from app.core.errors import AssentryError, InvalidField, MalformedJson
 from app.core.instant import Instant
 from app.core.json_types import JsonValue
 from app.core.principals import Agent, Caller, Scope
 from app.core.strict_json import parse_json
+from app.services.access import require
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
@@ -50,6 +51,7 @@ async def index(request: Request, caller: Caller) -> Response:
 @signed_in
 async def new(request: Request, caller: Caller) -> Response:
     """Show an empty editor."""
+    require(caller, Scope.POLICY_WRITE)
     return await _editor(request, caller, json.dumps(STARTER, indent=2))
 
 
@@ -66,6 +68,7 @@ async def _editor(
     return page(
         request, "policy.html", caller=caller, record=record, text=text, versions=versions,
         editor=caller.may(Scope.POLICY_WRITE), error=error,
+        names={f"person:{one.id}": one.name for one in await services.people.list(caller)},
         status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -133,7 +136,9 @@ async def delete(request: Request, caller: Caller) -> Response:
 @signed_in
 async def dry_run_form(request: Request, caller: Caller) -> Response:
     """Show the dry run's form."""
-    form = Form(action="http.request", params=SAMPLE, urgency="normal")
+    targets = await services_of(request).targets.list(caller)
+    first = {"target": targets[0].name} if targets else {}
+    form = Form(action="http.request", params=SAMPLE, urgency="normal", **first)
     return await _dry_run(request, caller, form)
 
 
@@ -152,9 +157,13 @@ async def _explain(request: Request, caller: Caller, form: Form) -> Any:
     if form["urgency"] not in list(Urgency):
         message = "choose an urgency"
         raise InvalidField(message, pointer="/urgency")
+    action = build_action(form["action"].strip(), _parsed(form["params"], "/params"))
+    if not form["target"] and isinstance(action, HttpAction):
+        message = "http.request needs a target"
+        raise InvalidField(message, pointer="/target")
     submission = Submission(
         agent_id="-",
-        action=build_action(form["action"].strip(), _parsed(form["params"], "/params")),
+        action=action,
         target=BoundTarget("-", form["target"], "", 0) if form["target"] else None,
         urgency=Urgency(form["urgency"]),
         reason=form["reason"],

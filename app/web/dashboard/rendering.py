@@ -18,7 +18,7 @@ from app.core.canonical import canonical
 from app.core.card import headline_of
 from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
-from app.core.principals import Caller, Role, at_least
+from app.core.principals import SCOPE_WORDS, Caller, Role, at_least
 from app.core.request import Request as Asked
 from app.core.request import Status
 from app.core.visible import visible
@@ -41,9 +41,11 @@ def environment() -> Environment:
     ours: dict[str, Any] = {
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
-        "place": place, "decided": decided, "answered": answered, "preview": preview, "cut": cut,
+        "place": place, "decided": decided, "outcome": outcome, "answered": answered,
+        "preview": preview, "cut": cut,
     }  # fmt: skip
     made.filters.update(ours)
+    cast("dict[str, Any]", made.globals)["says"] = SCOPE_WORDS
     made.tests["at_least"] = lambda role, needed: at_least(Role(role), Role(needed))
     return made
 
@@ -118,12 +120,29 @@ def place(channel: str) -> Markup:
 
 
 def decided(item: Asked, people: Mapping[str, str]) -> Markup:
-    """Return who decided a request, in words."""
+    """Return who decided a request, in words; what followed was no decision of theirs."""
     kind, _, name = (item.decided_by or "").partition(":")
-    if kind == "person":
-        return shown(f"by {people.get(name, name)}")
-    undecided = item.status is Status.EXPIRED or name in ("", "-")
-    return shown("undecided" if undecided else "by policy")
+    if item.status is Status.EXPIRED or (kind != "person" and name in ("", "-")):
+        return shown("undecided")
+    said = "by policy" if kind != "person" else f"by {people.get(name, name)}"
+    after = item.status in (Status.EXECUTING, Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)
+    return shown(f"approved {said}" if after else said)
+
+
+def outcome(text: str) -> list[tuple[str, str]]:
+    """Return what a worker wrote of a run as names and values, the sentence first."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return [("detail", text)]
+    values = cast("dict[str, object]", found)
+    first = sorted(values, key=lambda name: (name != "detail", name != "code"))
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in ((name, values[name]) for name in first)
+    ]
 
 
 def answered(item: Asked) -> str:

@@ -1,6 +1,8 @@
 """The inbox, one request, the history, and the decision."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -12,7 +14,7 @@ from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.core.routing import Assurance
-from app.services.requests import Detail
+from app.services.requests import Detail, Page
 from app.services.results import result_document
 from app.web.cursors import Cursor, encode
 from app.web.dashboard.doors import Form, signed_in, to
@@ -21,8 +23,14 @@ from app.web.deps import services_of
 from app.web.filters import request_filter
 from app.web.problems import status_of
 
+_STATUS: Final = "request_status.html"
+
 FRESH = 900
 """Seconds after signing in that count as the strongest proof of who decides (DEC-4)."""
+
+
+_FIELD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+"""A time as a browser's field writes it, without a zone."""
 
 
 @signed_in
@@ -31,11 +39,12 @@ async def history(request: Request, caller: Caller) -> Response:
     services = services_of(request)
     query = request.query_params
     kept = [(name, value) for name, value in query.multi_items() if value]
+    found, of, error = Page([], None, None), "", None
     try:
-        wanted, limit, of = request_filter(type(query)(kept))
-    except (InvalidFilter, InvalidCursor) as error:
-        return page(request, "error.html", caller=caller, error=error, status=status_of(error))
-    found = await services.requests.page(caller, wanted, limit)
+        wanted, limit, of = request_filter(type(query)(_timed(kept)))
+        found = await services.requests.page(caller, wanted, limit)
+    except (InvalidFilter, InvalidCursor) as wrong:
+        error = wrong
     return page(
         request, "history.html", caller=caller, items=found.items,
         older=found.older and encode(Cursor("before", found.older), of),
@@ -43,8 +52,16 @@ async def history(request: Request, caller: Caller) -> Response:
         query={name: value for name, value in kept if name != "cursor"},
         statuses=list(Status),
         agents={agent.id: agent.name for agent in await services.agents.list(caller)},
-        targets=await services.targets.list(caller),
+        targets=await services.targets.list(caller), error=error,
+        status=status_of(error) if error else 200,
     )  # fmt: skip
+
+
+def _timed(kept: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the filters with the times of the page's fields in UTC, as their label says."""
+    times = ("created_from", "created_to")
+    return [(name, f"{value}Z" if name in times and _FIELD.fullmatch(value) else value)
+            for name, value in kept]  # fmt: skip
 
 
 @signed_in
@@ -56,7 +73,7 @@ async def one(request: Request, caller: Caller) -> Response:
 @signed_in
 async def one_status(request: Request, caller: Caller) -> Response:
     """Show the parts that change, for the script."""
-    return await _one(request, caller, "request_status.html")
+    return await _one(request, caller, _STATUS)
 
 
 @signed_in
@@ -88,12 +105,18 @@ async def _one(
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
         seen=seen, display=seen.display,
-        people=people,
+        stale=template == _STATUS and request.query_params.get("display") != seen.display,
+        people=people, path=_section(request, detail.request.status),
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
+
+
+def _section(request: Request, status: Status) -> str:
+    """Return the address of the part of the site that a request belongs to."""
+    return "/" if status in (Status.PENDING, Status.UNKNOWN) else request.scope["path"]
 
 
 def _left_out(detail: Detail, people: Mapping[str, str]) -> dict[int, list[str]]:

@@ -17,6 +17,7 @@ from app.core.request import Ballot, Choice, Status
 from app.services.decisions import MAX_SELECTION
 from app.services.requests import Detail
 from app.web.dashboard.doors import Form, signed_in
+from app.web.dashboard.inbox import nothing_picked
 from app.web.dashboard.rendering import page
 from app.web.dashboard.requests import assurance_of
 from app.web.deps import services_of
@@ -56,6 +57,8 @@ class Shown:
 async def review(request: Request, caller: Caller) -> Response:
     """Show exactly what each of the selected requests would run."""
     names = list(dict.fromkeys(request.query_params.getlist("pick")))
+    if not names:
+        return await nothing_picked(request, caller)
     return await _page(request, caller, await _shown(request, caller, names))
 
 

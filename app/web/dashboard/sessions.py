@@ -4,9 +4,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import AssentryError
-from app.core.instant import plus
 from app.core.principals import Caller
-from app.web.dashboard.doors import Form, form_of, local, opened, signed_in, to, with_session
+from app.web.dashboard.doors import (
+    Form,
+    end_of,
+    form_of,
+    local,
+    opened,
+    signed_in,
+    to,
+    with_session,
+)
 from app.web.dashboard.rendering import page
 from app.web.deps import check_origin, cookie_name, remote_ip, services_of
 from app.web.problems import status_of
@@ -81,7 +89,9 @@ async def change_password(request: Request, caller: Caller) -> Response:
     """Change one's own password."""
     form: Form = request.state.form
     try:
-        await services_of(request).people.change_password(caller, form["old"], form["new"])
+        await services_of(request).people.change_password(
+            caller, form["old"], form["new"], end_keys=form.ticked("end_keys")
+        )
     except AssentryError as error:
         return await _account(request, caller, error)
     return to("/account?changed=yes")
@@ -101,11 +111,10 @@ async def create_key(request: Request, caller: Caller) -> Response:
     form: Form = request.state.form
     services = services_of(request)
     try:
-        days = form.number("days", 0)
         _, secret = await services.agents.create_key(
             caller, name=form["name"], scopes=[s.value for s in caller.scopes if form.ticked(s)],
             person_id=_own_id(caller),
-            expires_at=plus(services.clock.now(), days * 86_400) if days else None,
+            expires_at=end_of(form, services.clock.now()), password=form["password"],
         )  # fmt: skip
     except AssentryError as error:
         return await _account(request, caller, error)
@@ -137,6 +146,7 @@ async def _account(
         ],
         leave=await services.accounts.delegations(caller), names={p.id: p.name for p in people},
         others=[(p.id, p.name) for p in people if p.id != own and p.active],
+        mail="email" in services.couriers.channels,
         preferences=await services.accounts.preferences(caller),
         channel_names=[(name, name) for name in ("email", *services.couriers.channels)],
         keys=await services.agents.list_keys(caller, person_id=_own_id(caller)),

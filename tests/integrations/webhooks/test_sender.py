@@ -36,6 +36,8 @@ async def test_both_live_secrets_sign_and_the_plain_header_too() -> None:
         Webhook("whsec_" + "R0dH" * 11).verify(got.body, got.headers)
     plain = hmac.new(SECRET.encode(), got.body.encode(), hashlib.sha256).hexdigest()
     assert got.headers["x-assentry-signature"] == f"sha256={plain}"
+    former = hmac.new(OTHER.encode(), got.body.encode(), hashlib.sha256).hexdigest()
+    assert got.headers["x-assentry-signature-previous"] == f"sha256={former}"
     assert got.headers["webhook-id"] == "evt_1"
 
 
@@ -48,6 +50,24 @@ async def test_agent_runtimes_get_a_bearer_token() -> None:
     (got,) = receiver.log
     assert got.headers["authorization"] == f"Bearer {SECRET}"
     assert "webhook-signature" not in got.headers
+
+
+@pytest.mark.requirement("HOOK-2")
+@pytest.mark.parametrize(("status", "tokens"), [(401, [SECRET, OTHER]), (500, [SECRET])])
+async def test_a_runtime_that_does_not_know_the_new_token_gets_the_one_before(
+    status: int, tokens: list[str]
+) -> None:
+    async with Receiver(answer=lambda number: (200 if number > 1 else status, {})) as receiver:
+        sender = Sender(SystemClock())
+        if status == 401:
+            assert await sender.send(parcel(receiver.url, bearer=True)) == 200
+        else:
+            with pytest.raises(DeliveryFailed):
+                await sender.send(parcel(receiver.url, bearer=True))
+        await sender.close()
+    assert [got.headers["authorization"] for got in receiver.log] == [
+        f"Bearer {token}" for token in tokens
+    ]
 
 
 @pytest.mark.parametrize(

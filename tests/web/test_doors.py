@@ -1,0 +1,173 @@
+"""Pages for whoever strays or writes something wrong: they say what to do, and keep what was."""
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.core.instant import SECOND
+from app.core.principals import Role
+from app.core.request import Status, evolve
+from tests.web.conftest import BASE, Door
+from tests.web.test_selection import PASSWORD, fields, signed_in
+
+pytestmark = pytest.mark.requirement("DASH-1", "DASH-2")
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+
+async def administrator(door: Door) -> httpx.AsyncClient:
+    """Return an administrator's browser."""
+    await door.world.services.people.create(
+        door.world.anne, name="Dora", email="dora@example.org", role=Role.ADMIN, password=PASSWORD
+    )
+    browser = await door.client(headers={"Origin": BASE})
+    given = {"email": "dora@example.org", "password": PASSWORD}
+    assert (await browser.post("/sign-in", data=given)).status_code == 303
+    return browser
+
+
+async def test_browsers_get_pages_and_programs_problems(door: Door) -> None:
+    async def fail(_request: Request) -> Response:
+        raise ZeroDivisionError("canary")
+
+    door.app.router.routes.insert(0, Route("/boom", fail))
+    browser = await door.client()
+    for path, status in (("/nope", 404), ("/sign-out", 405), ("/boom", 500)):
+        page = await browser.get(path, headers=BROWSER)
+        assert (page.status_code, "Back to the inbox" in page.text) == (status, True), path
+        assert page.headers["content-type"].startswith("text/html")
+        assert "canary" not in page.text
+        program = await browser.get(path)
+        assert program.headers["content-type"] == "application/problem+json"
+    assert (await browser.get("/api/nope", headers=BROWSER)).json()["code"] == "not_found"
+    signed_in = await administrator(door)
+    assert "Sign out" in (await signed_in.get("/nope", headers=BROWSER)).text
+
+
+@pytest.mark.requirement("KEY-2")
+@pytest.mark.parametrize("days", ["0", "3651", "-1", "soon"])
+async def test_a_key_ends_after_some_days_or_never(door: Door, days: str) -> None:
+    browser, services = await administrator(door), door.world.services
+    agent = f"/agents/{door.world.agent.id}"
+    given = {"name": "new", "request:read": "on"}
+    for page, address in ((agent, f"{agent}/keys"), ("/account", "/account/keys")):
+        form = {**fields(await browser.get(page)), **given}
+        refused = await browser.post(address, data={**form, "days": days})
+        assert (refused.status_code, "/days" in refused.text) == (400, True), refused.text
+        assert (await browser.post(address, data={**form, "days": "3650"})).status_code == 200
+        assert (await browser.post(address, data={**form, "days": " "})).status_code == 200
+    keys = [key for key in await services.agents.list_keys(door.world.anne) if key.name == "new"]
+    ends = [key.expires_at and round((key.expires_at - key.created_at) / SECOND) for key in keys]
+    assert sorted(ends, key=str) == [3650 * 86_400] * 2 + [None] * 2
+
+
+async def test_a_request_without_a_verdict_is_shown(door: Door) -> None:
+    made = await door.pending()
+    bare = evolve(made, {"id": f"{made.id[:-3]}000", "verdict": "{}"})
+    await door.world.services.store.write(lambda tx: tx.requests.insert(bare))
+    browser = await administrator(door)
+    assert (await browser.get(f"/requests/{bare.id}")).status_code == 200
+    assert (await browser.get(f"/decisions?pick={bare.id}&pick={made.id}")).status_code == 200
+    assert (await browser.get(f"/requests/{made.id}")).text.lower().count("no policy matched") == 1
+
+
+async def test_what_failed_says_what_was_sent_and_who_decided(door: Door) -> None:
+    await door.world.target("http://127.0.0.1:9")
+    made = await door.world.call("DELETE", "/x")
+    said = '{"code":"address_not_allowed","detail":"the host is not allowed"}'
+    given = {"decided_at": made.created_at, "decided_by": "policy:pol_1"}
+    browser = await administrator(door)
+    for status, sent, title in (
+        (Status.FAILED, None, "What would have run"), (Status.FAILED, made.created_at, "What ran"),
+        (Status.SUCCEEDED, made.created_at, "What ran"),
+    ):  # fmt: skip
+        changes = {**given, "status": status, "sent_at": sent, "outcome": said}
+        item = evolve(made, {**changes, "id": door.world.services.ids.new("req")})
+        await door.world.services.store.write(lambda tx, item=item: tx.requests.insert(item))
+        page = (await browser.get(f"/requests/{item.id}")).text
+        assert f'<h2 id="runs">{title}</h2>' in page and "approved by policy, " in page
+        assert ("Nothing was sent." in page) is (sent is None)
+        assert "<dd>the host is not allowed</dd>" in page and "{&#34;code" not in page
+
+
+async def test_a_wrong_filter_is_said_above_the_list_and_kept(door: Door) -> None:
+    made = await door.pending()
+    browser = await administrator(door)
+    page = await browser.get("/requests?action=Send mail&status=pending")
+    assert (page.status_code, "such as send_mail" in page.text) == (400, True)
+    assert 'value="Send mail"' in page.text and "<option selected>pending" in page.text
+    none = await browser.get("/decisions?urgency=high&order=newest")
+    assert (none.status_code, "select the requests first" in none.text) == (400, True)
+    assert '<option value="newest" selected>' in none.text and "<option selected>high" in none.text
+    assert "1 waiting in all" in none.text
+    assert 'name="order" value="newest"' in (await browser.get("/?order=newest")).text
+    for day, found in (("2020-01-01T00:00", True), ("2100-01-01T00:00", False)):
+        page = (await browser.get(f"/requests?created_from={day}")).text
+        assert (made.id in page, f'value="{day}"' in page) == (found, True)
+
+
+async def test_a_history_without_requests_says_what_to_do(door: Door) -> None:
+    page = (await (await administrator(door)).get("/requests?status=")).text
+    assert "No request yet" in page and "Make an agent and a key" in page
+
+
+@pytest.mark.requirement("KEY-2")
+async def test_what_was_written_for_a_key_stays_after_a_mistake(door: Door) -> None:
+    browser, agent = await administrator(door), f"/agents/{door.world.agent.id}"
+    form = {**fields(await browser.get(agent)), "name": "ci", "permissions": "github GET repos"}
+    page = await browser.post(f"{agent}/keys", data={**form, "request:read": "on", "days": "7"})
+    assert page.status_code == 400
+    for kept in ('value="ci"', ">github GET repos</textarea>", 'value="7"', 'value="robot"'):
+        assert kept in page.text
+    assert 'name="request:read" checked' in page.text
+    assert 'name="request:create" checked' not in page.text
+    assert "see requests and their results" in page.text
+    form["open_limit"] = "many"
+    page = await browser.post(agent, data={**form, "name": "new name"})
+    assert 'value="new name"' in page.text and 'value="many"' in page.text
+
+
+async def test_what_is_wrong_with_a_person_stands_above_the_list(door: Door) -> None:
+    browser = await administrator(door)
+    form = fields(await browser.get("/people"))
+    people = await door.world.services.people.list(door.world.anne)
+    admins = [one for one in people if one.role is Role.ADMIN]
+    answers = [await browser.post(f"/people/{one.id}", data={**form, "role": "viewer"})
+               for one in sorted(admins, key=lambda one: one.name == "Dora")]  # fmt: skip
+    page = answers[-1].text
+    assert page.index('class="problem"') < page.index("<table")
+    added = await browser.post("/people", data={**form, "name": "", "role": "viewer"})
+    assert added.text.index('class="problem"') > added.text.index("<summary>Add a person")
+
+
+async def test_a_tried_request_needs_what_a_real_one_needs(door: Door) -> None:
+    browser = await administrator(door)
+    form = fields(await browser.get("/policies/dry-run"))
+    body = {**form, "action": "http.request", "params": '{"method": "GET", "path": "/"}',
+            "urgency": "normal"}  # fmt: skip
+    refused = await browser.post("/policies/dry-run", data=body)
+    assert (refused.status_code, "needs a target" in refused.text) == (400, True)
+    await door.world.target("http://127.0.0.1:9", "notes")
+    assert 'value="notes" selected' in (await browser.get("/policies/dry-run")).text
+    assert (await browser.post("/policies/dry-run", data={**body, "target": "notes"})).is_success
+
+
+async def test_versions_name_people_and_approvers_write_no_policies(door: Door) -> None:
+    await door.world.policy("reads", "allow", {"http.method": {"in": ["GET"]}})
+    (record,) = await door.world.services.policies.list(door.world.anne)
+    browser = await administrator(door)
+    found = (await browser.get(f"/policies/{record.id}")).text
+    assert "person:per_" not in found and "Save as version" in found
+    approver = await signed_in(door)
+    assert "<textarea" not in (await approver.get(f"/policies/{record.id}")).text
+    assert (await approver.get("/policies/new")).status_code == 403
+
+
+@pytest.mark.requirement("T31")
+async def test_one_authorization_header(door: Door) -> None:
+    client = await door.client()
+    key = f"Bearer {door.keys['agent']}"
+    headers = [("Authorization", key), ("Authorization", key)]
+    answer = await client.get("/api/requests", headers=headers)
+    assert (answer.status_code, "one Authorization" in answer.json()["detail"]) == (401, True)
