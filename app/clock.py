@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import Final
 
 from app.core.instant import SECOND, Instant
@@ -31,6 +32,12 @@ class SystemClock:
     def now(self) -> Instant:
         """Return the present instant."""
         return Instant(time.time_ns() // _NANOS + self.offset)
+
+
+def since(instant: Instant) -> Callable[[], Instant]:
+    """Return a clock that goes on from an instant, whatever happens to the host's."""
+    began = time.monotonic_ns()
+    return lambda: Instant(instant + (time.monotonic_ns() - began) // _NANOS)
 
 
 class Ids:

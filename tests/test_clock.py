@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import Ids, SystemClock, random_part, time_part
+from app.clock import Ids, SystemClock, random_part, since, time_part
 from app.core.instant import SECOND, Instant
 from tests.support.world import FakeClock
 
@@ -70,3 +70,9 @@ def test_a_forked_process_does_not_repeat_its_parent(tmp_path: Path) -> None:
         child.join(20)
     found = [path.read_text("ascii") for path in tmp_path.iterdir()]
     assert len({*found, random_part()}) == 4
+
+
+def test_a_clock_goes_on_from_an_instant() -> None:
+    clock = since(Instant(5))
+    first, second = clock(), clock()
+    assert 5 <= first <= second < 60_000_000

@@ -11,6 +11,7 @@ from app.core.audit import Actor
 from app.core.calls import CallNotPermitted
 from app.core.canonical import canonical
 from app.core.errors import AssentryError, TargetNotPermitted
+from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.lifecycle import MAX_ATTEMPTS
 from app.core.outcome import Ambiguous, HttpPlan, NotStarted, Outcome, Passed
@@ -71,15 +72,17 @@ def _columns_fit(request: Request, submission: Submission) -> bool:
     )
 
 
-def verify_parties(agent: Agent | None, key: ApiKey | None) -> None:
+def verify_parties(agent: Agent | None, key: ApiKey | None, now: Instant) -> None:
     """Refuse when the one who asked was stopped meanwhile.
 
-    :raises Refusal: the agent is gone or frozen, or the key was revoked.
+    :raises Refusal: the agent is gone or frozen, or the key was revoked or has expired.
     """
     if agent is None or agent.frozen:
         raise Refusal("agent_frozen", "The agent is frozen.")
     if key is None or key.revoked_at is not None:
         raise Refusal("key_revoked", "The key that asked was revoked.")
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Refusal("key_expired", "The key that asked has expired.")
 
 
 def verify_permission(submission: Submission, key: ApiKey | None) -> None:

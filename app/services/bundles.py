@@ -147,7 +147,7 @@ class Bundles:
         votes = tx.requests.votes(request.id)
         submission = verify_payload(request, votes)
         bundle = bundle_of(submission)
-        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
+        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
         trail = tx.audit.of_request(request.id)
         advanced = [record.details["number"] for record in trail if record.event == ADVANCED]
         states = tx.bundles.of(request.id)
@@ -233,7 +233,7 @@ class Bundles:
         """Look once more at what may have changed since the claim, and commit to this call."""
         request, number = call.claimed.request, call.number
         try:
-            verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
+            verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
             target = tx.targets.get(call.claimed.target.id)
             verify_target(call.claimed.submission, target)
         except Refusal as refusal:

@@ -130,12 +130,12 @@ class Decisions:
 
         :raises PoliciesChanged: the compiled policies are not those in force.
         """
-        policies, (agent, key) = self.policies.snapshot, asker
-        if int(facts.get("policy_revision", 0)) > policies.revision:
+        revision, (agent, key) = self.policies.snapshot.revision, asker
+        if int(facts.get("policy_revision", 0)) > revision:
             raise PoliciesChanged(retry_after=1)
         try:
-            verify_parties(agent, key)
-            if agent is not None and judged_by(request.verdict) != policies.revision:
+            verify_parties(agent, key, tx.now)
+            if agent is not None and judged_by(request.verdict) != revision:
                 submission = unseal(request.payload)
                 verify_policies(tx, self.policies, request, submission, agent, vote=vote)
         except Refusal as refusal:

@@ -205,7 +205,7 @@ class Execution:
         self, tx: Tx, request: Request, submission: Submission
     ) -> tuple[Submission, Target]:
         key = tx.agents.key(request.key_id)
-        verify_parties(tx.agents.get(request.agent_id), key)
+        verify_parties(tx.agents.get(request.agent_id), key, tx.now)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
         plan_for(submission, target, request.id)

@@ -9,9 +9,9 @@ from app.core.action import Submission
 from app.core.ballots import Rules, counting
 from app.core.bundle_verdict import Asking
 from app.core.execution import Refusal
+from app.core.instant import plus
 from app.core.pipeline import Verdict
 from app.core.policy import Effect
-from app.core.policy_route import Route
 from app.core.principals import Agent
 from app.core.request import Request, Vote, evolve
 from app.core.routing import Voter, seated
@@ -68,18 +68,24 @@ def verify_verdict(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None
     if verdict.effect is Effect.DENY:
         raise Refusal("policy_denies", "The policies in force deny it.")
     check_masks(request.verdict, verdict)
+    lasts = verdict.route.valid_for
+    if lasts and request.decided_at and tx.now >= plus(request.decided_at, lasts):
+        raise Refusal("grant_over", "By the policies in force the approval is over.")
     if verdict.effect is not Effect.REVIEW:
         return
     if request.effect is Effect.ALLOW:
         raise Refusal("policy_reviews", "The policies in force want a person to decide.")
-    if not satisfied(tx, request, verdict.route, vote):
+    if not satisfied(tx, request, verdict, vote):
         raise Refusal("policy_asks_more", "The policies in force ask for other approvals.")
 
 
-def satisfied(tx: Tx, request: Request, route: Route, vote: Cast | None = None) -> bool:
-    """Whether the approvals of a request are enough for the route that it would have today."""
+def satisfied(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None = None) -> bool:
+    """Whether the approvals of a request are enough for the verdict that it would have today."""
+    route = verdict.route
+    reason = any(duty.kind == "require_reason" for duty in verdict.obligations)
     same = (route.frozen, route.quorum, route.owner_may_decide)
-    if same == (request.route, request.quorum, request.owner_may_decide):
+    as_asked = same == (request.route, request.quorum, request.owner_may_decide)
+    if as_asked and (request.require_reason or not reason):
         return True
     stage = min(request.stage, len(route.plan.steps))
     today = evolve(
@@ -88,7 +94,8 @@ def satisfied(tx: Tx, request: Request, route: Route, vote: Cast | None = None) 
     )
     rules = rules_of(tx, request)
     votes = [*votes_so_far(tx, request), *([vote] if vote else [])]
-    said = counting(today, votes, rules, route.plan.assurance)
+    told = [one for one in votes if not reason or one[0].ballot.comment.strip()]
+    said = counting(today, told, rules, route.plan.assurance)
     return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
 
 

@@ -96,7 +96,7 @@ def mark_held(tx: Tx, request: Request) -> bool | Refusal:
     """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
     target = tx.targets.get(request.target_id or "")
     try:
-        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id))
+        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
     except Refusal as refusal:
         return refusal
     if target is None or not target.enabled:

@@ -39,8 +39,7 @@ _AWAY: Final = Sql(
     select(D).where(
         D.c.delegate_id == bindparam("person_id"),
         D.c.revoked_at.is_(None),
-        D.c.starts_at <= bindparam("now"),
-        D.c.ends_at > bindparam("now"),
+        D.c.ends_at > bindparam("began"),
     )
 )
 _ACCOUNT: Final = Sql(
@@ -61,11 +60,12 @@ class Groups:
 
     def voter(self, person: Person, action: str) -> Voter:
         """Return a person as voter on an action now: groups, and whom they stand in for."""
-        found = self._tx.ask(_AWAY, {"person_id": person.id, "now": self._tx.now})
+        found = self._tx.ask(_AWAY, {"person_id": person.id, "began": self._tx.began})
         absent = tuple(
             Voter(away, self._names(away.id))
             for delegation in map(_delegation, found)
-            if delegation.covers(action)
+            if delegation.live(self._tx.now)
+            and delegation.covers(action)
             and (away := self._tx.people.get(delegation.person_id)) is not None
         )
         return Voter(person, self._names(person.id), absent)

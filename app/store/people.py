@@ -59,6 +59,7 @@ class People:
     def hold(self, person_id: str) -> Person | None:
         """Return a person who cannot be changed until this transaction ends (threat T26)."""
         rows = self._tx.ask(_SHARE, {"id": person_id})
+        self._tx.tick()
         return _person(rows[0]) if rows else None
 
     def lock(self, person_id: str) -> Person | None:

@@ -128,6 +128,7 @@ class Requests:
     def lock(self, request_id: str) -> Request | None:
         """Return a request that nobody else can change until this transaction ends, or None."""
         row = self._tx.run(_LOCK, {"id": request_id}).fetchone()
+        self._tx.tick()
         return None if row is None else from_row(row)
 
     def insert(self, request: Request) -> None:

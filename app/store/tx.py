@@ -1,6 +1,6 @@
 """One transaction: the repositories, and ``record``, the only way to write a transition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol, cast
 
@@ -51,7 +51,8 @@ class Tx:
 
     Inserts are deferred and written together, before any later statement that may see them.
 
-    :ivar now: the database's time at the start of the transaction.
+    :ivar began: the database's time at the start of the transaction.
+    :ivar now: its time when the unit of work began, or got the lock that it waited for.
     """
 
     def __init__(self, connection: Connection, engine: str, wanted: AbstractSet[JobKind]) -> None:
@@ -65,7 +66,8 @@ class Tx:
         self._alone = False
         self._asked: dict[tuple[object, ...], list[Any]] = {}
         self._asked_of: set[str] = set()
-        self.now = Instant(0)
+        self.began = self.now = Instant(0)
+        self._clock: Callable[[], Instant] = lambda: self.now
         self.touched = False
         self._lanes: set[Lane] = set()
         self.changes: list[Change] = []
@@ -87,8 +89,12 @@ class Tx:
         self.webhooks = Webhooks(self)
         self.bodies = Bodies(self)
 
-    def start(self, now: Instant) -> None:
-        """Begin anew with the given time; nothing is deferred or changed yet."""
+    def tick(self) -> None:
+        """Look at the clock: the unit of work waited for its turn, or for a lock."""
+        self.now = self._clock()
+
+    def start(self, clock: Callable[[], Instant]) -> None:
+        """Begin anew by the given clock; nothing is deferred or changed yet."""
         self._deferred.clear()
         self._unseen.clear()
         self._forget()
@@ -96,7 +102,8 @@ class Tx:
         self.changes = []
         self.touched = False
         self._lanes.clear()
-        self.now = now
+        self._clock = clock
+        self.began = self.now = clock()
 
     def run(self, sql: Sql, params: Mapping[str, object], *, blind: bool = False) -> Cursor:
         """Run a hot statement on the driver.

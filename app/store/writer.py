@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from app.clock import since
 from app.core.errors import AssentryError, StoreUnavailable
 from app.core.instant import Instant
 from app.core.jobs import JobKind
@@ -123,6 +124,7 @@ class Writer(threading.Thread):
 
     def _one(self, tx: Tx, unit: Unit) -> Result:
         tx.touched = False
+        tx.tick()
         try:
             return unit, unit.work(tx), None
         except AssentryError as error:
@@ -130,10 +132,8 @@ class Writer(threading.Thread):
                 raise
             return unit, None, error
 
-    def _time(self, connection: Connection) -> Instant:
-        if self._now is not None:
-            return self._now()
-        return database_time(connection)
+    def _time(self, connection: Connection) -> Callable[[], Instant]:
+        return self._now or since(database_time(connection))
 
     def _announce(self, connection: Connection, changes: list[Change]) -> None:
         """Wake the other processes when this commits (PostgreSQL)."""

@@ -118,16 +118,17 @@ def test_the_votes_must_be_there_and_for_this_payload() -> None:
 
 @pytest.mark.requirement("KEY-1", "KEY-4")
 def test_who_asked_must_still_be_in_order() -> None:
-    verify_parties(AGENT, KEY)
-    verify_parties(AGENT, replace(KEY, expires_at=Instant(1)))
+    verify_parties(AGENT, KEY, Instant(5))
+    verify_parties(AGENT, replace(KEY, expires_at=Instant(6)), Instant(5))
     for agent, key, code in (
         (None, KEY, "agent_frozen"),
         (replace(AGENT, frozen=True), KEY, "agent_frozen"),
         (AGENT, None, "key_revoked"),
         (AGENT, replace(KEY, revoked_at=Instant(1)), "key_revoked"),
+        (AGENT, replace(KEY, expires_at=Instant(5)), "key_expired"),
     ):
         with pytest.raises(Refusal) as refused:
-            verify_parties(agent, key)
+            verify_parties(agent, key, Instant(5))
         assert refused.value.code == code
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.core.errors import (
     AlreadyDecided,
@@ -24,6 +25,7 @@ from app.core.errors import (
 from app.core.principals import Person, Role, Scope
 from app.core.request import Ballot, Choice, Request, Status
 from app.services.judging import OWNER_MAY_DECIDE
+from tests.support.postgres import PostgresServer
 from tests.support.world import FakeClock, World, person_caller, with_scopes, world
 
 pytestmark = pytest.mark.requirement("DEC-1", "DEC-2")
@@ -246,6 +248,44 @@ async def test_two_selections_at_once_decide_each_request_once(place: World) -> 
         (won,) = [item for item in said if isinstance(item, Request)]
         (lost,) = [item for item in said if isinstance(item, AlreadyDecided)]
         assert lost.extra["status"] == won.status == (await place.get(request)).status
+
+
+@pytest.mark.requirement("T28", "REQ-6")
+async def test_a_vote_that_waited_for_its_turn_is_in_time_or_not(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The unit before it in the same commit takes until the request is over."""
+    clock = FakeClock()
+    async with world(database_url, tmp_path, clock=clock) as place:
+        request = await place.ask("send_mail", expires_in=60)
+        slow = place.services.store.write(lambda _tx: clock.move(61))
+        done = await asyncio.gather(slow, place.vote(request), return_exceptions=True)
+        assert isinstance(done[1], RequestExpired)
+        assert (await place.get(request)).approvals == 0
+
+
+@pytest.mark.requirement("T28", "REQ-6")
+async def test_a_vote_that_waited_for_a_lock_is_in_time_or_not(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    clock = FakeClock()
+    with postgres.database() as url:
+        async with world(url, tmp_path, clock=clock) as place:
+            request = await place.ask("send_mail", expires_in=60)
+            engine = place.services.store.database.engine(writer=False)
+            with engine.connect() as other:
+                locked = text("SELECT id FROM requests WHERE id = :id FOR UPDATE")
+                other.execute(locked, {"id": request.id})
+                vote = asyncio.ensure_future(place.vote(request))
+                waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                async with asyncio.timeout(30):
+                    while not other.execute(waiting).scalar_one():  # noqa: ASYNC110 - a database
+                        await asyncio.sleep(0.01)
+                clock.move(61)
+                other.rollback()
+            with pytest.raises(RequestExpired):
+                await vote
+            engine.dispose()
 
 
 @pytest.mark.requirement("KEY-1", "T26")

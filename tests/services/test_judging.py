@@ -117,10 +117,14 @@ def test_the_whole_revision_is_read(recorded: str, revision: int) -> None:
     assert judged_by(recorded) == revision
 
 
-async def change(place: World, effect: str, **rule: object) -> None:
-    """Give the one rule of the one policy, which is about plain actions, another effect."""
+PLAIN: dict[str, object] = {"action": "send_mail"}
+
+
+async def change(
+    place: World, effect: str, match: dict[str, object] = PLAIN, **rule: object
+) -> None:
+    """Give the one rule of the one policy another effect, or more."""
     (policy,) = await place.services.policies.list(place.anne)
-    match = {"action": "send_mail"}
     document: dict[str, Any] = {
         **policy.document, "rules": [{"name": "rule", "effect": effect, "match": match, **rule}],
     }  # fmt: skip
@@ -157,13 +161,15 @@ async def test_a_plain_action_is_granted_by_the_policies_in_force(
 
 
 @pytest.mark.requirement("T40", "KEY-4")
-@pytest.mark.parametrize("what", ["frozen", "revoked"])
+@pytest.mark.parametrize("what", ["frozen", "revoked", "rotated"])
 async def test_who_was_stopped_is_granted_nothing(place: World, what: str) -> None:
     request = await place.ask("send_mail")
     if what == "frozen":
         await place.services.agents.freeze(place.anne, place.agent.id)
-    else:
+    elif what == "revoked":
         await place.services.agents.revoke_key(place.anne, place.key.id)
+    else:
+        await place.services.agents.rotate_key(place.anne, place.key.id)
     with pytest.raises(AlreadyDecided, match="cancelled"):
         await place.vote(request)
     assert (await place.get(request)).status is Status.CANCELLED
@@ -181,6 +187,52 @@ async def test_no_ballot_is_judged_by_an_older_set(place: World) -> None:
     with pytest.raises(AlreadyDecided):
         await Decisions(services.store, policies).cast(place.anne, request.id, ballot)
     assert (await place.get(request)).status is Status.CANCELLED
+
+
+@pytest.mark.requirement("KEY-1")
+async def test_a_key_that_is_over_runs_nothing(place: World, upstream: Upstream) -> None:
+    await place.target(upstream.url)
+    request = await place.vote(await place.call("POST", "/echo"))
+    several = await place.vote(await bundle(place, "/echo/1"))
+    await place.services.agents.rotate_key(place.anne, place.key.id)
+    for one in (request, several):
+        await carried_out(place, one)
+        assert (await place.get(one)).status is Status.CANCELLED
+    assert upstream.log == []
+
+
+@pytest.mark.requirement("T40")
+@pytest.mark.parametrize(
+    ("today", "comment", "code"),
+    [
+        ({"route": {"valid_for": 60}}, "", "grant_over"),
+        ({"route": {"valid_for": 999}}, "", ""),
+        ({"obligations": [{"kind": "require_reason"}]}, " ", "policy_asks_more"),
+        ({"obligations": [{"kind": "require_reason"}]}, "because", ""),
+    ],
+)
+async def test_an_approval_holds_as_long_and_as_well_as_asked_today(
+    database_url: str,
+    tmp_path: Path,
+    upstream: Upstream,
+    today: dict[str, Any],
+    comment: str,
+    code: str,
+) -> None:
+    clock = FakeClock()
+    async with world(database_url, tmp_path, clock=clock) as place:
+        await place.target(upstream.url)
+        await place.policy("asks", "review", POST, route={"valid_for": 86_400})
+        request = await place.call("POST", "/echo")
+        ballot = Ballot(Choice.APPROVE, request.digest, comment, "api")
+        await place.services.decisions.cast(place.anne, request.id, ballot)
+        await change(place, "review", POST, **today)
+        clock.move(600)
+        await carried_out(place, request)
+        after = await place.get(request)
+        assert after.status is (Status.CANCELLED if code else Status.SUCCEEDED)
+        trail = await place.services.requests.trail(place.anne, request.id)
+        assert not code or trail[-1].details["code"] == code
 
 
 async def tampered(place: World, what: str) -> None:
