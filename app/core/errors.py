@@ -347,12 +347,6 @@ class InUse(Conflict):
     code = "in_use"
 
 
-class Fenced(Conflict):
-    """Another worker holds this request now."""
-
-    code = "fenced"
-
-
 class LastAdministrator(Conflict):
     """The last active administrator cannot be removed."""
 
