@@ -18,12 +18,15 @@ from app.core.action import (
 )
 from app.core.calls import CallNotPermitted, objection
 from app.core.canonical import canonical
+from app.core.command_facts import CommandFacts
+from app.core.command_rules import CommandRules, command_facts
 from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
 from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import METHODS, parse_target_path, request_headers
 from app.core.principals import Agent, Permission
+from app.core.ssh_action import SshExec
 from app.core.ssh_asking import SSH_ACTIONS, build_ssh
 from app.core.strict_json import parse_json
 from app.core.targets import Target
@@ -166,8 +169,12 @@ def facts_of(
     now: Instant,
     remote_ip: str | None,
     counters: Mapping[str, int],
+    rules: CommandRules | None = None,
 ) -> Facts:
-    """Return what the policies may look at, computed from the very bytes that would run."""
+    """Return what the policies may look at, computed from the very bytes that would run.
+
+    :param rules: for commands; without them conditions on commands are indeterminate.
+    """
     action, target = submission.action, submission.target
     return Facts(
         action=action.name,
@@ -183,7 +190,14 @@ def facts_of(
         now=now,
         remote_ip=remote_ip,
         counters=counters,
+        command=_command_facts(action, rules),
     )
+
+
+def _command_facts(action: Action, rules: CommandRules | None) -> CommandFacts | None:
+    if rules is None or not isinstance(action, SshExec):
+        return None
+    return command_facts(action.command, rules)
 
 
 def _http_facts(action: HttpAction) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from app.core.action import BundleAction, Submission
 from app.core.asking import facts_of
 from app.core.bundle import call_of
+from app.core.command_rules import CommandRules
 from app.core.instant import Instant
 from app.core.pipeline import PolicySet, Verdict, evaluate
 from app.core.policy import Effect
@@ -26,6 +27,7 @@ class Asking:
     """What is known about a submission besides its content.
 
     :ivar usual: times that hold where a route names none.
+    :ivar rules: for commands.
     """
 
     agent: Agent
@@ -33,6 +35,7 @@ class Asking:
     remote_ip: str | None
     counters: Mapping[str, int]
     usual: Route = DEFAULT_ROUTE
+    rules: CommandRules | None = None
 
 
 def judge(
@@ -46,7 +49,7 @@ def judge(
     :param only: numbers of the calls that matter; None means all.
     """
     if not isinstance(submission.action, BundleAction):
-        facts = facts_of(submission, by.agent, by.now, by.remote_ip, by.counters)
+        facts = facts_of(submission, by.agent, by.now, by.remote_ip, by.counters, by.rules)
         return evaluate(policies, facts)
     count = len(submission.action.items)
     numbers = sorted(range(1, count + 1) if only is None else only)

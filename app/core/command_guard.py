@@ -187,6 +187,8 @@ def _line_matches(rule: GuardRule, line: CommandLine) -> bool:
         return False
     if rule.writes is not None and not _writes(rule, line):
         return False
+    if rule.source and not (line.opaque and rule.source(line.text)):
+        return False
     return not (rule.loose and not _loose(rule, line))
 
 

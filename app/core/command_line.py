@@ -35,6 +35,8 @@ MAX_DEPTH: Final = 6
 """Most wrappers around a program."""
 
 _PLAIN: Final = re.compile(r"[\x20-\x7e\n\t]*")
+_SPLIT: Final = re.compile(r"\S\\\n\S")
+_DECLARES: Final = frozenset({"export", "declare", "typeset", "readonly", "local"})
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
 
 
@@ -49,6 +51,8 @@ def parse_command(text: str) -> CommandLine:
     parts = take_apart(text.encode("utf-8", "replace"))
     for reason in reasons:
         parts.doubt(reason)
+    if "\\\n" in text and _SPLIT.search(text):
+        parts.doubt("a line goes on in the middle of a word")
     return _line(text, parts)
 
 
@@ -88,6 +92,8 @@ class _Unfolded:
     def enter(self, program: Program, depth: int) -> None:
         """Enter a program and what it runs."""
         self.programs.append(program)
+        if program.name in _DECLARES:
+            self._declare(program)
         if depth > MAX_DEPTH or len(self.programs) > MAX_PROGRAMS:
             self.parts.doubt(f"wrappers are nested deeper than {MAX_DEPTH}, or too many")
             return
@@ -95,6 +101,14 @@ class _Unfolded:
         wrapped = None if program.name == "env" and inner else inside(program)
         for one in (*inner, *(wrapped or ())):
             self._inner(program, one, depth + 1)
+
+    def _declare(self, program: Program) -> None:
+        """Enter what ``"export" A=b`` assigns; written plainly the parser knows it."""
+        for word in program.words:
+            name, equals, value = word.text.partition("=")
+            if equals:
+                self.parts.features.add("assignment")
+                self.parts.assignments.append(Assignment(name, Word(value, word.known)))
 
     def _inner(self, outer: Program, inner: Inner, depth: int) -> None:
         via = (*outer.via, outer.name)
@@ -110,7 +124,7 @@ class _Unfolded:
 
     def _argv(self, inner: Argv, via: tuple[str, ...], depth: int) -> None:
         head = inner.words[0]
-        if not head.plain or not head.text:
+        if not head.plain or not head.text or "=" in head.text:
             self.parts.doubt("the program's name is not written out")
         words = (*inner.words[1:], MORE) if inner.more else inner.words[1:]
         name = program_name(head.text)

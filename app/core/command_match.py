@@ -116,7 +116,7 @@ def short_path(text: str) -> str:
 def files_of(program: Program) -> list[Word]:
     """Return the words of a program that may name files: arguments and redirections."""
     targets = [one.target for one in program.redirects if one.target is not None]
-    return [*program.words, *targets] if targets else list(program.words)
+    return [*targets, *program.words] if targets else list(program.words)
 
 
 def values_of(word: Word, line: CommandLine) -> tuple[Word, ...]:

@@ -90,9 +90,10 @@ def _one(program: Program, grammars: Mapping[str, tuple[Grammar, ...]], otherwis
     found = grammars.get(name)
     if not found:
         return f"{name[:60]!r} is {otherwise}"
-    reason = ""
+    reasons = list[str]()
     for grammar in found:
         reason = objection(grammar, program)
         if not reason:
             return ""
-    return reason
+        reasons.append(reason)
+    return reasons[0]

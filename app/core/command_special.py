@@ -1,4 +1,4 @@
-"""Programs that run others in ways of their own: ``sh -c``, ``find -exec``, ``tar``, SQL clients."""
+"""Programs that run others in ways of their own: ``sh -c``, ``find -exec``, ``tar``, SQL."""
 
 import re
 import shlex
@@ -175,6 +175,20 @@ def _su(program: Program) -> list[Inner]:
     return inner
 
 
+_RUNUSER: Final = options(
+    "-f -l -m -p -P --fast --login --preserve-environment --pty -u= -g= -G= -s= -w= --user= "
+    "--group= --supp-group= --shell= --whitelist-environment="
+)
+
+
+def _runuser(program: Program) -> list[Inner]:
+    """``runuser -u USER COMMAND``, or the options of su."""
+    found = read_options(program.words, _RUNUSER)
+    if found.unknown or not {"-u", "--user"} & set(found.given):
+        return _su(program)
+    return [Argv(tuple(found.operands))] if found.operands else []
+
+
 def _find(program: Program) -> list[Inner]:
     words, inner, at = program.words, list[Inner](), 0
     while at < len(words):
@@ -260,7 +274,7 @@ def _tar(program: Program) -> list[Inner]:
         if _long(name, "--checkpoint-action", 13):
             action = given.text
             if action.startswith("exec"):
-                inner.append(Script(Word(action.partition("=")[2], given.known)))
+                inner += _given_program(Word(action.partition("=")[2], given.known))
             elif not given.known:
                 inner.append(Doubt("tar has an action that is not written out"))
         elif any(
@@ -269,10 +283,23 @@ def _tar(program: Program) -> list[Inner]:
                                 ("--rsh-command", 4), ("--info-script", 4),
                                 ("--new-volume-script", 5), ("--rmt-command", 4))
         ):  # fmt: skip
-            inner.append(Script(given))
+            inner += _given_program(given)
         elif re.fullmatch(r"-?[A-Za-z]*[IF].*", word.text) and not word.text.startswith("--"):
             inner += _tar_bundle(words, at)
     return inner
+
+
+_COMPRESSORS: Final = re.compile(
+    r"(gzip|pigz|bzip2|pbzip2|xz|pixz|zstd|lz4|lzop|zstdmt|brotli)"
+    r"( -[0-9A-Za-z]+| --[a-z]+=?[0-9]*)*"
+)
+
+
+def _given_program(word: Word) -> list[Inner]:
+    """Return a program that tar is told to run."""
+    if word.known and _COMPRESSORS.fullmatch(word.text):
+        return [Script(word)]
+    return [Script(word), Doubt("tar is given a program to run")]
 
 
 def _tar_bundle(words: tuple[Word, ...], at: int) -> list[Inner]:
@@ -286,7 +313,7 @@ def _tar_bundle(words: tuple[Word, ...], at: int) -> list[Inner]:
             return []
         if letter in "IF" and text.startswith("-"):
             rest = text[place + 2 :]
-            return [Script(Word(rest) if rest else _next(words, at))]
+            return _given_program(Word(rest) if rest else _next(words, at))
         if letter in "IF":
             return [Doubt("tar is given a program to run")]
     return []
@@ -355,7 +382,8 @@ _DOCKER_EXEC: Final = _remote(
 )
 _DOCKER_RUN: Final = _remote(
     ("run", "create"),
-    "-d -i -t -P -q --detach --interactive --tty --rm --init --privileged --read-only --no-healthcheck "
+    "-d -i -t -P -q --detach --interactive --tty --rm --init --privileged --read-only "
+    "--no-healthcheck "
     "--publish-all --oom-kill-disable --sig-proxy --quiet -e= --env= --env-file= -u= --user= -w= "
     "--workdir= -v= --volume= --mount= -p= --publish= --name= --network= --net= --entrypoint= -h= "
     "--hostname= -m= --memory= --cpus= --cap-add= --cap-drop= --security-opt= --restart= -l= "
@@ -379,6 +407,12 @@ def _kubectl(program: Program) -> list[Inner]:
     return [Doubt("the command inside the container can't be told from options")]
 
 
+_GIT_PROGRAMS: Final = (
+    "--config-env", "--exec-path=", "--upload-pack", "--receive-pack", "--exec=",
+    "--open-files-in-pager", "-O",
+)  # fmt: skip
+
+
 def _git(program: Program) -> list[Inner]:
     inner, words = list[Inner](), program.words
     for at, word in enumerate(words):
@@ -386,11 +420,7 @@ def _git(program: Program) -> list[Inner]:
         if text == "-c" or (text.startswith("-c") and "=" in text and not text.startswith("--")):
             setting = text[2:] or _next(words, at).text
             inner += _git_setting(setting)
-        elif (
-            text.startswith(("--config-env", "--exec-path=", "--upload-pack", "--receive-pack"))
-            or text in {"-x", "--exec"}
-            or text.startswith(("--exec=", "--open-files-in-pager", "-O"))
-        ):
+        elif text in {"-x", "--exec"} or text.startswith(_GIT_PROGRAMS):
             inner.append(Doubt("git is given a program to run"))
         elif text.startswith("ext::"):
             inner.append(Doubt("git is given a program as a transport"))
@@ -403,7 +433,8 @@ def _git(program: Program) -> list[Inner]:
 
 
 _GIT_HARMLESS: Final = re.compile(
-    r"(?i)(color\.|advice\.|core\.(quotepath|abbrev|autocrlf|fileMode|preloadindex|ignorecase)|log\."
+    r"(?i)(color\.|advice\.|core\.(quotepath|abbrev|autocrlf|fileMode|preloadindex"
+    r"|ignorecase)|log\."
     r"|safe\.directory|user\.(name|email)|diff\.(renames|context|algorithm)|init\.defaultbranch"
     r"|column\.|status\.|gc\.auto|protocol\.version|http\.lowspeed|pager\.[a-z]+=(false|true|0|1)$"
     r"|core\.pager=(cat|less)?$)"
@@ -462,6 +493,7 @@ HANDLERS: Final[Mapping[str, Callable[[Program], list[Inner]]]] = {
     "env": _env,
     "su": _su,
     "sg": _su,
+    "runuser": _runuser,
     "find": _find,
     "fd": _fd,
     "fdfind": _fd,

@@ -17,30 +17,31 @@ def sql_code(program: Program, flags: tuple[str, ...], operand: int | None) -> l
     :param flags: options whose value is a statement.
     :param operand: the place of the first operand that is one; None for a client without.
     """
-    inner, words, plain = list[Inner](), program.words, list[Word]()
-    skip = False
-    for at, word in enumerate(words):
-        if skip:
-            skip = False
-            continue
-        name, equals, value = word.text.partition("=")
-        if (name in flags and not equals) or _ends_bundle(word.text, flags):
-            following = words[at + 1] if at + 1 < len(words) else Word("", known=False)
-            inner.append(Code("sql", following))
-            skip = True
-        elif equals and any(len(name) > 3 and flag.startswith(name) for flag in flags):  # noqa: PLR2004
-            inner.append(Code("sql", Word(value, word.known)))
-        elif glued := _glued(word.text, flags):
-            inner.append(Code("sql", Word(glued, word.known)))
-        elif name in _FILES or (name.startswith("-f") and program.name == "psql"):
-            inner.append(Doubt(f"{program.name} runs statements from a file"))
+    inner, plain = list[Inner](), list[Word]()
+    words = iter(program.words)
+    for word in words:
+        if found := _given(program, word, flags):
+            inner.append(found)
+        elif word.text in flags or _ends_bundle(word.text, flags):
+            inner.append(Code("sql", next(words, Word("", known=False))))
         elif not word.text.startswith("-"):
             plain.append(word)
     if operand is not None:
         inner += [Code("sql", word) for word in plain[operand:]]
-    if program.fed and not inner:
-        inner.extend(_fed(program))
-    return inner
+    return inner or (_fed(program) if program.fed else [])
+
+
+def _given(program: Program, word: Word, flags: tuple[str, ...]) -> Inner | None:
+    """Return what one word says: ``--execute=...``, ``-eSELECT 1``, or a file."""
+    name, equals, value = word.text.partition("=")
+    if equals and any(len(name) > 3 and flag.startswith(name) for flag in flags):  # noqa: PLR2004
+        return Code("sql", Word(value, word.known))
+    if word.text in flags or _ends_bundle(word.text, flags):
+        return None
+    if name in _FILES or (name.startswith("-f") and program.name == "psql"):
+        return Doubt(f"{program.name} runs statements from a file")
+    glued = _glued(word.text, flags)
+    return Code("sql", Word(glued, word.known)) if glued else None
 
 
 def _fed(program: Program) -> list[Inner]:

@@ -218,7 +218,7 @@ def _enter(
     *,
     fed: bool,
 ) -> None:
-    if not head.known or head.glob or not head.text:
+    if not head.plain or not head.text or "=" in head.text:
         parts.doubt("the program's name is not written out")
     elif not head.text.isascii():
         parts.doubt("the program's name has letters that may look like others")
@@ -234,8 +234,11 @@ def _assignment(parts: Parts, node: Node, level: int) -> Assignment:
     parts.features.add("assignment")
     name, value = "", Word("")
     for child in node.children:
-        if child.type in {"variable_name", "subscript"}:
+        if child.type == "variable_name":
             name = parts.text(child)
+        elif child.type == "subscript":
+            name = parts.text(child)
+            _word(parts, child, level)
         elif child.is_named:
             value = _word(parts, child, level)
     made = Assignment(name, value)
@@ -377,13 +380,24 @@ def _expansion(parts: Parts, node: Node, level: int) -> Word:
     if node.type == "heredoc_body" or node.type.endswith("substitution"):
         _substitution(parts, node, level)
     else:
-        parts.features.add("expansion")
-        if raw.startswith(("${", "$((", "$[", "((")) and "!" in raw[:4]:
-            parts.doubt("it reads a variable whose name is in a variable")
-        for child in node.children:
-            if child.is_named and child.type not in {"variable_name", "special_variable_name"}:
-                _word(parts, child, level + 1) if level < _MOST_LEVELS else parts.doubt("too deep")
+        _inside(parts, node, raw, level)
     return Word(raw, known=False, pieces=("", ""))
+
+
+def _inside(parts: Parts, node: Node, raw: str, level: int) -> None:
+    """Enter what an expansion such as ``${a:-b}`` or ``$((a))`` holds."""
+    parts.features.add("expansion")
+    before = len(parts.programs)
+    if "!" in raw[:4]:
+        parts.doubt("it reads a variable whose name is in a variable")
+    if level >= _MOST_LEVELS:
+        parts.doubt("it is nested too deep, or too large")
+        return
+    for child in node.children:
+        if child.is_named and child.type not in {"variable_name", "special_variable_name"}:
+            _word(parts, child, level + 1)
+    if len(parts.programs) == before and ("`" in raw or "$(" in raw.replace("$((", "")):
+        parts.doubt("an expansion holds what can't be explained")
 
 
 def _substitution(parts: Parts, node: Node, level: int) -> None:

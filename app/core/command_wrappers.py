@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from app.core.command_parts import Assignment, Program, Word
+from app.core.command_parts import MORE, Assignment, Program, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class Wrapper:
     """A program whose operands are a command.
 
     :ivar skip: operands before the command.
-    :ivar shell: the operands are joined and read by a shell.
+    :ivar joins: the operands are joined and read by a shell.
     :ivar assigns: ``NAME=value`` may stand before the command.
     :ivar strings: options whose value is read by a shell.
     """
 
     options: Options
     skip: int = 0
-    shell: bool = False
+    joins: bool = False
     assigns: bool = False
     more: bool = False
     strings: tuple[str, ...] = ()
@@ -102,7 +102,11 @@ def read_options(words: tuple[Word, ...], known: Options) -> Found:
     while at < len(words):
         word = words[at]
         text = word.text
-        if not word.plain and (not text.startswith("-") and _may_be_option(word)):
+        if (
+            word is not MORE
+            and not word.plain
+            and (not text.startswith("-") and _may_be_option(word))
+        ):
             found.unknown = "an option that is not written out"
             return found
         if not text.startswith("-") or text == "-":
@@ -231,7 +235,8 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
         strings=("-c", "--command"),
     ),
     "systemd-run": _wrapper(
-        "--scope --user --system -r --remain-after-exit -d --same-dir -t --pty -P --pipe -S --shell "
+        "--scope --user --system -r --remain-after-exit -d --same-dir -t --pty -P --pipe -S "
+        "--shell "
         "-q --quiet -G --collect --wait --no-block -u= --unit= -p= --property= --description= "
         "--slice= --uid= --gid= --nice= --working-directory= -E= --setenv= -H= --host= -M= "
         "--machine= --on-active= --on-boot= --on-calendar= --service-type= --timer-property="
@@ -243,7 +248,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
     ),
     "strace": _wrapper(
         "-A -c -C -d -D -f -F -h -i -k -n -N -q -r -t -T -v -V -w -x -X -y -Y -z -Z -a= -b= -e= "
-        "-E= -I= -o= -O= -p= -P= -s= -S= -u= -U="
+        "-E= -I= -o= -O= -p= -P= -s= -S= -u= -U= --version"
     ),
     "ltrace": _wrapper("-c -C -f -h -i -L -r -S -t -T -V -a= -A= -D= -e= -l= -n= -o= -p= -s= -u="),
     "setarch": _wrapper("-R -B -F -I -L -S -T -X -Z -v --addr-no-randomize", 1),
@@ -263,9 +268,9 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
     "watch": _wrapper(
         "-b -c -C -d -e -g -p -r -t -w -x --beep --color --no-color --differences --errexit "
         "--chgexit --precise --no-title --no-wrap --exec -n= --interval= -q= --equexit=",
-        shell=True,
+        joins=True,
     ),
-    "ssh": Wrapper(_SSH, 1, shell=True),
+    "ssh": Wrapper(_SSH, 1, joins=True),
     "xargs": _wrapper(
         "-0 -o -p -r -t -x --null --interactive --no-run-if-empty --verbose --exit --open-tty "
         "-a= -d= -E= -I= -L= -n= -P= -s= --arg-file= --delimiter= --replace= --max-lines= "
@@ -273,18 +278,12 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = {
         more=True,
     ),
     "parallel": _wrapper(
-        "-0 -k -u -v -t -X -m -q --null --keep-order --ungroup --verbose --dry-run --bar --pipe -j= "
+        "-0 -k -u -v -t -X -m -q --null --keep-order --ungroup --verbose --dry-run --bar --pipe "
+        "-j= "
         "-n= -N= -I= -d= -a= -L= --jobs= --max-args= --delay= --timeout= --retries= --colsep= -C= "
         "--halt= --joblog=",
-        shell=True,
+        joins=True,
         more=True,
-    ),
-    "runuser": Wrapper(
-        options(
-            "-f -l -m -p -P --fast --login --preserve-environment --pty -u= -g= -G= -s= -w= --user= "
-            "--group= --shell= -c= --command= --session-command="
-        ),
-        strings=("-c", "--command", "--session-command"),
     ),
 }  # fmt: skip
 
@@ -299,19 +298,25 @@ def inside(program: Program) -> list[Inner] | None:
         return [Doubt(f"{program.name} has an option that is not known here")]
     inner = list[Inner](Script(value) for name, value in found.values if name in wrapper.strings)
     words = found.operands[wrapper.skip :]
+    if program.name == "command" and {"-v", "-V"} & set(found.given):
+        return inner
+    return [*inner, *_command(program, wrapper, words)]
+
+
+def _command(program: Program, wrapper: Wrapper, words: list[Word]) -> list[Inner]:
+    """Return the command that stands behind a wrapper's options."""
     assigned = list[Assignment]()
     while wrapper.assigns and words and (one := _assigned(words[0])):
         assigned.append(one)
         words = words[1:]
-    if program.name == "command" and {"-v", "-V"} & set(found.given):
-        return inner
-    if words and wrapper.shell:
-        inner.append(Script(joined(words)))
-        if wrapper.more:
-            inner.append(Doubt(f"{program.name} adds words to the command"))
-    elif words:
-        inner.append(Argv(tuple(words), program.fed, wrapper.more, tuple(assigned)))
-    return inner
+    if wrapper.strings and words[1:] and words[0].text in wrapper.strings:
+        return [Script(words[1])]
+    if not words:
+        return []
+    if not wrapper.joins:
+        return [Argv(tuple(words), program.fed, wrapper.more, tuple(assigned))]
+    doubt = Doubt(f"{program.name} adds words to the command")
+    return [Script(joined(words)), *([doubt] if wrapper.more else ())]
 
 
 def _assigned(word: Word) -> Assignment | None:

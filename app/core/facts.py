@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
+from app.core.command_facts import CommandFacts
 from app.core.instant import Instant
 
 
@@ -20,6 +21,7 @@ class Facts:
 
     ``http`` holds ``method``, ``path``, ``query`` (name to value, or to a list of values),
     ``headers`` (lower-case name to value) and, when the body was JSON, ``json``.
+    ``command`` is there for a command over SSH where its rules are known.
     """
 
     action: str
@@ -35,6 +37,7 @@ class Facts:
     now: Instant
     remote_ip: str | None = None
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    command: CommandFacts | None = None
 
 
 class Absent(Enum):

@@ -140,25 +140,25 @@ def _option(grammar: Grammar, text: str, read: _Read) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if name in grammar.denied:
         return "", f"{grammar.name} {name} is not permitted"
-    if not equals and text in grammar.flags:
+    if text in grammar.flags:
         read.given.add(text)
         return "", ""
-    if name in grammar.values:
+    permitted = grammar.values.get(name) or grammar.optional.get(name)
+    if permitted is not None:
         read.given.add(name)
         if not equals:
-            return name, ""
-        if grammar.values[name](value):
-            return "", ""
-        return "", f"the value of {grammar.name} {name} is not permitted"
-    if name in grammar.optional:
-        read.given.add(name)
-        fine = not equals or grammar.optional[name](value)
+            return (name if name in grammar.values else ""), ""
+        fine = permitted(value)
         return "", "" if fine else f"the value of {grammar.name} {name} is not permitted"
+    return _short(grammar, text, read)
+
+
+def _short(grammar: Grammar, text: str, read: _Read) -> tuple[str, str]:
     if grammar.numbers and text[1:].isascii() and text[1:].isdigit():
         read.given.add("-n")
         return "", ""
     if text.startswith(_LONG):
-        return "", f"{grammar.name} {name} is not permitted"
+        return "", f"{grammar.name} {text.partition('=')[0]} is not permitted"
     return _bundle(grammar, text, read)
 
 
@@ -193,12 +193,14 @@ def _operands(grammar: Grammar, operands: list[str]) -> str:
         return f"{grammar.name} needs more operands"
     if len(operands) > grammar.most:
         return f"{grammar.name} has more operands than are permitted"
-    for at, text in enumerate(operands):
-        if text[:1] == "-" and text != "-":
-            return f"{text[:60]!r} looks like an option of {grammar.name}"
-        permitted = grammar.positions[at] if at < len(grammar.positions) else grammar.rest
-        if permitted is None:
-            return f"{grammar.name} has more operands than are permitted"
-        if not permitted(text):
-            return f"{text[:60]!r} is not permitted as an operand of {grammar.name}"
-    return ""
+    found = (_operand(grammar, at, text) for at, text in enumerate(operands))
+    return next((reason for reason in found if reason), "")
+
+
+def _operand(grammar: Grammar, at: int, text: str) -> str:
+    permitted = grammar.positions[at] if at < len(grammar.positions) else grammar.rest
+    if text[:1] == "-" and text != "-":
+        return f"{text[:60]!r} looks like an option of {grammar.name}"
+    if permitted is None:
+        return f"{grammar.name} has more operands than are permitted"
+    return "" if permitted(text) else f"{text[:60]!r} is not permitted for {grammar.name}"

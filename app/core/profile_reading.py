@@ -19,7 +19,7 @@ from app.core.conditions.reading import (
 from app.core.errors import InvalidPolicy
 from app.core.json_types import JsonValue
 from app.core.profile_grammar import Full, Grammar, Profile, ProfileExample
-from app.core.regex import MAX_PATTERN, compile_search
+from app.core.regex import compile_search
 
 _TOP: Final = frozenset({
     "name", "title", "description", "extends", "base", "reading", "redirects", "patterns",
@@ -31,9 +31,13 @@ _PROGRAM: Final = frozenset({
 })  # fmt: skip
 _COMMAND: Final = frozenset({"allow", "deny"})
 _EXPECT: Final = frozenset({"allowed", "refused"})
+MAX_PATTERN: Final = 4_096
+"""Longest pattern as it is written, in characters."""
+
+_EXPANDED: Final = 16_384
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _PROGRAM_NAME: Final = re.compile(r"[A-Za-z0-9_.+\[-]{1,64}")
-_FLAG: Final = re.compile(r"-[A-Za-z0-9]|--?[A-Za-z0-9][A-Za-z0-9_-]*")
+_FLAG: Final = re.compile(r"-[A-Za-z0-9]|--?[A-Za-z0-9][A-Za-z0-9_-]*(?:=[A-Za-z0-9.-]+)?")
 _REFERENCE: Final = re.compile(r"(?<!P)<([a-z][a-z_]*)>")
 _MOST: Final = 2_000
 _SHORT: Final = 128
@@ -129,7 +133,7 @@ def _expanded(pattern: str, known: Mapping[str, str], place: str) -> str:
 
 def _compiled(pattern: str, place: str) -> Full:
     try:
-        return compile_search(f"^(?:{pattern})$")
+        return compile_search(f"^(?:{pattern})$", _EXPANDED)
     except ValueError as error:
         raise InvalidPolicy(str(error), pointer=place) from error
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from app.core.command_guard import GuardRules
 from app.core.command_profile import Profile, read_profile
+from app.core.command_rules import CommandRules
 from app.core.errors import InvalidPolicy
 from app.core.guard_rules import read_guard
 from app.core.profile_reading import extended
@@ -20,18 +21,6 @@ LIBRARY: Final = Path(__file__).parent.parent / "library"
 GUARD_FILE: Final = "ssh_guard.toml"
 _MOST_FILES: Final = 500
 _MOST_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRules:
-    """One whole set.
-
-    :ivar profiles: by name.
-    :ivar guard: the bundled rules, then the operator's.
-    """
-
-    profiles: Mapping[str, Profile]
-    guard: GuardRules
 
 
 def load(folder: Path | None = None) -> CommandRules:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.core.conditions import (
+    command,
     equality,
     expression,
     glob,
@@ -28,6 +29,7 @@ CONDITIONS: Final[tuple[Kind, ...]] = (
     *presence.KINDS,
     *network.KINDS,
     *http.KINDS,
+    *command.KINDS,
     *schedule.KINDS,
     *expression.KINDS,
 )

