@@ -81,6 +81,7 @@ async def services(
     await store.open()
     executors = _Executors()
     channels = Channels.load(enabled() if parts is None else parts, store.clock)
+    _want(store, channels)
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
@@ -245,19 +246,15 @@ def wire(
     settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock, ids = store.clock, Ids(store.clock)
-    keys = load_master_keys(settings)
-    sealer = Sealer(keys)
+    clock, ids, keys = store.clock, Ids(store.clock), load_master_keys(settings)
+    sealer, signer = Sealer(keys), Signer(derived(keys, "links"))
     cards, breakers = Cards(settings), Breakers(store)
-    signer = Signer(derived(keys, "links"))
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    targets = Targets(store, ids, clock, policies)
-    host_keys = HostKeys(targets, notices, _look)
+    host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
         settings=settings,

@@ -162,8 +162,9 @@ class Execution:
         verify_handles(tx, submission, target)
         if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
-            facts = facts_of(submission, agent, tx.now, None, counters)
-            verdict = guarded(evaluate(policies, facts), submission, self.policies.commands.current)
+            rules = self.policies.commands.current
+            facts = facts_of(submission, agent, tx.now, None, counters, rules)
+            verdict = guarded(evaluate(policies, facts), submission, rules)
             self.verify_policy(tx, request, verdict)
         return submission, target
 

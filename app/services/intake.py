@@ -142,7 +142,7 @@ class Intake:
         now = self.clock.now()
         settings = self.settings
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
-        asking = Asking(agent, now, remote_ip, counters, usual)
+        asking = Asking(agent, now, remote_ip, counters, usual, self.policies.commands.current)
         verdict = judge(self.policies.snapshot, submission, asking)
         if submission.action.kind is Kind.SSH:
             verdict = guarded(verdict, submission, self.policies.commands.current)
