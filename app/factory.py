@@ -12,6 +12,7 @@ import structlog
 
 from app.clock import Ids, SystemClock
 from app.core.errors import AssentryError
+from app.core.host_keys import ShownKey
 from app.core.jobs import JobKind
 from app.core.ports import Announcer, Channel, Executor, Inbound, Parcel, TokenEndpoint
 from app.core.tokens import TokenCall, TokenSet
@@ -34,6 +35,7 @@ from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed, Looks
 from app.services.flights import Flights
+from app.services.host_keys import HostKeys
 from app.services.inbox import Inbox
 from app.services.inline import Inline
 from app.services.intake import Intake
@@ -79,6 +81,7 @@ async def services(
     await store.open()
     executors = _Executors()
     channels = Channels.load(enabled() if parts is None else parts, store.clock)
+    _want(store, channels)
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
@@ -202,6 +205,12 @@ class _TokenEndpoint:
             await self._made.close()
 
 
+async def _look(host: str, port: int, networks: tuple[str, ...]) -> ShownKey:
+    from workers.executors.ssh.enrolling import look  # noqa: PLC0415 - asyncssh when needed
+
+    return await look(host, port, networks)
+
+
 def _tokens(store: Store, sealer: Sealer) -> Tokens:
     return Tokens(store, store.clock, sealer, _TokenEndpoint(), Flights())
 
@@ -218,16 +227,18 @@ def _want(store: Store, channels: Channels) -> None:
 
 def _execution(
     settings: Settings,
-    store: Store,
     policies: Policies,
     vault: Vault,
     sealer: Sealer,
     executors: dict[str, Executor[Any]],
     breakers: Breakers,
+    host_keys: HostKeys,
 ) -> Execution:
+    store = policies.store
     return Execution(
         store, store.clock, policies, vault, sealer, settings, executors, _worker_name(),
         Leases(store, settings.lease_margin), breakers, Bodies(store, Ids(store.clock)),
+        host_keys.refused,
     )  # fmt: skip
 
 
@@ -235,18 +246,16 @@ def wire(
     settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock, ids = store.clock, Ids(store.clock)
-    keys = load_master_keys(settings)
-    sealer = Sealer(keys)
+    clock, ids, keys = store.clock, Ids(store.clock), load_master_keys(settings)
+    sealer, signer = Sealer(keys), Signer(derived(keys, "links"))
     cards, breakers = Cards(settings), Breakers(store)
-    signer = Signer(derived(keys, "links"))
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
     webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
-    execution = _execution(settings, store, policies, vault, sealer, executors, breakers)
+    host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
+    execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
         settings=settings,
         store=store,
@@ -255,7 +264,8 @@ def wire(
         access=Access(store, clock, settings),
         people=People(store, ids, clock, settings),
         agents=Agents(store, ids, clock),
-        targets=(targets := Targets(store, ids, clock, policies)),
+        targets=targets,
+        host_keys=host_keys,
         vault=vault,
         connections=(connections := Connections(store, ids, clock, sealer, vault.tokens, settings)),
         presets=Presets(store, ids, clock, targets, vault, connections, policies, presets),

@@ -17,7 +17,7 @@ MAX_OBLIGATIONS: Final = 32
 BY: Final = ("agent", "target", "agent+target", "global")
 """Whose calls a rule's limit counts together."""
 
-MASKED_KINDS: Final = frozenset({"http"})
+MASKED_KINDS: Final = frozenset({"http", "ssh"})
 """The kinds of action whose result passes through here, so that it can be masked."""
 
 _MAX_TAG: Final = 64

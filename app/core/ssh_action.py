@@ -96,6 +96,8 @@ class SshPlace:
     :ivar file_bytes: largest file that is read or written.
     :ivar marker_dir: directory there in which each run leaves a marker; empty for none.
     :ivar wrap: the program ``timeout`` there ends a command whose time is over.
+    :ivar profiles: command profiles of which one must permit a command that nobody decides.
+    :ivar only_profiles: commands that none of them permits are denied.
     """
 
     host: str
@@ -109,6 +111,8 @@ class SshPlace:
     file_bytes: int = 1_048_576
     marker_dir: str = ""
     wrap: bool = True
+    profiles: tuple[str, ...] = ()
+    only_profiles: bool = False
 
     @property
     def address(self) -> str:
@@ -169,6 +173,7 @@ def place_out(place: SshPlace) -> JsonObject:
     ]
     return {
         **fields, "keys": list(place.keys), "authorities": list(place.authorities), "jumps": jumps,
+        "profiles": list(place.profiles),
     }  # fmt: skip
 
 
@@ -181,9 +186,11 @@ def place_in(document: JsonObject) -> SshPlace:
     hops = cast("list[dict[str, JsonValue]]", fields.pop("jumps"))
     keys = cast("list[str]", fields.pop("keys"))
     authorities = cast("list[str]", fields.pop("authorities"))
+    profiles = cast("list[str]", fields.pop("profiles"))
     return SshPlace(
         **fields,  # pyright: ignore[reportArgumentType] - as place_out wrote them
         keys=tuple(keys), authorities=tuple(authorities), jumps=tuple(map(_hop, hops)),
+        profiles=tuple(profiles),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from app.core.canonical import canonical
+from app.core.errors import MalformedJson
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpResult, Outcome
 from app.core.strict_json import parse_json
@@ -136,5 +137,8 @@ def document_of(result: HttpResult) -> JsonObject | None:
     """Return the document of a command's or file's result; None for an HTTP answer."""
     if result.status != NO_STATUS:
         return None
-    document = cast("dict[str, JsonValue]", parse_json(result.body))
+    try:
+        document = cast("dict[str, JsonValue]", parse_json(result.body))
+    except MalformedJson:  # a policy withheld it as a whole
+        document = {"withheld": result.body.decode(errors="replace")}
     return {**document, "truncated": result.truncated, "redacted": result.redacted}

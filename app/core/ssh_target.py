@@ -58,8 +58,9 @@ class SshSettings:
         signal is sent, which not every server passes on.
     :ivar hosts: patterns of host names that agents may name, such as ``*.db.example.com``.
     :ivar cidrs: networks in which every address of a host that an agent names must be.
-    :ivar profiles: names of command profiles that allow commands here.
-    :ivar only_profiles: commands that no profile allows are denied.
+    :ivar profiles: names of command profiles; only what one of them permits wholly can be allowed
+        without a person.
+    :ivar only_profiles: what none of them permits is denied.
     """
 
     host: str = ""
@@ -226,6 +227,8 @@ def place_of(settings: SshSettings, action: SshAction) -> SshPlace:
         file_bytes=settings.file_bytes,
         marker_dir=settings.marker_dir,
         wrap=settings.wrap,
+        profiles=settings.profiles,
+        only_profiles=settings.only_profiles,
     )
 
 

@@ -21,6 +21,7 @@ from app.services.desk import Desk
 from app.services.discovery import Discovery
 from app.services.execution import Execution
 from app.services.feed import Feed
+from app.services.host_keys import HostKeys
 from app.services.inbox import Inbox
 from app.services.inline import Inline
 from app.services.intake import Intake
@@ -52,6 +53,7 @@ class Services:
     people: People
     agents: Agents
     targets: Targets
+    host_keys: HostKeys
     vault: Vault
     connections: Connections
     presets: Presets

@@ -1,7 +1,7 @@
 """Carrying out what was approved: claim, check all over again, run once, record what came of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -43,6 +43,7 @@ from app.core.pipeline import Verdict, evaluate
 from app.core.policy import Effect
 from app.core.ports import Executor, Relay
 from app.core.request import Request, Status
+from app.core.ssh_verdict import guarded
 from app.core.targets import Target
 from app.services.bodies import Bodies
 from app.services.breakers import Breakers, Stopped
@@ -63,6 +64,9 @@ WHOLE: Final = frozenset({"redact"})
 
 ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
 """Kinds of actions that are carried out here; a bundle has a service of its own."""
+
+HOST_KEY_CHANGED: Final = "host_key_changed"
+"""Why nothing was sent to a host that did not show a pinned key."""
 
 RESULT: Final = "result"
 """Purpose under which results are sealed."""
@@ -101,6 +105,7 @@ class Execution:
     leases: Leases
     breakers: Breakers
     bodies: Bodies
+    host_key_refused: Callable[[Tx, Target, Request, str], None]
 
     async def run(self, request_id: str) -> None:
         """Carry out an approved request; do nothing when it is not (or no longer) approved."""
@@ -157,8 +162,10 @@ class Execution:
         verify_handles(tx, submission, target)
         if agent is not None and not self.is_judged(request):
             counters = tx.requests.counters(agent.id) if policies.uses_counters else {}
-            facts = facts_of(submission, agent, tx.now, None, counters)
-            self.verify_policy(tx, request, evaluate(policies, facts))
+            rules = self.policies.commands.current
+            facts = facts_of(submission, agent, tx.now, None, counters, rules)
+            verdict = guarded(evaluate(policies, facts), submission, rules)
+            self.verify_policy(tx, request, verdict)
         return submission, target
 
     def is_judged(self, request: Request) -> bool:
@@ -208,6 +215,11 @@ class Execution:
             outcome = await self._execute(claimed, relay)
         except NotStarted as problem:
             await self.breakers.failed(claimed.target, problem)
+            if problem.code == HOST_KEY_CHANGED:
+                target, detail = claimed.target, problem.detail
+                await self.store.write(
+                    lambda tx: self.host_key_refused(tx, target, request, detail)
+                )
             return not_started(problem, request, actor, once=once), None
         except Ambiguous as problem:
             await self.breakers.failed(claimed.target, problem)

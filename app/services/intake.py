@@ -11,6 +11,7 @@ from app.core import events as ev
 from app.core.action import (
     HTTP_BUNDLE,
     Action,
+    Kind,
     Submission,
     seal,
 )
@@ -34,6 +35,7 @@ from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
 from app.core.request import Request, Status, evolve
+from app.core.ssh_verdict import guarded
 from app.services.access import require
 from app.services.asked import (
     MAX_CONTEXT_BYTES,
@@ -140,8 +142,10 @@ class Intake:
         now = self.clock.now()
         settings = self.settings
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
-        asking = Asking(agent, now, remote_ip, counters, usual)
+        asking = Asking(agent, now, remote_ip, counters, usual, self.policies.commands.current)
         verdict = judge(self.policies.snapshot, submission, asking)
+        if submission.action.kind is Kind.SSH:
+            verdict = guarded(verdict, submission, self.policies.commands.current)
         return self._request(submission, agent, key, asked, verdict, now)
 
     def _record(

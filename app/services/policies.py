@@ -16,7 +16,9 @@ from app.core.json_types import JsonObject, JsonValue
 from app.core.pipeline import PolicySet, explain
 from app.core.policy import Policy, parse_policy
 from app.core.principals import Caller, Scope
+from app.core.ssh_verdict import guarded_facts
 from app.services.access import require
+from app.services.profiles import Profiles
 from app.store.engine import Store
 from app.store.policies import PolicyRecord
 from app.store.tx import Change, Tx
@@ -52,6 +54,7 @@ class Policies:
     store: Store
     ids: Ids
     clock: SystemClock
+    commands: Profiles = field(default_factory=Profiles)
     _current: _Current = field(
         default_factory=lambda: _Current(PolicySet.compile([], revision=-1), Instant(0))
     )
@@ -171,7 +174,8 @@ class Policies:
         policies = await self.refresh()
         if candidate is not None:
             policies = _with(policies, candidate)
-        return explain(policies, replace(facts, now=self.clock.now()))
+        found = explain(policies, replace(facts, now=self.clock.now()))
+        return replace(found, verdict=guarded_facts(found.verdict, facts, self.commands.current))
 
 
 def _with(policies: PolicySet, candidate: Mapping[str, JsonValue]) -> PolicySet:

@@ -17,6 +17,7 @@ from app.core.policy import Effect
 from app.core.principals import Agent, Caller, Person, Scope
 from app.core.request import Choice, Request, Status, Vote
 from app.core.routing import Voter, shortage
+from app.core.ssh_action import SshAction
 from app.core.targets import Target
 from app.services.access import require
 from app.services.decisions import able, rules_of
@@ -324,7 +325,7 @@ def _all_injected(tx: Tx, submission: Submission | None, target: Target | None) 
     if submission is None:
         return ()
     action = submission.action
-    if isinstance(action, HttpAction):
+    if isinstance(action, HttpAction | SshAction):
         return _injected(tx, target, action)
     items = action.items if isinstance(action, BundleAction) else ()
     several = len({item.target.id for item in items}) > 1
@@ -336,13 +337,15 @@ def _all_injected(tx: Tx, submission: Submission | None, target: Target | None) 
     return tuple(dict.fromkeys(lines))
 
 
-def _injected(tx: Tx, target: Target | None, action: HttpAction) -> tuple[str, ...]:
+def _injected(tx: Tx, target: Target | None, action: HttpAction | SshAction) -> tuple[str, ...]:
     """Return what the vault would add to a call, named without values."""
     if target is None:
         return ()
-    credential_id = target.credential_for(action.method, action.path)
+    http = isinstance(action, HttpAction)
+    method, path = (action.method, action.path) if http else ("", "")
+    credential_id = target.credential_for(method, path)
     credential = None if credential_id is None else tx.vault.get(credential_id)
-    handles = tuple(f"{{{{{handle.text}}}}}" for handle in _handles(action))
+    handles = tuple(f"{{{{{handle.text}}}}}" for handle in (_handles(action) if http else ()))
     return (*(() if credential is None else credential.shown), *handles)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from app.core.host_keys import ShownKey
 from app.core.json_types import JsonObject
 from app.core.ssh_action import SshHop
 from app.core.ssh_target import SshSettings
@@ -114,6 +115,33 @@ class FileWriteIn(_AskedIn, kw_only=True):
         """Return the parameters; an empty file is one."""
         content: JsonObject = {} if self.content is None else {"content": self.content}
         return {**super().params(), **content}
+
+
+class HostIn(Strict):
+    """Which host, where agents name it."""
+
+    host: Host = ""
+
+
+class HostKeyIn(HostIn, kw_only=True):
+    """The key that a person has compared, as ``type data``."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class ShownKeyOut(Out):
+    """The key that a host shows now; nothing is stored until it is confirmed."""
+
+    host: str
+    port: int
+    kind: str
+    key: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, shown: ShownKey) -> "ShownKeyOut":
+        """Return the answer for a key."""
+        return cls(shown.host, shown.port, shown.kind, shown.key, shown.fingerprint)
 
 
 class CommandOut(Out):

@@ -28,7 +28,8 @@ Command = Literal["work", "serve"]
 PRELOADED: Final = (
     "app.cli.work", "app.cli.serve", "app.cli.listening", "app.cli.logs", "app.factory", "uvloop",
     "workers.main", "app.store.migrate", "app.store.listen", "workers.executors.http",
-    "workers.executors.http_client", "sqlalchemy.dialects.sqlite", "alembic.runtime.migration",
+    "workers.executors.http_client", "workers.executors.ssh.executor",
+    "sqlalchemy.dialects.sqlite", "alembic.runtime.migration",
     "sqlalchemy.dialects.postgresql.psycopg",
 )  # fmt: skip
 """What the children would each import; none of it starts a thread."""

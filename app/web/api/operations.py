@@ -103,7 +103,16 @@ from app.web.models_notices import (  # fmt: skip
     WebhookUpdateIn,
 )
 from app.web.models_presets import PresetList
-from app.web.models_ssh import CommandIn, CommandOut, FileOut, FileReadIn, FileWriteIn
+from app.web.models_ssh import (
+    CommandIn,
+    CommandOut,
+    FileOut,
+    FileReadIn,
+    FileWriteIn,
+    HostIn,
+    HostKeyIn,
+    ShownKeyOut,
+)
 from app.web.models_vault import (  # fmt: skip
     CredentialIn,
     CredentialList,
@@ -194,6 +203,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("PATCH", _T1, targets.update, "Change a target", TargetOut, TargetUpdateIn),
     Operation("GET", f"{_T1}/breaker", targets.breaker, "Whether calls at a target are stopped", BreakerOut),
     Operation("POST", f"{_T1}/breaker/close", targets.close_breaker, "Let calls at a target pass now", statuses=(204,)),
+    Operation("POST", f"{_T1}/host-key/look", targets.look_at_host_key, "Read the key that an SSH host shows now", ShownKeyOut, HostIn),
+    Operation("POST", f"{_T1}/host-key", targets.enrol_host_key, "Pin a host key that a person has compared", TargetOut, HostKeyIn),
     Operation("DELETE", _T1, targets.delete, "Remove a target", statuses=(204,)),
     Operation("GET", _C, credentials.index, "List credentials, without values", CredentialList),
     Operation("POST", _C, credentials.create, "Create a credential", CredentialOut, CredentialIn, statuses=(201,)),

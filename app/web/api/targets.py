@@ -19,6 +19,7 @@ from app.web.models_directory import (
     TargetUpdateIn,
 )
 from app.web.models_presets import check_by_hand, wanted_of
+from app.web.models_ssh import HostIn, HostKeyIn, ShownKeyOut
 
 
 async def index(request: Request) -> Response:
@@ -89,6 +90,24 @@ async def close_breaker(request: Request) -> Response:
     caller = await caller_of(request)
     await services_of(request).breakers.close(caller, request.path_params["target_id"])
     return nothing()
+
+
+async def look_at_host_key(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    body = await read(request, HostIn)
+    keys = services_of(request).host_keys
+    shown = await keys.look(caller, request.path_params["target_id"], body.host)
+    return reply(ShownKeyOut.of(shown))
+
+
+async def enrol_host_key(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    body = await read(request, HostKeyIn)
+    keys = services_of(request).host_keys
+    target = await keys.enrol(caller, request.path_params["target_id"], body.key, body.host)
+    return reply(TargetOut.of(target))
 
 
 async def delete(request: Request) -> Response:

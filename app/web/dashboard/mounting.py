@@ -19,6 +19,7 @@ from app.web.dashboard import (
     selection,
     services,
     sessions,
+    ssh,
     targets,
 )
 from app.web.dashboard.doors import Page
@@ -72,6 +73,10 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/account/keys", sessions.create_key),
     ("/account/keys/{key_id}/revoke", sessions.revoke_key),
     ("/targets", targets.create),
+    ("/ssh-hosts", ssh.create),
+    ("/targets/{target_id}/ssh", ssh.update),
+    ("/targets/{target_id}/host-key/look", ssh.look),
+    ("/targets/{target_id}/host-key", ssh.enrol),
     ("/services/{preset}", services.create),
     ("/targets/{target_id}", targets.update),
     ("/targets/{target_id}/delete", targets.delete),

@@ -6,8 +6,10 @@ from starlette.responses import Response
 from app.core.calls import CallRule, read_rule
 from app.core.credentials import KINDS
 from app.core.errors import AssentryError, InvalidField
+from app.core.host_keys import ShownKey
 from app.core.paths import METHODS
 from app.core.principals import Caller, Scope
+from app.core.ssh_target import fingerprint
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
@@ -104,22 +106,42 @@ async def create(request: Request, caller: Caller) -> Response:
 @signed_in
 async def one(request: Request, caller: Caller) -> Response:
     """Show a target."""
-    return await _one(request, caller)
+    return await show_one(request, caller)
 
 
-async def _one(request: Request, caller: Caller, error: AssentryError | None = None) -> Response:
+async def show_one(
+    request: Request,
+    caller: Caller,
+    error: AssentryError | None = None,
+    *,
+    shown: ShownKey | None = None,
+) -> Response:
+    """Return the page of a target.
+
+    :param shown: the key that its host has now, to be compared.
+    """
     services = services_of(request)
     target = await services.targets.get(caller, request.path_params["target_id"])
     admin = caller.may(Scope.ADMIN)
     credentials = await services.vault.list(caller) if admin else []
     names = {credential.id: credential.name for credential in credentials}
     return page(
-        request, "target.html", caller=caller, target=target, admin=admin, methods=METHODS,
+        request, "target.html" if target.settings.ssh is None else "target_ssh.html",
+        caller=caller, target=target, admin=admin, methods=METHODS, shown=shown,
+        pins=_pins(target), jumps=_jumps(target),
         credentials=credentials,
         rules=request.state.form["rules"] if error else _written(target, names),
         breaker=services.breakers.of(target.id), may_close=caller.may(Scope.POLICY_WRITE),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
+
+
+def _pins(target: Target) -> list[tuple[str, str]]:
+    """Return the pinned keys as they are written, with the fingerprint of each."""
+    ssh = target.settings.ssh
+    lines = () if ssh is None else ssh.host_keys
+    bare = [line.partition(" ")[2] if ssh and ssh.dynamic else line for line in lines]
+    return [(line, fingerprint(key)) for line, key in zip(lines, bare, strict=True)]
 
 
 def _written(target: Target, names: dict[str, str]) -> str:
@@ -143,7 +165,7 @@ async def update(request: Request, caller: Caller) -> Response:
             enabled=form.ticked("enabled"),
         )  # fmt: skip
     except AssentryError as error:
-        return await _one(request, caller, error)
+        return await show_one(request, caller, error)
     return to(f"/targets/{target_id}")
 
 
@@ -154,7 +176,7 @@ async def close_breaker(request: Request, caller: Caller) -> Response:
     try:
         await services_of(request).breakers.close(caller, target_id)
     except AssentryError as error:
-        return await _one(request, caller, error)
+        return await show_one(request, caller, error)
     return to(f"/targets/{target_id}")
 
 
@@ -164,5 +186,11 @@ async def delete(request: Request, caller: Caller) -> Response:
     try:
         await services_of(request).targets.delete(caller, request.path_params["target_id"])
     except AssentryError as error:
-        return await _one(request, caller, error)
+        return await show_one(request, caller, error)
     return to("/targets")
+
+
+def _jumps(target: Target) -> str:
+    """Return the hosts on the way as they are written in the form."""
+    hops = () if target.settings.ssh is None else target.settings.ssh.jumps
+    return "\n".join(f"{hop.user}@{hop.host}:{hop.port} {hop.keys[0]}" for hop in hops)

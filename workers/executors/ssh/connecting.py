@@ -94,7 +94,7 @@ async def connect(
     try:
         async with asyncio.timeout(plan.connect_seconds):
             first = (*place.jumps, end)[0]
-            sock = await _socket(plan, first, lookup)
+            sock = await reach(plan, first, lookup)
             for hop in (*place.jumps, end):
                 authorities = place.authorities if hop is end else ()
                 way: dict[str, Any] = {"sock": sock} if not made else {"tunnel": made[-1]}
@@ -108,7 +108,7 @@ async def connect(
     return Connected(made[-1], tuple(made[:-1]))
 
 
-async def _socket(plan: SshPlan, hop: SshHop, lookup: Lookup) -> socket.socket:
+async def reach(plan: SshPlan, hop: SshHop, lookup: Lookup) -> socket.socket:
     """Return a socket that is connected to a checked address of the host."""
     try:
         found = await checked_addresses(lookup, hop.host, hop.port, plan.networks)

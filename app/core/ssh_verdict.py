@@ -1,0 +1,74 @@
+"""The verdict on a command: the strictest of what the policies, the guard and the profiles say.
+
+None of them makes another one milder. What cannot be explained is never allowed by itself (T41).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.core.action import Submission
+from app.core.command_guard import Judgement, judge
+from app.core.command_parts import CommandLine
+from app.core.command_profile import check_any
+from app.core.command_rules import CommandRules, parsed
+from app.core.facts import Facts
+from app.core.policy import Effect
+from app.core.ssh_action import SSH_EXEC, SshExec
+from app.core.verdict import Verdict
+
+_ORDER: Final = (Effect.ALLOW, Effect.REVIEW, Effect.DENY)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which profiles a target names, and whether they alone permit commands."""
+
+    profiles: tuple[str, ...] = ()
+    only: bool = False
+
+
+def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Verdict:
+    """Return the verdict on a submission, once guard and profiles have looked at its command."""
+    action, target = submission.action, submission.target
+    if not isinstance(action, SshExec) or verdict.effect is Effect.DENY:
+        return verdict
+    place = None if target is None else target.ssh
+    wanted = Wanted() if place is None else Wanted(place.profiles, place.only_profiles)
+    return command_verdict(verdict, action.command, wanted, rules)
+
+
+def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdict:
+    """Return the verdict on facts alone, of which no target is known: the guard looks at it."""
+    command = facts.params.get("command")
+    if facts.action != SSH_EXEC or not isinstance(command, str):
+        return verdict
+    return command_verdict(verdict, command, Wanted(), rules)
+
+
+def command_verdict(verdict: Verdict, command: str, wanted: Wanted, rules: CommandRules) -> Verdict:
+    """Return the strictest of a verdict and of what guard and profiles say of a command."""
+    line = parsed(command)
+    for judgement in (judge(line, rules.guard), _by_profiles(line, wanted, rules)):
+        if _ORDER.index(judgement.effect) > _ORDER.index(verdict.effect):
+            reasons = (*judgement.reasons, *verdict.reasons)
+            verdict = replace(verdict, effect=judgement.effect, reasons=reasons)
+        elif judgement.effect is verdict.effect and verdict.effect is not Effect.ALLOW:
+            more = tuple(text for text in judgement.reasons if text not in verdict.reasons)
+            verdict = replace(verdict, reasons=(*verdict.reasons, *more))
+        if fresh := judgement.tags - set(verdict.tags):
+            verdict = replace(verdict, tags=(*verdict.tags, *sorted(fresh)))
+    return verdict
+
+
+def _by_profiles(line: CommandLine, wanted: Wanted, rules: CommandRules) -> Judgement:
+    """Return what the target's profiles say; without any, nothing."""
+    if not wanted.profiles and not wanted.only:
+        return Judgement(Effect.ALLOW)
+    known = [rules.profiles[name] for name in wanted.profiles if name in rules.profiles]
+    missing = [name for name in wanted.profiles if name not in rules.profiles]
+    found = check_any(known, line)
+    if found.effect is Effect.ALLOW:
+        return found
+    effect = Effect.DENY if wanted.only else Effect.REVIEW
+    gone = tuple(f"There is no profile {name!r}." for name in missing)
+    return replace(found, effect=effect, reasons=(*found.reasons, *gone))

@@ -1,0 +1,120 @@
+"""SSH with real parts: asked, decided by a person, run by a worker; and kill -9 inside."""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.test_kills import check_rows, drained
+from tests.support.api import Api
+from tests.support.nursery import Nursery, nursery
+from tests.support.server import Installation, installation
+from tests.support.sshd import Sshd, running_sshd
+
+pytestmark = [
+    pytest.mark.usefixtures("_clients"),
+    pytest.mark.requirement("SSH-1", "EXE-1", "T29", "T53"),
+    pytest.mark.timeout(500),
+]
+
+
+KILLS = 50
+
+
+@asynccontextmanager
+async def host(place: Installation, folder: Path) -> AsyncGenerator[tuple[Api, Sshd]]:
+    """An SSH host that is the target ``box``."""
+    admin = Api(place.base_url, place.admin_key)
+    async with running_sshd(folder) as server:
+        credential = await admin.made(
+            "/api/credentials", name="key", kind="ssh_key", fields={"private_key": server.key}
+        )
+        ssh = {
+            "host": "127.0.0.1", "port": server.port, "user": server.user,
+            "host_keys": [server.host_key], "seconds": 3,
+        }  # fmt: skip
+        await admin.made(
+            "/api/targets", name="box", credential_id=credential["id"],
+            settings={"networks": ["127.0.0.0/8"], "connect_seconds": 3.0, "ssh": ssh},
+        )  # fmt: skip
+        yield admin, server
+
+
+async def test_asked_approved_and_run(database_url: str, tmp_path: Path) -> None:
+    with installation(tmp_path, servers=1, database_url=database_url) as place:
+        agent = Api(place.base_url, place.agent_key)
+        async with host(place, tmp_path / "sshd") as (admin, _):
+            asked = await agent.made(
+                "/api/requests", action="ssh.exec", target="box",
+                params={"command": f"echo approved | tee {tmp_path}/ran"},
+            )  # fmt: skip
+            assert asked["status"] == "pending"
+            await admin.call(
+                "POST", f"/api/requests/{asked['id']}/decide", decision="approve",
+                digest=asked["digest"], comment="fine",
+            )  # fmt: skip
+            await asyncio.to_thread(place.work)
+            _, done = await agent.call("GET", f"/api/requests/{asked['id']}?wait=30")
+            assert (done["status"], done["outcome"]["exit_code"]) == ("succeeded", 0)
+            assert (tmp_path / "ran").read_text() == "approved\n"
+            place.stop()
+
+
+async def load(place: Installation, folder: Path, stop: asyncio.Event) -> list[str]:
+    """Ask steadily for commands that say when they ran; return what was acknowledged."""
+    agent, acknowledged = Api(place.base_url, place.agent_key), list[str]()
+    for number in itertools.count():
+        if stop.is_set():
+            return acknowledged
+        command = f"echo {number} >>{folder}/ran; sleep 0.1"
+        made = await agent.made(
+            "/api/requests", action="ssh.exec", target="box", params={"command": command}
+        )
+        acknowledged.append(made["id"])
+        await asyncio.sleep(0.1)
+    return acknowledged
+
+
+async def kill_on(young: Nursery, moments: random.Random) -> None:
+    """Kill half of the workers, each at a random moment in which commands run."""
+    for _ in range(KILLS // 2):
+        worker = await young.work()
+        await asyncio.sleep(moments.uniform(0.2, 1.0))
+        await worker.kill9()
+
+
+async def kill_workers(young: Nursery, stop: asyncio.Event) -> None:
+    moments = random.Random(9)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(kill_on(young, moments))
+    stop.set()
+
+
+async def test_a_killed_worker_runs_nothing_twice(database_url: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "database_url": database_url, "lease_margin": 0.5, "agent_concurrency": 256,
+    }  # fmt: skip
+    with installation(tmp_path, servers=1, **settings) as place, nursery(place.env) as young:
+        async with host(place, tmp_path / "sshd") as (admin, _):
+            rule = {"name": "all", "effect": "allow", "reason": "a test"}
+            await admin.made("/api/policies", name="all pass", rules=[rule])
+            stop = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(load(place, tmp_path, stop))
+                group.create_task(kill_workers(young, stop))
+            await asyncio.to_thread(place.work)
+            await drained(admin)
+            ran = Counter((tmp_path / "ran").read_text().split())
+        place.stop()
+    assert max(ran.values()) == 1, "a command ran twice"
+    rows = check_rows(database_url, asking.result())
+    assert any(row.status == "unknown" for row in rows), "no kill hit a command"
+    succeeded = sum(row.status == "succeeded" for row in rows)
+    assert succeeded <= len(ran) <= sum(row.sent_at is not None for row in rows)
