@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from app.core.command_found import Parts
 from app.core.command_lexer import Plain, plain_pipeline
 from app.core.command_parts import (
     MORE,
@@ -21,7 +22,7 @@ from app.core.command_parts import (
 )
 from app.core.command_special import special
 from app.core.command_sql import without_strings
-from app.core.command_tree import Parts, take_apart
+from app.core.command_tree import take_apart
 from app.core.command_wrappers import Argv, Code, Doubt, Inner, Script, inside
 
 __all__ = ("Assignment", "CommandLine", "Program", "Redirect", "Word", "parse_command")

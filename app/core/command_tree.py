@@ -4,13 +4,14 @@ The only module that knows the parser. What it meets and does not know makes the
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 from app.core.command_escapes import ansi_quoted, bare, double_quoted
+from app.core.command_found import Parts
 from app.core.command_parts import Assignment, Program, Redirect, Word, program_name
 
 _LANGUAGE: Final = Language(tree_sitter_bash.language())
@@ -26,40 +27,6 @@ _COMPOUND: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _MOST_LEVELS: Final = 60
 _MAX_NODES: Final = 4_000
-
-
-@dataclass(slots=True)
-class Parts:
-    """What is gathered while a tree is walked."""
-
-    data: bytes
-    plain: bool = False
-    programs: list[Program] = field(default_factory=list[Program])
-    redirects: list[Redirect] = field(default_factory=list[Redirect])
-    assignments: list[Assignment] = field(default_factory=list[Assignment])
-    loose: list[Word] = field(default_factory=list[Word])
-    features: set[str] = field(default_factory=set[str])
-    opaque: list[str] = field(default_factory=list[str])
-    defined: set[str] = field(default_factory=set[str])
-    visited: int = 0
-
-    def text(self, node: Node) -> str:
-        """Return the source of a node."""
-        return self.data[node.start_byte : node.end_byte].decode()
-
-    def doubt(self, reason: str) -> None:
-        """Note why the line can't be explained."""
-        if reason not in self.opaque:
-            self.opaque.append(reason)
-
-    def join(self, below: "Parts") -> None:
-        """Take over what was found in a text inside this one, except its programs."""
-        self.redirects += below.redirects
-        self.assignments += below.assignments
-        self.loose += below.loose
-        self.features |= below.features
-        for reason in below.opaque:
-            self.doubt(reason)
 
 
 def take_apart(data: bytes) -> Parts:
