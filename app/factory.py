@@ -46,6 +46,7 @@ from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
+from app.services.profiles import opened
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
@@ -250,7 +251,8 @@ def wire(
     sealer, signer = Sealer(keys), Signer(derived(keys, "links"))
     cards, breakers = Cards(settings), Breakers(store)
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
-    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
+    webhooks, rules = Webhooks(store, ids, clock, sealer), opened(settings.command_rules)
+    policies = Policies(store, ids, clock, rules)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))

@@ -72,6 +72,7 @@ class Policies:
             if newest.revision > self.snapshot.revision:
                 self._current.policies = newest
         self._current.checked_at = self.clock.now()
+        self.commands.refresh()
         return self.snapshot
 
     async def fresh(self) -> PolicySet:
