@@ -48,6 +48,7 @@ from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
+from app.services.profiles import opened
 from app.services.rates import Rates
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
@@ -84,6 +85,7 @@ async def services(
     await store.open()
     executors = _Executors()
     channels = Channels.load(enabled() if parts is None else parts, store.clock)
+    _want(store, channels)
     try:
         wired = wire(settings, store, executors, channels)
         await wired.policies.refresh()
@@ -259,20 +261,17 @@ def wire(
     settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
     """Return the services over an open store."""
-    clock, ids = store.clock, Ids(store.clock)
-    keys = load_master_keys(settings)
-    sealer = Sealer(keys)
+    clock, ids, keys = store.clock, Ids(store.clock), load_master_keys(settings)
+    sealer, signer = Sealer(keys), Signer(derived(keys, "links"))
     cards, breakers = Cards(settings), Breakers(store)
-    signer = Signer(derived(keys, "links"))
-    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock)
+    webhooks, rules = Webhooks(store, ids, clock, sealer), opened(settings.command_rules)
+    policies = Policies(store, ids, clock, rules)
     decisions, forms = Decisions(store, policies), derived(keys, "link forms")[0][1]
     links = Links(store, cards, settings, signer, forms, decisions)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
-    _want(store, channels)
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = _intake(settings, store, policies, breakers)
-    targets = Targets(store, ids, clock, policies)
-    host_keys = HostKeys(targets, notices, _look)
+    host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
         settings=settings,

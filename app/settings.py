@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     idempotency_retention: int = Field(
         default=2 * 86400, ge=86400, description="Seconds that Idempotency-Keys are remembered."
     )
+    command_rules: str = Field(
+        default="",
+        description="Folder with profiles of your own for commands over SSH (`NAME.toml`) and "
+        "more rules for the guard (`ssh_guard.toml`); read again when a file changes.",
+    )
     request_rate: str = Field(
         default="", pattern=r"^(|[1-9][0-9]{0,5}/(second|minute|hour|day|[1-9][0-9]{0,3}))$",
         description="Requests that all agents together may make, such as `600/minute`; empty "

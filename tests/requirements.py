@@ -214,6 +214,19 @@ PROMISES: dict[str, Promise] = {
     "T47": Promise("A secret that comes back is redacted in each of its encodings.", "threats"),
     "T48": Promise("Bombs and slow upstreams end at a limit.", "threats"),
     "T49": Promise("Every address is checked, and the checked one is connected to.", "threats"),
+    "T41": Promise(
+        "A guard takes commands apart; what it cannot explain is never allowed by itself.",
+        "threats",
+    ),
+    "T50": Promise("The exact text that was shown is what the remote shell reads.", "threats"),
+    "T51": Promise("A host without its pinned key gets no secret and no command.", "threats"),
+    "T52": Promise(
+        "Nothing of our own user reaches a host: no configuration, agent, key or environment.",
+        "threats",
+    ),
+    "T53": Promise(
+        "Endless output and endless commands are bounded, there as well as here.", "threats"
+    ),
     "T62": Promise("Secrets appear in no log, error or representation.", "threats"),
     "T67": Promise("Bodies, waiting calls and queues have bounds.", "threats"),
     "T15": Promise("A sign-in makes a new session; it can be ended from the server.", "threats"),

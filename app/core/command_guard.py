@@ -19,7 +19,7 @@ from app.core.command_match import (
     values_of,
 )
 from app.core.command_parts import MORE, CommandLine, Program
-from app.core.guard_rules import GuardRule, GuardRules, Search
+from app.core.guard_rules import GuardRule, GuardRules
 from app.core.policy import Effect
 
 __all__ = ("ALLOWED", "GuardRule", "GuardRules", "Judgement", "judge")
@@ -57,13 +57,12 @@ def judge(line: CommandLine, rules: GuardRules) -> Judgement:
     for at, program in enumerate(line.programs):
         candidates = rules.of(program.name)
         if candidates:
-            seen = Seen(line, program, at, _paths(line, program, at))
+            seen = _seen(line, program, at, rules)
             for rule in candidates:
                 if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
                     found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
-    for rule in rules.lines:
-        if _line_matches(rule, line):
-            found[rule] = rule.effect
+    if line.features or line.opaque or line.assignments:
+        found.update((rule, rule.effect) for rule in rules.lines if _line_matches(rule, line))
     if not found and not line.opaque:
         return ALLOWED
     return _judgement(line, found)
@@ -85,6 +84,13 @@ class Match(Enum):
 
     SURE = "sure"
     MAYBE = "maybe"
+
+
+def _seen(line: CommandLine, program: Program, at: int, rules: GuardRules) -> Seen:
+    paths = _paths(line, program, at)
+    found = rules.paths is not None and bool(paths) and rules.paths(paths) is not False
+    usual = not found and all(word.plain for word in files_of(program))
+    return Seen(line, program, at, program.texts, paths, usual)
 
 
 def _paths(line: CommandLine, program: Program, at: int) -> str:
@@ -113,7 +119,9 @@ def _folder(line: CommandLine, at: int) -> str:
 
 def matches(rule: GuardRule, seen: Seen) -> Match | None:
     """Whether all that a rule asks for is there; MAYBE when a word could stand for it."""
-    if not (_shape_matches(rule, seen) and _texts_match(rule, seen.program)):
+    if rule.paths and not rule.programs and seen.usual:
+        return None
+    if not (_shape_matches(rule, seen) and _texts_match(rule, seen)):
         return None
     return _names_path(rule, seen) if rule.paths else Match.SURE
 
@@ -143,19 +151,23 @@ def _company_matches(rule: GuardRule, seen: Seen) -> bool:
     return not rule.company or any(one.name in rule.company for one in programs)
 
 
-def _texts_match(rule: GuardRule, program: Program) -> bool:
-    if rule.word and not _some_word(rule.word, rule.except_word, program):
+def _texts_match(rule: GuardRule, seen: Seen) -> bool:
+    if rule.word and not _some_word(rule, seen.texts):
         return False
-    if rule.text is None and rule.unless is None and rule.path is None:
+    if rule.path and not rule.path(seen.program.path):
+        return False
+    if rule.text is None and rule.unless is None:
         return True
-    if rule.path and not rule.path(program.path):
-        return False
-    text = " ".join(program.texts)
+    text = " ".join(seen.texts)
     return not (rule.text and not rule.text(text)) and not (rule.unless and rule.unless(text))
 
 
-def _some_word(wanted: Search, unless: Search | None, program: Program) -> bool:
-    return any(wanted(text) and not (unless and unless(text)) for text in program.texts)
+def _some_word(rule: GuardRule, texts: tuple[str, ...]) -> bool:
+    wanted, unless = rule.word, rule.except_word
+    together = "\n".join(texts)
+    if rule.word_lines and together.count("\n") < len(texts) and not rule.word_lines(together):
+        return False
+    return any(wanted(text) and not (unless and unless(text)) for text in texts if wanted)
 
 
 def _enough(program: Program, least: int) -> bool:

@@ -9,6 +9,8 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from app.core.command_found import Parts
+from app.core.command_lexer import Plain, plain_pipeline
 from app.core.command_parts import (
     MORE,
     Assignment,
@@ -20,7 +22,7 @@ from app.core.command_parts import (
 )
 from app.core.command_special import special
 from app.core.command_sql import without_strings
-from app.core.command_tree import Parts, take_apart
+from app.core.command_tree import take_apart
 from app.core.command_wrappers import Argv, Code, Doubt, Inner, Script, inside
 
 __all__ = ("Assignment", "CommandLine", "Program", "Redirect", "Word", "parse_command")
@@ -42,6 +44,24 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"
 
 def parse_command(text: str) -> CommandLine:
     """Return the programs that a command would run; opaque where that is not certain."""
+    if len(text) <= MAX_COMMAND and (plain := plain_pipeline(text)):
+        return _line(text, _parts(plain))
+    return _parsed(text)
+
+
+def _parts(plain: list[Plain]) -> Parts:
+    parts = Parts(b"", plain=True)
+    for at, (path, words, redirects) in enumerate(plain):
+        fed = at > 0 or any("<" in one.operator for one in redirects)
+        parts.programs.append(Program(program_name(path), path, words, redirects, (), (), fed))
+        if redirects:
+            parts.redirects += redirects
+            parts.features.add("redirect")
+    return parts
+
+
+def _parsed(text: str) -> CommandLine:
+    """Return what the parser makes of a command."""
     reasons = [] if _PLAIN.fullmatch(text) else _odd(text)
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_COMMAND:
@@ -79,6 +99,7 @@ def _line(text: str, parts: Parts) -> CommandLine:
         tuple(parts.loose),
         frozenset(parts.features),
         tuple(parts.opaque),
+        parts.plain,
     )
 
 

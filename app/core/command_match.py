@@ -1,11 +1,11 @@
 """Matching one rule of the guard against one program of a command."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from app.core.command_parts import CommandLine, Program, Word
 
@@ -18,7 +18,8 @@ _UP: Final = re.compile(r"(^|/)(?!\.\.?/)[^/\n]+/\.\./")
 _MOST_UPS: Final = 40
 _MOST_STARS: Final = 6
 
-Search = Callable[[str], bool | None]
+Subs: TypeAlias = Mapping[str, tuple[tuple[str, ...], ...]]
+"""Sub-commands: the first word, and what may follow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,11 @@ class Seen:
     line: CommandLine
     program: Program
     at: int
+    texts: tuple[str, ...]
     paths: str
     """Arguments and files, one a line, with the shortest spelling of each path."""
+    usual: bool = False
+    """No rule for all programs finds a file of its own among them."""
 
 
 def has_flag(words: tuple[Word, ...], flag: str) -> bool:
@@ -53,43 +57,47 @@ def _in_bundle(text: str, letter: str) -> bool:
     return head is not None and letter in head[0]
 
 
-def sub_commands(program: Program, wanted: frozenset[tuple[str, ...]], values: set[str]) -> bool:
+def sub_commands(program: Program, wanted: Subs, values: set[str]) -> bool:
     """Whether the arguments begin with one of the sequences, whatever options stand between.
 
     An operand right behind an option may be the option's value: both readings are tried.
     """
+    operands = _operands(program, values)
+    for at, (text, behind) in enumerate(operands):
+        for rest in wanted.get(text, ()):
+            if not rest or _follows(operands, at + 1, rest):
+                return True
+        if not behind:
+            return False
+    return False
+
+
+def _operands(program: Program, values: set[str]) -> list[tuple[str, bool]]:
+    """Return the operands, each with whether an option stands right before it."""
     operands = list[tuple[str, bool]]()
-    behind = False
+    behind = skipped = False
     for word in program.words:
         text = word.text
-        if text.startswith("-") and len(text) > 1:
-            if text in values:
-                behind = True
-                operands.append(("", True))
-            else:
-                behind = "=" not in text
-            continue
-        if operands and operands[-1] == ("", True) and behind:
-            operands.pop()
+        if text[:1] == "-" and len(text) > 1:
+            skipped = text in values
+            behind = not skipped and "=" not in text
+        elif skipped:
+            skipped = False
+        else:
+            operands.append((text.lower(), behind))
             behind = False
-            continue
-        operands.append((text.lower(), behind))
-        behind = False
-    return any(_sequence(operands, 0, one) for one in wanted)
+    return operands
 
 
-def _sequence(operands: list[tuple[str, bool]], at: int, wanted: tuple[str, ...]) -> bool:
-    if not wanted:
-        return True
-    while at < len(operands):
-        text, behind = operands[at]
-        if (text == wanted[0] or (wanted[0] == "*" and text)) and _sequence(
-            operands, at + 1, wanted[1:]
+def _follows(operands: list[tuple[str, bool]], at: int, wanted: tuple[str, ...]) -> bool:
+    for place in range(at, len(operands)):
+        text, behind = operands[place]
+        if wanted[0] in {text, "*"} and (
+            len(wanted) == 1 or _follows(operands, place + 1, wanted[1:])
         ):
             return True
         if not behind:
             return False
-        at += 1
     return False
 
 

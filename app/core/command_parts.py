@@ -114,6 +114,7 @@ class CommandLine:
     :ivar loose: words of loops, cases and tests.
     :ivar features: what the text uses of the shell's language, such as ``chaining``.
     :ivar opaque: why it can't be explained in full; empty when it can.
+    :ivar plain: every shell reads it in the same way.
     """
 
     text: str
@@ -124,6 +125,7 @@ class CommandLine:
     loose: tuple[Word, ...] = ()
     features: frozenset[str] = field(default_factory=frozenset[str])
     opaque: tuple[str, ...] = ()
+    plain: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

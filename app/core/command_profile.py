@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from app.core.command_guard import ALLOWED, Judgement
-from app.core.command_lexer import agrees
 from app.core.command_parts import CommandLine, Program
 from app.core.policy import Effect
 from app.core.profile_grammar import Grammar, Profile, ProfileExample, objection
@@ -58,7 +57,7 @@ def _refusal(profile: Profile, line: CommandLine) -> str:
         return f"it uses what profiles do not permit: {', '.join(sorted(line.features))}"
     if line.redirects and not (profile.redirects and all(one.harmless for one in line.redirects)):
         return "it redirects input or output"
-    if not agrees(line):
+    if not line.plain:
         return "shells may read it in different ways; write it with plain quotes"
     return _rules(profile, line)
 

@@ -4,13 +4,14 @@ The only module that knows the parser. What it meets and does not know makes the
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Final
 
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
 from app.core.command_escapes import ansi_quoted, bare, double_quoted
+from app.core.command_found import Parts
 from app.core.command_parts import Assignment, Program, Redirect, Word, program_name
 
 _LANGUAGE: Final = Language(tree_sitter_bash.language())
@@ -26,39 +27,6 @@ _COMPOUND: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _MOST_LEVELS: Final = 60
 _MAX_NODES: Final = 4_000
-
-
-@dataclass(slots=True)
-class Parts:
-    """What is gathered while a tree is walked."""
-
-    data: bytes
-    programs: list[Program] = field(default_factory=list[Program])
-    redirects: list[Redirect] = field(default_factory=list[Redirect])
-    assignments: list[Assignment] = field(default_factory=list[Assignment])
-    loose: list[Word] = field(default_factory=list[Word])
-    features: set[str] = field(default_factory=set[str])
-    opaque: list[str] = field(default_factory=list[str])
-    defined: set[str] = field(default_factory=set[str])
-    visited: int = 0
-
-    def text(self, node: Node) -> str:
-        """Return the source of a node."""
-        return self.data[node.start_byte : node.end_byte].decode()
-
-    def doubt(self, reason: str) -> None:
-        """Note why the line can't be explained."""
-        if reason not in self.opaque:
-            self.opaque.append(reason)
-
-    def join(self, below: "Parts") -> None:
-        """Take over what was found in a text inside this one, except its programs."""
-        self.redirects += below.redirects
-        self.assignments += below.assignments
-        self.loose += below.loose
-        self.features |= below.features
-        for reason in below.opaque:
-            self.doubt(reason)
 
 
 def take_apart(data: bytes) -> Parts:
@@ -125,16 +93,11 @@ def _redirected(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noq
             _statement(parts, child, level + 1, fed=fed)
     if found and len(parts.programs) > first:
         reads = any(one.body is not None or "<" in one.operator for one in found)
-        at = first if reads else len(parts.programs) - 1
-        _attach(parts, at, found, reads=reads)
-
-
-def _attach(parts: Parts, at: int, found: list[Redirect], *, reads: bool) -> None:
-    old = parts.programs[at]
-    parts.programs[at] = Program(
-        old.name, old.path, old.words, (*old.redirects, *found), old.assignments, old.via,
-        old.fed or reads, old.substituted,
-    )  # fmt: skip
+        for at in range(first if reads else len(parts.programs) - 1, len(parts.programs)):
+            old = parts.programs[at]
+            last = at == len(parts.programs) - 1
+            redirects = (*old.redirects, *found) if last else old.redirects
+            parts.programs[at] = replace(old, redirects=redirects, fed=old.fed or reads)
 
 
 def _redirect(parts: Parts, node: Node, level: int) -> Redirect:
@@ -351,7 +314,7 @@ def _string(parts: Parts, node: Node, level: int) -> Word:
 
 def _joined(parts: Parts, node: Node, level: int) -> Word:
     known, glob, text = True, False, ""
-    pieces = [""]
+    pieces, unquoted = [""], ""
     end = node.start_byte
     for child in node.children:
         if child.start_byte != end:
@@ -359,12 +322,12 @@ def _joined(parts: Parts, node: Node, level: int) -> Word:
             parts.doubt("a word has a gap")
         end = child.end_byte
         one = _word(parts, child, level) if child.is_named else Word(parts.text(child))
+        unquoted += parts.text(child) if child.type in {"word", "number"} else "\0"
         known, glob, text = known and one.known, glob or one.glob, text + one.text
         more = one.pieces if not one.known else (one.text,)
         pieces[-1] += more[0] if more else ""
         pieces.extend(more[1:] if more else ("",))
-    raw = parts.text(node)
-    if _braces(raw):
+    if _braces(unquoted):
         parts.features.add("expansion")
         return Word(text, known=False, pieces=tuple(pieces))
     return Word(text, known, glob, () if known else tuple(pieces))
@@ -413,10 +376,7 @@ def _substitution(parts: Parts, node: Node, level: int) -> None:
         else:
             _statement(parts, child, level + 1)
     for at in range(first, len(parts.programs)):
-        old = parts.programs[at]
-        parts.programs[at] = Program(
-            old.name, old.path, old.words, old.redirects, old.assignments, old.via, old.fed, True  # noqa: FBT003
-        )  # fmt: skip
+        parts.programs[at] = replace(parts.programs[at], substituted=True)
 
 
 _EXPRESSIONS: Final = frozenset({

@@ -330,3 +330,13 @@ def joined(words: list[Word] | tuple[Word, ...]) -> Word:
     """Return the words as one, as a program does that hands them to a shell."""
     known = all(word.known for word in words)
     return Word(" ".join(word.text for word in words), known)
+
+
+def following(words: tuple[Word, ...], at: int) -> Word:
+    """Return the word behind one; an unknown one where there is none."""
+    return words[at + 1] if at + 1 < len(words) else Word("", known=False)
+
+
+def is_long(given: str, name: str, least: int) -> bool:
+    """Whether a word is a long option, or an abbreviation of it."""
+    return len(given) >= least and name.startswith(given)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from app.core.command_match import Subs
 from app.core.conditions.reading import array, below, boolean, integer, members, refuse, text, texts
 from app.core.errors import InvalidPolicy
 from app.core.json_types import JsonValue
@@ -21,6 +22,7 @@ _TOP: Final = frozenset({"rule", "group"})
 MAX_RULE_PATTERN: Final = 4_096
 """Longest pattern of a rule, in characters."""
 
+_LONGEST_UNION: Final = 100_000
 _MOST: Final = 400
 _LONG: Final = 500
 
@@ -48,8 +50,8 @@ class GuardRule:
     tag: str
     programs: tuple[str, ...] = ()
     excluded: frozenset[str] = frozenset()
-    sub: frozenset[tuple[str, ...]] = frozenset()
-    not_sub: frozenset[tuple[str, ...]] = frozenset()
+    sub: Subs = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
+    not_sub: Subs = field(default_factory=dict[str, tuple[tuple[str, ...], ...]])
     values: set[str] = field(default_factory=set[str])
     flags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -59,10 +61,12 @@ class GuardRule:
     after: frozenset[str] = frozenset()
     company: frozenset[str] = frozenset()
     word: Search | None = None
+    word_lines: Search | None = None
     except_word: Search | None = None
     text: Search | None = None
     unless: Search | None = None
     paths: Search | None = None
+    paths_source: str = ""
     path: Search | None = None
     samples: tuple[str, ...] = ()
     features: frozenset[str] = frozenset()
@@ -85,10 +89,12 @@ class GuardRules:
 
     :ivar rules: in the order of the file.
     :ivar lines: those that look at the line as a whole.
+    :ivar paths: what any rule for all programs looks for in names of files.
     """
 
     rules: tuple[GuardRule, ...] = ()
     lines: tuple[GuardRule, ...] = ()
+    paths: Search | None = None
     cache: dict[str, tuple[GuardRule, ...]] = field(
         default_factory=dict[str, tuple[GuardRule, ...]], repr=False, compare=False
     )
@@ -109,7 +115,10 @@ class GuardRules:
 
 def guard_rules(rules: tuple[GuardRule, ...]) -> GuardRules:
     """Return rules, ready to be found."""
-    return GuardRules(rules, tuple(rule for rule in rules if rule.of_line))
+    sources = [rule.paths_source for rule in rules if not rule.programs and rule.paths_source]
+    union = "|".join(f"(?:{source})" for source in sources)
+    paths = compile_search(union, _LONGEST_UNION) if sources else None
+    return GuardRules(rules, tuple(rule for rule in rules if rule.of_line), paths)
 
 
 def _looks_at(rule: GuardRule, name: str) -> bool:
@@ -172,10 +181,12 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
         after=frozenset(read.names("after")),
         company=frozenset(read.names("with")),
         word=read.full("word"),
+        word_lines=read.lines("word"),
         except_word=read.full("except_word"),
         text=read.pattern("text"),
         unless=read.full("unless"),
         paths=read.pattern("paths"),
+        paths_source=str(raw.get("paths", "")),
         path=read.pattern("path"),
         samples=read.names("samples"),
         features=frozenset(read.names("features")),
@@ -228,14 +239,25 @@ class _Reader:
                 found.append(one)
         return tuple(found)
 
-    def sequences(self, name: str) -> frozenset[tuple[str, ...]]:
-        return frozenset(tuple(one.lower().split()) for one in self.names(name))
+    def sequences(self, name: str) -> Subs:
+        found: dict[str, tuple[tuple[str, ...], ...]] = {}
+        for one in self.names(name):
+            first, *rest = one.lower().split()
+            found[first] = (*found.get(first, ()), tuple(rest))
+        return found
 
     def pattern(self, name: str) -> Search | None:
         if name not in self.raw:
             return None
         given = text(self.raw[name], below(self.pointer, name), MAX_RULE_PATTERN)
         return _compiled(given, below(self.pointer, name))
+
+    def lines(self, name: str) -> Search | None:
+        """Return the search for a pattern in words that stand one a line."""
+        if name not in self.raw:
+            return None
+        place = below(self.pointer, name)
+        return _compiled(f"(?m)^(?:{text(self.raw[name], place, MAX_RULE_PATTERN)})$", place)
 
     def full(self, name: str) -> Search | None:
         if name not in self.raw:

@@ -3,34 +3,20 @@
 None of them makes another one milder. What cannot be explained is never allowed by itself (T41).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from app.core.action import Submission
-from app.core.command_guard import GuardRules, Judgement, judge
-from app.core.command_line import CommandLine, parse_command
-from app.core.command_profile import Profile, check_any
+from app.core.command_guard import Judgement, judge
+from app.core.command_parts import CommandLine
+from app.core.command_profile import check_any
+from app.core.command_rules import CommandRules, parsed
 from app.core.facts import Facts
 from app.core.policy import Effect
 from app.core.ssh_action import SSH_EXEC, SshExec
 from app.core.verdict import Verdict
 
 _ORDER: Final = (Effect.ALLOW, Effect.REVIEW, Effect.DENY)
-
-
-class Rules(Protocol):
-    """The guard's rules and the profiles in use."""
-
-    @property
-    def profiles(self) -> Mapping[str, Profile]:
-        """The profiles by name."""
-        ...
-
-    @property
-    def guard(self) -> GuardRules:
-        """The guard's rules."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +27,7 @@ class Wanted:
     only: bool = False
 
 
-def guarded(verdict: Verdict, submission: Submission, rules: Rules) -> Verdict:
+def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Verdict:
     """Return the verdict on a submission, once guard and profiles have looked at its command."""
     action, target = submission.action, submission.target
     if not isinstance(action, SshExec) or verdict.effect is Effect.DENY:
@@ -51,7 +37,7 @@ def guarded(verdict: Verdict, submission: Submission, rules: Rules) -> Verdict:
     return command_verdict(verdict, action.command, wanted, rules)
 
 
-def guarded_facts(verdict: Verdict, facts: Facts, rules: Rules) -> Verdict:
+def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdict:
     """Return the verdict on facts alone, of which no target is known: the guard looks at it."""
     command = facts.params.get("command")
     if facts.action != SSH_EXEC or not isinstance(command, str):
@@ -59,9 +45,9 @@ def guarded_facts(verdict: Verdict, facts: Facts, rules: Rules) -> Verdict:
     return command_verdict(verdict, command, Wanted(), rules)
 
 
-def command_verdict(verdict: Verdict, command: str, wanted: Wanted, rules: Rules) -> Verdict:
+def command_verdict(verdict: Verdict, command: str, wanted: Wanted, rules: CommandRules) -> Verdict:
     """Return the strictest of a verdict and of what guard and profiles say of a command."""
-    line = parse_command(command)
+    line = parsed(command)
     for judgement in (judge(line, rules.guard), _by_profiles(line, wanted, rules)):
         if _ORDER.index(judgement.effect) > _ORDER.index(verdict.effect):
             reasons = (*judgement.reasons, *verdict.reasons)
@@ -74,7 +60,7 @@ def command_verdict(verdict: Verdict, command: str, wanted: Wanted, rules: Rules
     return verdict
 
 
-def _by_profiles(line: CommandLine, wanted: Wanted, rules: Rules) -> Judgement:
+def _by_profiles(line: CommandLine, wanted: Wanted, rules: CommandRules) -> Judgement:
     """Return what the target's profiles say; without any, nothing."""
     if not wanted.profiles and not wanted.only:
         return Judgement(Effect.ALLOW)

@@ -90,6 +90,7 @@ class Policies:
             newest = await self.store.read(_newest)
             if newest.revision > self.snapshot.revision:
                 self._current.policies = newest
+        self.commands.refresh()
         return self.snapshot
 
     def is_newest(self, revision: int) -> bool:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+import structlog
 
 from app.core.command_guard import GuardRules
 from app.core.command_profile import Profile, read_profile
@@ -16,9 +18,13 @@ from app.core.command_rules import CommandRules
 from app.core.errors import InvalidPolicy
 from app.core.guard_rules import read_guard
 from app.core.profile_reading import extended
+from app.settings import PREFIX, SettingsError
 
 LIBRARY: Final = Path(__file__).parent.parent / "library"
 GUARD_FILE: Final = "ssh_guard.toml"
+Stamp: TypeAlias = tuple[tuple[str, int, int], ...]
+
+_log: Final = structlog.get_logger(__name__)
 _MOST_FILES: Final = 500
 _MOST_BYTES: Final = 1 << 20
 
@@ -56,6 +62,8 @@ def _guard(bundled: GuardRules, document: str, name: str) -> GuardRules:
 def _documents(folder: Path) -> dict[str, str]:
     """Return the text of each TOML file in a folder by its name."""
     try:
+        if not folder.is_dir():
+            raise InvalidPolicy(f"{folder}: there is no such folder")
         paths = sorted(folder.glob("*.toml"))
         if len(paths) > _MOST_FILES:
             raise InvalidPolicy(f"{folder.name}: more than {_MOST_FILES} files")
@@ -117,38 +125,53 @@ class Profiles:
 
     folder: Path | None = None
     error: str = ""
-    _current: CommandRules | None = None
-    _seen: tuple[tuple[str, int, int], ...] = field(default=())
+    _current: CommandRules = field(default_factory=load)
+    _seen: Stamp = ()
 
     @property
     def current(self) -> CommandRules:
         """Return the set in use."""
-        if self._current is None:
-            self.refresh()
-        return self._current if self._current is not None else _bundled()
+        return self._current
 
     def refresh(self) -> bool:
-        """Read the files again if one has changed; returns whether the set did.
+        """Read the files again if one has changed; returns whether the set in use did.
 
-        Does file I/O: call it from a sweep, not on the way of a request.
+        After a broken edit the last good set stays in use.
         """
-        stamp = self._stamp()
-        if self._current is not None and stamp == self._seen:
+        if self.folder is None or (stamp := _stamp(self.folder)) == self._seen:
             return False
         self._seen = stamp
         try:
             self._current = load(self.folder)
         except InvalidPolicy as error:
-            self.error = f"{error.detail} {error.pointer or ''}".strip()
+            self.error = f"{error.detail} {error.pointer}".strip()
+            _log.error("command_rules_refused", detail=self.error)
             return False
         self.error = ""
         return True
 
-    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
-        if self.folder is None:
-            return ()
-        try:
-            found = [(path.name, path.stat()) for path in sorted(self.folder.glob("*.toml"))]
-        except OSError:
-            return (("", 0, 0),)
-        return tuple((name, at.st_mtime_ns, at.st_size) for name, at in found)
+
+def opened(folder: str) -> Profiles:
+    """Return the set of a folder, for the start: a broken file is an error then.
+
+    :param folder: empty for the bundled set alone.
+    :raises SettingsError: with the file and what is wrong in it.
+    """
+    profiles = Profiles(Path(folder) if folder else None)
+    profiles.refresh()
+    if profiles.error:
+        message = f"{PREFIX}COMMAND_RULES: {profiles.error}"
+        raise SettingsError(message)
+    return profiles
+
+
+def _stamp(folder: Path) -> Stamp:
+    """Return what changes when a file of the folder does."""
+    try:
+        found = [(path.name, path.stat()) for path in sorted(folder.glob("*.toml"))]
+        return (
+            ("", folder.stat().st_mtime_ns, 0),
+            *((n, s.st_mtime_ns, s.st_size) for n, s in found),
+        )
+    except OSError:
+        return (("", 0, 0),)

@@ -72,12 +72,13 @@ def test_operands_flags_and_values_are_constrained() -> None:
         'operands = ["in|out"]\nrest = "[a-z]+"\nmin = 1\nmax = 3\n'
     )
     for good in ("x in", "x -ab out", "x --all in b c", "x -n5 in", "x -n 5 in", "x -abn 5 in",
-                 "x --number=5 in", "x --color in", "x --color=auto in", "x -- in", "/usr/bin/x in",
-                 "x 'in'"):  # fmt: skip
+                 "x --number=5 in", "x --color in", "x --color=auto in", "x -- in",
+                 "/usr/bin/x in", "x 'in'"):  # fmt: skip
         assert effect(profile, good) is Effect.ALLOW, good
     for bad in ("x", "x no", "x in b c d", "x in B", "x -c in", "x -d in", "x -abd in", "x -n in",
                 "x -nx in", "x --number in", "x --al in", "x --color=red in", "x --number=5x in",
-                "/tmp/x in", "x -- -a", "x in -n", "y in", "x $y", "x in*", "x in ../b"):  # fmt: skip
+                "/tmp/x in", "x -- -a", "x in -n", "y in", "x $y", "x in*",
+                "x in ../b"):  # fmt: skip
         assert effect(profile, bad) is not Effect.ALLOW, bad
 
 

@@ -32,7 +32,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin yes
 AllowTcpForwarding yes
-MaxSessions 10
+MaxSessions {sessions}
 SetEnv HOME={home}
 MaxStartups 100
 LogLevel VERBOSE
@@ -167,14 +167,14 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running_sshd(
-    home: Path, *, authority: bool = False, config: str = ""
+    home: Path, *, authority: bool = False, sessions: int = 10
 ) -> AsyncGenerator[Sshd]:
     """Run a server.
 
     :param authority: the host key is signed, by ``home / "host_ca"``.
     """
     need_sshd()
-    server = _prepared(home, authority=authority, config=config)
+    server = _prepared(home, authority=authority, sessions=sessions)
     try:
         await server.start()
         yield server
@@ -182,7 +182,7 @@ async def running_sshd(
         server.stop()
 
 
-def _prepared(home: Path, *, authority: bool, config: str) -> Sshd:
+def _prepared(home: Path, *, authority: bool, sessions: int) -> Sshd:
     home.mkdir(parents=True, exist_ok=True)
     client, host = keygen(home / "client_key"), keygen(home / "host_key")
     keygen(home / "user_ca")
@@ -193,8 +193,8 @@ def _prepared(home: Path, *, authority: bool, config: str) -> Sshd:
         certificate = f"HostCertificate {made}"
     (home / "authorized_keys").write_text((home / "client_key.pub").read_text())
     port = free_port()
-    text = _CONFIG.format(port=port, home=home, certificate=certificate)
-    (home / "sshd_config").write_text(text + config)
+    text = _CONFIG.format(port=port, home=home, certificate=certificate, sessions=sessions)
+    (home / "sshd_config").write_text(text)
     return Sshd(home, port, getpass.getuser(), client.read_text())
 
 

@@ -58,9 +58,9 @@ def _only(names: frozenset[str]) -> _Test:
 
     def test(command: CommandFacts) -> Tri:
         found = command.line.names
-        if not all(name in names for name in found):
-            return False
-        return True if found and not command.line.opaque else None
+        if command.line.opaque or not found:
+            return None
+        return all(name in names for name in found)
 
     return test
 

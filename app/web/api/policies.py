@@ -112,7 +112,8 @@ async def dry_run(request: Request) -> Response:
         context=body.context,
     )
     agent = Agent("-", body.agent, "", None, 0, False, Instant(0))  # noqa: FBT003
-    facts = facts_of(submission, agent, Instant(0), remote_ip(request), {})
+    rules = services_of(request).policies.commands.current
+    facts = facts_of(submission, agent, Instant(0), remote_ip(request), {}, rules)
     explanation = await services_of(request).policies.dry_run(caller, facts, body.candidate)
     return reply(explanation.to_json())
 

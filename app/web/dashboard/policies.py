@@ -170,7 +170,8 @@ async def _explain(request: Request, caller: Caller, form: Form) -> Any:
         context={},
     )
     agent = Agent("-", form["agent"] or "an-agent", "", None, 0, False, Instant(0))  # noqa: FBT003
-    facts = facts_of(submission, agent, Instant(0), None, {})
+    rules = services_of(request).policies.commands.current
+    facts = facts_of(submission, agent, Instant(0), None, {}, rules)
     return (await services_of(request).policies.dry_run(caller, facts)).to_json()
 
 
