@@ -249,10 +249,9 @@ def wire(
     """Return the services over an open store."""
     clock, ids, keys = store.clock, Ids(store.clock), load_master_keys(settings)
     sealer, signer = Sealer(keys), Signer(derived(keys, "links"))
-    cards, breakers = Cards(settings), Breakers(store)
+    cards, breakers, rules = Cards(settings), Breakers(store), opened(settings.command_rules)
     links = Links(store, cards, settings, signer, derived(keys, "link forms")[0][1])
-    webhooks, rules = Webhooks(store, ids, clock, sealer), opened(settings.command_rules)
-    policies = Policies(store, ids, clock, rules)
+    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock, rules)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     intake = Intake(store, ids, clock, policies, settings, Rates(store, settings, breakers))
