@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import doors, policies, waiters
+from benchmarks import commands, doors, policies, waiters
 
 if __name__ == "__main__":
-    sys.exit(doors.main(sys.argv[1:]) or waiters.main([]) or policies.main([]))
+    sys.exit(doors.main(sys.argv[1:]) or waiters.main([]) or policies.main([]) or commands.main([]))
