@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import http.client
 import json
+import select
 import statistics
 import subprocess
 import tempfile
@@ -26,6 +27,8 @@ from tests.support.sshd import Sshd, running_sshd
 
 AT_ONCE = 16
 Run = Callable[[], None]
+missed: list[int] = []
+"""Calls that were refused because the machine was too busy; they are made again."""
 
 
 def seed(product: Installation, server: Sshd) -> None:
@@ -53,10 +56,15 @@ def through(product: Installation) -> Run:
     headers = {"Authorization": f"Bearer {product.agent_key}", "Content-Type": "application/json"}
 
     def run() -> None:
+        if line.sock is not None and select.select([line.sock], [], [], 0)[0]:
+            line.close()  # the server closed it while others were measured
         line.request("POST", "/ssh/box/exec", body, headers)
         answer = line.getresponse()
         said = json.loads(answer.read())
-        if answer.status != 200 or said["exit_code"]:
+        if said.get("request_status") == "expired":
+            missed.append(1)  # the machine was too busy to begin within the grant's second
+            run()
+        elif answer.status != 200 or said["exit_code"]:
             raise SystemExit(said)
 
     return run
@@ -119,7 +127,7 @@ def measure(product: Installation, server: Sshd, folder: Path, options: Any) -> 
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     print(
         f"median: p50 {medians[0] / medians[1]:.2f} of ControlMaster's; "
-        f"{medians[2] / medians[3]:.1f}x its rate"
+        f"{medians[2] / medians[3]:.1f}x its rate; made again: {len(missed)}"
     )
 
 

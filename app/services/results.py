@@ -6,6 +6,7 @@ from typing import Final, cast
 from app.core.canonical import canonical
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import HttpResult
+from app.core.ssh_result import document_of
 from app.core.strict_json import parse_json
 
 ITEM_RESULT: Final = "item result"
@@ -14,7 +15,7 @@ ITEM_RESULT: Final = "item result"
 
 def pack(result: HttpResult) -> bytes:
     """Return a result as canonical JSON."""
-    return canonical(result_document(result))
+    return canonical(_document(result))
 
 
 def unpack(data: bytes) -> HttpResult:
@@ -35,7 +36,15 @@ def unpack(data: bytes) -> HttpResult:
 
 
 def result_document(result: HttpResult) -> JsonObject:
-    """Return a result as the JSON object that the API gives."""
+    """Return a result as the JSON object that the API gives.
+
+    What came of a command or a file is there in ``answer``, too.
+    """
+    answer = document_of(result)
+    return {**_document(result), **({} if answer is None else {"answer": answer})}
+
+
+def _document(result: HttpResult) -> JsonObject:
     return {
         "status": result.status,
         "headers": [[name, value] for name, value in result.headers],

@@ -219,14 +219,18 @@ class SettleIn(Strict):
     note: Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
-class ResultOut(Out):
-    """An upstream's answer; secrets that we injected are replaced."""
+class ResultOut(Out, omit_defaults=True):
+    """An upstream's answer; secrets that we injected are replaced.
+
+    Of a command or a file over SSH the status is 0, and ``answer`` says what came of it.
+    """
 
     status: int
     headers: list[tuple[str, str]]
     body: dict[str, str]
     truncated: bool
     redacted: int
+    answer: JsonDict = {}
 
 
 class AuditOut(Out):

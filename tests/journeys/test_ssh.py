@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -66,13 +67,13 @@ async def test_asked_approved_and_run(database_url: str, tmp_path: Path) -> None
             place.stop()
 
 
-async def load(place: Installation, folder: Path, stop: asyncio.Event) -> list[str]:
+async def load(place: Installation, log: str, stop: asyncio.Event) -> list[str]:
     """Ask steadily for commands that say when they ran; return what was acknowledged."""
     agent, acknowledged = Api(place.base_url, place.agent_key), list[str]()
     for number in itertools.count():
         if stop.is_set():
             return acknowledged
-        command = f"echo {number} >>{folder}/ran; sleep 0.1"
+        command = f"echo {number} >>{log}; sleep 0.1"
         made = await agent.made(
             "/api/requests", action="ssh.exec", target="box", params={"command": command}
         )
@@ -101,20 +102,24 @@ async def test_a_killed_worker_runs_nothing_twice(database_url: str, tmp_path: P
     settings: dict[str, Any] = {
         "database_url": database_url, "lease_margin": 0.5, "agent_concurrency": 256,
     }  # fmt: skip
-    with installation(tmp_path, servers=1, **settings) as place, nursery(place.env) as young:
+    with (
+        NamedTemporaryFile(dir="/tmp") as ran,  # the guard asks about files that are elsewhere
+        installation(tmp_path, servers=1, **settings) as place,
+        nursery(place.env) as young,
+    ):
         async with host(place, tmp_path / "sshd") as (admin, _):
             rule = {"name": "all", "effect": "allow", "reason": "a test"}
             await admin.made("/api/policies", name="all pass", rules=[rule])
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
-                asking = group.create_task(load(place, tmp_path, stop))
+                asking = group.create_task(load(place, ran.name, stop))
                 group.create_task(kill_workers(young, stop))
             await asyncio.to_thread(place.work)
             await drained(admin)
-            ran = Counter((tmp_path / "ran").read_text().split())
+            counts = Counter(ran.read().decode().split())
         place.stop()
-    assert max(ran.values()) == 1, "a command ran twice"
+    assert max(counts.values()) == 1, "a command ran twice"
     rows = check_rows(database_url, asking.result())
     assert any(row.status == "unknown" for row in rows), "no kill hit a command"
     succeeded = sum(row.status == "succeeded" for row in rows)
-    assert succeeded <= len(ran) <= sum(row.sent_at is not None for row in rows)
+    assert succeeded <= len(counts) <= sum(row.sent_at is not None for row in rows)

@@ -121,6 +121,8 @@ BODIES: Final[dict[str, Any]] = {
     "policies_dry_run": {"action": "x"},
     "targets_create": {"name": "t", "base_url": "https://api.example.org"},
     "targets_update": {"description": "d"},
+    "targets_look_at_host_key": {},
+    "targets_enrol_host_key": {"key": "x"},
     "credentials_create": {"name": "c", "kind": "bearer", "fields": {"token": "abcdefgh"}},
     "credentials_update": {"description": "d"},
     "credentials_grant": {"target_id": "tgt_x"},

@@ -71,11 +71,13 @@ async def host(any_door: Door, tmp_path: Path) -> AsyncIterator[Host]:
 async def test_what_is_allowed_runs_at_once(host: Host) -> None:
     answer = await host.agent.post("/ssh/box/exec", json={"command": "echo 'a  b'; exit 3"})
     said = answer.json()
-    assert (answer.status_code, said["stdout"], said["exit_code"]) == (200, "a  b\n", 3)
+    assert answer.status_code == 200, said
+    assert (said["stdout"], said["exit_code"]) == ("a  b\n", 3)
     assert (said["code"], said["status"]) == ("exit_status", "failed")
     services, anne = host.door.world.services, host.door.world.anne
     found = await services.requests.get(anne, said["request_id"])
     assert found.status is Status.FAILED and found.sent_at is not None
+    assert said["stderr"] == ""
     kept = await host.agent.get(f"/api/requests/{found.id}/result")
     assert kept.json()["body"]["text"].startswith("{")
 
@@ -102,6 +104,10 @@ async def test_what_waits_runs_as_it_was_shown(host: Host) -> None:
     assert again.json()["outcome"]["exit_code"] == 0
     result = (await host.agent.get(f"/api/requests/{asked['id']}/result")).json()
     assert result["body"]["text"].count("42") == 1
+    assert (result["answer"]["stdout"], result["answer"]["exit_code"]) == ("42\n", 0)
+    admin = await browser(host.door, Role.ADMIN)
+    page = (await admin.get(f"/requests/{asked['id']}")).text
+    assert "Exit code <code>0</code>" in page and "the answer" in page
 
 
 async def test_what_is_denied_says_why(host: Host) -> None:

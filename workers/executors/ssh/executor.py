@@ -19,6 +19,7 @@ from app.core.ssh_plan import (
     wire_command,
 )
 from app.core.ssh_result import CommandResult, Stream
+from workers.executors.redactors import Redactors
 from workers.executors.ssh import files
 from workers.executors.ssh.pool import Pool
 from workers.executors.ssh.session import Running, Taken, finish, start
@@ -42,6 +43,7 @@ class SshExecutor:
     def __init__(self, pool: Pool | None = None) -> None:
         """Keep the connections."""
         self._pool = pool or Pool()
+        self._redactors = Redactors()
 
     async def execute(
         self,
@@ -62,7 +64,7 @@ class SshExecutor:
         if injection.ssh is None:
             detail = "The target has no credential to log in with."
             raise NotStarted("no_credential", detail, retryable=False)
-        redactor = Redactor(injection.secrets)
+        redactor = self._redactors.of(injection.secrets)
         async with self._pool.session(plan, injection.ssh) as connected:
             if isinstance(plan.action, SshExec):
                 return await _command(connected.connection, plan, plan.action, redactor, mark_sent)
