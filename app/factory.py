@@ -263,9 +263,8 @@ def wire(
     """Return the services over an open store."""
     clock, ids, keys = store.clock, Ids(store.clock), load_master_keys(settings)
     sealer, signer = Sealer(keys), Signer(derived(keys, "links"))
-    cards, breakers = Cards(settings), Breakers(store)
-    webhooks, rules = Webhooks(store, ids, clock, sealer), opened(settings.command_rules)
-    policies = Policies(store, ids, clock, rules)
+    cards, breakers, rules = Cards(settings), Breakers(store), opened(settings.command_rules)
+    webhooks, policies = Webhooks(store, ids, clock, sealer), Policies(store, ids, clock, rules)
     decisions, forms = Decisions(store, policies), derived(keys, "link forms")[0][1]
     links = Links(store, cards, settings, signer, forms, decisions)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))

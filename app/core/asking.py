@@ -197,7 +197,7 @@ def facts_of(
 def _command_facts(action: Action, rules: CommandRules | None) -> CommandFacts | None:
     if rules is None or not isinstance(action, SshExec):
         return None
-    return command_facts(action.command, rules)
+    return command_facts(action.command, rules, fed=action.stdin is not None)
 
 
 def _http_facts(action: HttpAction) -> Mapping[str, object]:

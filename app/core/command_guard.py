@@ -19,7 +19,7 @@ from app.core.command_match import (
     values_of,
 )
 from app.core.command_parts import MORE, CommandLine, Program
-from app.core.guard_rules import GuardRule, GuardRules
+from app.core.guard_rules import GuardRule, GuardRules, Search
 from app.core.policy import Effect
 
 __all__ = ("ALLOWED", "GuardRule", "GuardRules", "Judgement", "judge")
@@ -199,6 +199,8 @@ def _line_matches(rule: GuardRule, line: CommandLine) -> bool:
         return False
     if rule.writes is not None and not _writes(rule, line):
         return False
+    if rule.reads and not _reads(rule.reads, line):
+        return False
     if rule.source and not (line.opaque and rule.source(line.text)):
         return False
     return not (rule.loose and not _loose(rule, line))
@@ -216,6 +218,14 @@ def _writes(rule: GuardRule, line: CommandLine) -> bool:
         if rule.writes is not None and rule.writes(target):
             return True
     return False
+
+
+def _reads(pattern: Search, line: CommandLine) -> bool:
+    """Whether a redirection reads a file that the pattern knows."""
+    return any(
+        "<" in one.operator and one.target is not None and pattern(short_path(one.target.text))
+        for one in line.redirects
+    )
 
 
 def _loose(rule: GuardRule, line: CommandLine) -> bool:

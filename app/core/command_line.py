@@ -42,11 +42,14 @@ _DECLARES: Final = frozenset({"export", "declare", "typeset", "readonly", "local
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
 
 
-def parse_command(text: str) -> CommandLine:
-    """Return the programs that a command would run; opaque where that is not certain."""
+def parse_command(text: str, *, fed: bool = False) -> CommandLine:
+    """Return the programs that a command would run; opaque where that is not certain.
+
+    :param fed: it is given input, which a shell or an interpreter would run.
+    """
     if len(text) <= MAX_COMMAND and (plain := plain_pipeline(text)):
-        return _line(text, _parts(plain))
-    return _parsed(text)
+        return _line(text, _parts(plain), fed=fed)
+    return _parsed(text, fed=fed)
 
 
 def _parts(plain: list[Plain]) -> Parts:
@@ -60,7 +63,7 @@ def _parts(plain: list[Plain]) -> Parts:
     return parts
 
 
-def _parsed(text: str) -> CommandLine:
+def _parsed(text: str, *, fed: bool) -> CommandLine:
     """Return what the parser makes of a command."""
     reasons = [] if _PLAIN.fullmatch(text) else _odd(text)
     data = text.encode("utf-8", "surrogatepass")
@@ -73,7 +76,7 @@ def _parsed(text: str) -> CommandLine:
         parts.doubt(reason)
     if "\\\n" in text and _SPLIT.search(text):
         parts.doubt("a line goes on in the middle of a word")
-    return _line(text, parts)
+    return _line(text, parts, fed=fed)
 
 
 def _odd(text: str) -> list[str]:
@@ -83,8 +86,10 @@ def _odd(text: str) -> list[str]:
     return []
 
 
-def _line(text: str, parts: Parts) -> CommandLine:
+def _line(text: str, parts: Parts, *, fed: bool) -> CommandLine:
     unfolded = _Unfolded(parts)
+    if fed:
+        parts.programs = [replace(program, fed=True) for program in parts.programs]
     for program in parts.programs:
         unfolded.enter(program, 0)
     if len(unfolded.programs) > MAX_PROGRAMS:
@@ -139,7 +144,7 @@ class _Unfolded:
             case Code(language, word):
                 self._code(outer, language, word, via)
             case Script(word):
-                self._script(word, via, depth)
+                self._script(word, via, depth, fed=outer.fed)
             case Argv():
                 self._argv(inner, via, depth)
 
@@ -161,7 +166,7 @@ class _Unfolded:
         text = without_strings(word.text) if language == "sql" else word.text
         self.programs.append(Program(f"({language})", "", (replace(word, text=text),), via=via))
 
-    def _script(self, word: Word, via: tuple[str, ...], depth: int) -> None:
+    def _script(self, word: Word, via: tuple[str, ...], depth: int, *, fed: bool) -> None:
         if not word.known:
             self.parts.doubt("a shell's command is not written out")
         data = word.text.encode("utf-8", "replace")
@@ -171,4 +176,5 @@ class _Unfolded:
         below = take_apart(data)
         self.parts.join(below)
         for program in below.programs:
-            self.enter(replace(program, via=(*via, *program.via)), depth)
+            inner = replace(program, via=(*via, *program.via), fed=program.fed or fed)
+            self.enter(inner, depth)

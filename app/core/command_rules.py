@@ -28,14 +28,17 @@ class CommandRules:
 
 
 @lru_cache(maxsize=_KEPT)
-def parsed(text: str) -> CommandLine:
+def parsed(text: str, *, fed: bool = False) -> CommandLine:
     """Return a command taken apart; the last ones are kept, since one is asked about often."""
-    return parse_command(text)
+    return parse_command(text, fed=fed)
 
 
-def command_facts(text: str, rules: CommandRules) -> CommandFacts:
-    """Return what conditions may ask of a command."""
-    line = parsed(text)
+def command_facts(text: str, rules: CommandRules, *, fed: bool = False) -> CommandFacts:
+    """Return what conditions may ask of a command.
+
+    :param fed: it is given input.
+    """
+    line = parsed(text, fed=fed)
     judgement = judge(line, rules.guard)
     return CommandFacts(line, judgement.effect.value, judgement.tags, _permits(line, rules))
 

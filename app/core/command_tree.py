@@ -344,7 +344,8 @@ def _expansion(parts: Parts, node: Node, level: int) -> Word:
         _substitution(parts, node, level)
     else:
         _inside(parts, node, raw, level)
-    return Word(raw, known=False, pieces=("", ""))
+    start = "/dev/fd/" if node.type == "process_substitution" else ""
+    return Word(raw, known=False, pieces=(start, ""))
 
 
 def _inside(parts: Parts, node: Node, raw: str, level: int) -> None:

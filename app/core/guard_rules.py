@@ -16,7 +16,7 @@ _FIELDS: Final = frozenset({
     "name", "effect", "reason", "tag", "programs", "except", "sub", "not_sub", "values", "flags",
     "without", "operands", "fed", "unknown", "after", "word", "text", "unless", "paths", "samples",
     "path", "features", "assigns", "writes", "except_writes", "loose", "matching", "others",
-    "except_word", "with", "source",
+    "except_word", "with", "source", "reads",
 })  # fmt: skip
 _TOP: Final = frozenset({"rule", "group"})
 MAX_RULE_PATTERN: Final = 4_096
@@ -75,12 +75,15 @@ class GuardRule:
     except_writes: Search | None = None
     loose: Search | None = None
     source: Search | None = None
+    reads: Search | None = None
     examples: tuple[GuardExample, ...] = ()
 
     @property
     def of_line(self) -> bool:
         """Whether it looks at the line, not at its programs one by one."""
-        return bool(self.features or self.assigns or self.writes or self.loose or self.source)
+        return bool(
+            self.features or self.assigns or self.writes or self.loose or self.source or self.reads
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,7 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
         except_writes=read.pattern("except_writes"),
         loose=read.pattern("loose"),
         source=read.pattern("source"),
+        reads=read.pattern("reads"),
         examples=(
             *(GuardExample(one, matches=True) for one in read.names("matching", marks=False)),
             *(GuardExample(one, matches=False) for one in read.names("others", marks=False)),

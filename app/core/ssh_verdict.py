@@ -34,7 +34,7 @@ def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Ve
         return verdict
     place = None if target is None else target.ssh
     wanted = Wanted() if place is None else Wanted(place.profiles, place.only_profiles)
-    return command_verdict(verdict, action.command, wanted, rules)
+    return command_verdict(verdict, action.command, wanted, rules, fed=action.stdin is not None)
 
 
 def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdict:
@@ -42,12 +42,18 @@ def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdic
     command = facts.params.get("command")
     if facts.action != SSH_EXEC or not isinstance(command, str):
         return verdict
-    return command_verdict(verdict, command, Wanted(), rules)
+    fed = facts.params.get("stdin") is not None
+    return command_verdict(verdict, command, Wanted(), rules, fed=fed)
 
 
-def command_verdict(verdict: Verdict, command: str, wanted: Wanted, rules: CommandRules) -> Verdict:
-    """Return the strictest of a verdict and of what guard and profiles say of a command."""
-    line = parsed(command)
+def command_verdict(
+    verdict: Verdict, command: str, wanted: Wanted, rules: CommandRules, *, fed: bool = False
+) -> Verdict:
+    """Return the strictest of a verdict and of what guard and profiles say of a command.
+
+    :param fed: it is given input, which a shell or an interpreter would run.
+    """
+    line = parsed(command, fed=fed)
     for judgement in (judge(line, rules.guard), _by_profiles(line, wanted, rules)):
         if _ORDER.index(judgement.effect) > _ORDER.index(verdict.effect):
             reasons = (*judgement.reasons, *verdict.reasons)

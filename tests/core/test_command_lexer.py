@@ -62,8 +62,9 @@ def test_words_in_plain_quotes_come_out_as_they_went_in(words: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "|", "ls |", "| ls", "ls || x", "ls |& x", "A=b ls", "if x", "ls 'a",
-             "ls\nid", "ls a{b,c}", "ls $x", "~/x", "l? x", "ls >x", "ls caf\u00e9", "time ls", "ls # x"]
+    "text",
+    ["", " ", "|", "ls |", "| ls", "ls || x", "ls |& x", "A=b ls", "if x", "ls 'a", "ls\nid",
+     "ls a{b,c}", "ls $x", "~/x", "l? x", "ls >x", "ls caf\u00e9", "time ls", "ls # x"],
 )  # fmt: skip
 def test_it_gives_up_at_anything_else(text: str) -> None:
     assert plain_pipeline(text) is None

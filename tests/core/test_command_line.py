@@ -114,6 +114,15 @@ def test_what_cant_be_explained_is_opaque(text: str) -> None:
     assert parse_command(text).pipeline == ()
 
 
+@pytest.mark.parametrize(
+    "text", ["bash", "sh -s", "sudo bash", "bash -c sh", "python3", "docker exec -i c sh", "psql"]
+)
+def test_what_runs_its_input_is_opaque_when_it_is_given_some(text: str) -> None:
+    assert parse_command(text, fed=True).opaque
+    assert not parse_command(text).opaque
+    assert not parse_command("grep x", fed=True).opaque
+
+
 def test_what_is_too_long_too_deep_or_too_much_is_opaque() -> None:
     deep = "id"
     for _ in range(12):

@@ -7,9 +7,10 @@ import pytest
 from app.core.command_guard import judge
 from app.core.command_line import parse_command
 from app.core.command_profile import check
+from app.core.command_rules import CommandRules
 from app.core.errors import InvalidPolicy
 from app.core.policy import Effect
-from app.services.profiles import load, opened
+from app.services.profiles import Profiles, load, opened
 from app.settings import SettingsError
 
 pytestmark = pytest.mark.requirement("SSH-3")
@@ -36,8 +37,8 @@ def write(folder: Path, name: str, program: str, more: str = "") -> None:
     (folder / f"{name}.toml").write_text(text, "utf-8")
 
 
-def permits(profiles: object, name: str, command: str) -> bool:
-    rules = getattr(profiles, "current", profiles)
+def permits(given: Profiles | CommandRules, name: str, command: str) -> bool:
+    rules = given.current if isinstance(given, Profiles) else given
     return check(rules.profiles[name], parse_command(command)).effect is Effect.ALLOW
 
 
