@@ -13,7 +13,6 @@ from app.core.principals import ROLE_SCOPES, Caller, Person, Role
 from app.core.request import Ballot, Choice, Request, Status
 from app.core.routing import Assurance
 from app.store.tx import Tx
-from tests.support.telling import signed_in
 from tests.support.world import FakeClock, World, world
 
 
@@ -152,9 +151,10 @@ async def test_who_is_away_is_stood_in_for_within_the_time_and_the_scope(place: 
 
 async def stand_in(place: World, away: Caller, by: Caller) -> None:
     now = place.services.clock.now()
-    await place.services.accounts.delegate(
-        signed_in(away), delegate_id=by.actor.id, starts_at=now, ends_at=plus(now, 3600)
+    leave = Delegation(
+        f"dlg_{by.actor.id}", away.actor.id, by.actor.id, now, plus(now, 3600), (), "", now, "x:y"
     )
+    await place.services.store.write(lambda tx: tx.groups.add_delegation(leave))
 
 
 @pytest.mark.requirement("DEC-3", "T26")
