@@ -13,8 +13,9 @@ from app.core.action import HttpAction
 from app.core.errors import InUse, InvalidField, MissingRole, MissingScope, NameTaken, NotFound
 from app.core.outcome import Injection
 from app.core.targets import Credential, CredentialGrant, CredentialRule, Target
+from app.services.handles import CredentialNotGranted
 from app.services.sealing import CannotOpen, MasterKey, Sealer
-from app.services.vault import ANY_AGENT, CredentialNotGranted, Vault
+from app.services.vault import ANY_AGENT, Vault
 from app.store.tx import Tx
 from tests.support.canary import CANARY
 from tests.support.world import World, world
