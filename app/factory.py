@@ -257,6 +257,20 @@ def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
     return Inline(intake, execution, room)
 
 
+def _alone(settings: Settings, store: Store, ids: Ids) -> dict[str, Any]:
+    """Return the services that need no other."""
+    clock = store.clock
+    return {
+        "access": Access(store, clock, settings),
+        "people": People(store, ids, clock, settings),
+        "limits": Limits(store, clock),
+        "inbox": Inbox(store),
+        "audit": Audit(store),
+        "backlog": Backlog(store),
+        "announcements": Announcements(store, ids, settings),
+    }
+
+
 def wire(
     settings: Settings, store: Store, executors: dict[str, Executor[Any]], channels: Channels
 ) -> Services:
@@ -269,6 +283,7 @@ def wire(
     links = Links(store, cards, settings, signer, forms, decisions)
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
+    connections = Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
     intake = _intake(settings, store, policies, breakers)
     host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
@@ -277,23 +292,17 @@ def wire(
         store=store,
         clock=clock,
         ids=ids,
-        access=Access(store, clock, settings),
-        people=People(store, ids, clock, settings),
         agents=Agents(store, ids, clock, notices),
         targets=targets,
         host_keys=host_keys,
         vault=vault,
-        connections=(
-            connections := Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
-        ),
+        connections=connections,
         presets=Presets(store, ids, clock, targets, vault, connections, policies, presets),
         policies=policies,
-        limits=Limits(store, clock),
         breakers=breakers,
         discovery=Discovery(store, settings, policies, breakers),
         intake=intake,
         requests=(requests := Requests(store, sealer)),
-        inbox=Inbox(store),
         decisions=decisions,
         execution=execution,
         inline=(inline := _inline(settings, intake, execution)),
@@ -301,16 +310,14 @@ def wire(
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=feed,
-        audit=Audit(store),
         bodies=execution.bodies,
         cards=cards,
         notices=notices,
-        announcements=Announcements(store, ids, settings),
         couriers=Couriers(store, cards, links, channels.made, webhooks, channels.announcer),
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
-        backlog=Backlog(store),
         links=links,
         desk=(desk := Desk(store, cards, settings, decisions)),
         inbounds=channels.inbound(desk),
+        **_alone(settings, store, ids),
     )

@@ -22,7 +22,6 @@ from app.core.command_parts import (
 )
 from app.core.command_special import special
 from app.core.command_sql import without_strings
-from app.core.command_tree import take_apart
 from app.core.command_wrappers import Argv, Code, Doubt, Inner, Script, inside
 
 __all__ = ("Assignment", "CommandLine", "Program", "Redirect", "Word", "parse_command")
@@ -40,6 +39,12 @@ _PLAIN: Final = re.compile(r"[\x20-\x7e\n\t]*")
 _SPLIT: Final = re.compile(r"\S\\\n\S")
 _DECLARES: Final = frozenset({"export", "declare", "typeset", "readonly", "local"})
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
+
+
+def _apart(data: bytes) -> Parts:
+    from app.core.command_tree import take_apart  # noqa: PLC0415 - 5 MB, for those who use SSH
+
+    return take_apart(data)
 
 
 def parse_command(text: str, *, fed: bool = False) -> CommandLine:
@@ -71,7 +76,7 @@ def _parsed(text: str, *, fed: bool) -> CommandLine:
         return CommandLine(text, opaque=("it is longer than 16 KiB",))
     if reasons and "\ud800" <= max(text) <= "\udfff":
         return CommandLine(text, opaque=tuple(reasons))
-    parts = take_apart(text.encode("utf-8", "replace"))
+    parts = _apart(text.encode("utf-8", "replace"))
     for reason in reasons:
         parts.doubt(reason)
     if "\\\n" in text and _SPLIT.search(text):
@@ -173,7 +178,7 @@ class _Unfolded:
         if depth > MAX_DEPTH or len(data) > MAX_COMMAND:
             self.parts.doubt(f"wrappers are nested deeper than {MAX_DEPTH}, or too many")
             return
-        below = take_apart(data)
+        below = _apart(data)
         self.parts.join(below)
         for program in below.programs:
             inner = replace(program, via=(*via, *program.via), fed=program.fed or fed)

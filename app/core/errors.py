@@ -110,12 +110,6 @@ class Unavailable(AssentryError):
     code = "unavailable"
 
 
-class PoliciesChanged(Unavailable):
-    """The policies were changed at this moment; nothing was done. Try again."""
-
-    code = "policies_changed"
-
-
 # --- input -------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from app.core.canonical import canonical
+from app.core.errors import Unavailable
 from app.core.explanation import Explanation, explain
 from app.core.facts import Facts
 from app.core.policy import Effect, Policy
@@ -41,6 +42,12 @@ _PASSING: Final = (b"counters", b"remote_ip")
 """Facts that are not on record: what they were at submission cannot be said later."""
 
 _Key: TypeAlias = tuple[PatternClass, PatternClass, PatternClass]
+
+
+class PoliciesChanged(Unavailable):
+    """The policies were changed at this moment; nothing was done. Try again."""
+
+    code = "policies_changed"
 
 
 class PolicySet:

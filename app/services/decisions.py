@@ -18,11 +18,11 @@ from app.core.errors import (
     InvalidField,
     InvalidKey,
     NotFound,
-    PoliciesChanged,
 )
 from app.core.execution import Refusal, verify_parties
 from app.core.json_types import JsonObject
 from app.core.lifecycle import step
+from app.core.pipeline import PoliciesChanged
 from app.core.principals import Agent, ApiKey, Caller, Person, Role, Scope, at_least
 from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import Voter, shortage

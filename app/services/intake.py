@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from app.clock import Ids, SystemClock
@@ -26,14 +25,13 @@ from app.core.errors import (
     InvalidAction,
     InvalidKey,
     NotFound,
-    PoliciesChanged,
     RateLimited,
     TargetUnavailable,
     TooManyOpenRequests,
 )
 from app.core.instant import Instant, plus
 from app.core.lifecycle import Transition, open_request, step
-from app.core.pipeline import Verdict
+from app.core.pipeline import PoliciesChanged, Verdict
 from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
@@ -49,7 +47,7 @@ from app.services.asked import (
 )
 from app.services.binding import Binding
 from app.services.decisions import shortage_of
-from app.services.judging import judged_by
+from app.services.judging import judged_by, verdict_text
 from app.services.policies import Policies
 from app.services.rates import Rates
 from app.services.refusals import Refusals
@@ -60,8 +58,6 @@ from app.store.tx import Tx
 Then = Callable[[Tx, Request], Request]
 """What a door does with a request in the transaction that records it."""
 
-_TEXTS: Final = 256
-"""Verdicts whose text is kept."""
 
 _NO_COUNTERS: Final[dict[str, int]] = {}
 
@@ -164,7 +160,7 @@ class Intake:
         usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
         asking, revision = Asking(agent, now, remote_ip, counters, usual), self.policies.revision
         verdict = self.policies.judge(submission, asking)
-        text = _verdict_text(verdict, revision)
+        text = verdict_text(verdict, revision)
         return self._request(submission, agent, key, asked, verdict, text, now)
 
     def _record(
@@ -298,47 +294,6 @@ def _asker(caller: Caller) -> tuple[Agent, ApiKey]:
     if caller.agent.frozen:
         raise AgentFrozen
     return caller.agent, caller.key
-
-
-def _verdict_text(verdict: Verdict, revision: int) -> str:
-    """Return the verdict as it is kept with the request: canonical JSON."""
-    if verdict.obligations or verdict.risk is not None:
-        return _written(verdict, revision)
-    place = (verdict.policy_id, verdict.policy_name, verdict.policy_version, verdict.rule)
-    return _written_once(verdict.effect, place, verdict.reasons, verdict.tags, revision)
-
-
-@lru_cache(_TEXTS)
-def _written_once(
-    effect: Effect,
-    place: tuple[str | None, str | None, int | None, str | None],
-    reasons: tuple[str, ...],
-    tags: tuple[str, ...],
-    revision: int,
-) -> str:
-    return _written(Verdict(effect, *place, reasons=reasons, tags=tags), revision)
-
-
-def _written(verdict: Verdict, revision: int) -> str:
-    policy = None
-    if verdict.policy_id is not None:
-        policy = {
-            "id": verdict.policy_id,
-            "name": verdict.policy_name,
-            "version": verdict.policy_version,
-        }
-    return canonical(
-        {
-            "effect": verdict.effect.value,
-            "policy": policy,
-            "rule": verdict.rule,
-            "reasons": list(verdict.reasons),
-            "obligations": [{"kind": item.kind, **item.parameters} for item in verdict.obligations],
-            "tags": list(verdict.tags),
-            "revision": revision,
-            **({} if verdict.risk is None else {"risk": verdict.risk.document()}),
-        }
-    ).decode()
 
 
 def _warned(tx: Tx, request: Request) -> Request:

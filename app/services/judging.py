@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from app.core.action import Submission
 from app.core.ballots import Rules, counting
 from app.core.bundle_verdict import Asking
+from app.core.canonical import canonical
 from app.core.execution import Refusal
 from app.core.instant import plus
 from app.core.pipeline import Verdict
@@ -21,6 +22,9 @@ from app.store.tx import Tx
 
 Cast: TypeAlias = tuple[Vote, Voter]
 """A vote and who cast it, as they are now."""
+
+_TEXTS: Final = 256
+"""Verdicts whose text is kept."""
 
 OWNER_MAY_DECIDE: Final = "owner_may_decide"
 """Name of the installation's setting."""
@@ -121,3 +125,44 @@ def rules_from(facts: Mapping[str, str], agent: Agent | None) -> Rules:
         owner_may_decide=facts.get(OWNER_MAY_DECIDE) == "true",
         owner_id=None if agent is None else agent.owner_id,
     )
+
+
+def verdict_text(verdict: Verdict, revision: int) -> str:
+    """Return the verdict as it is kept with the request: canonical JSON."""
+    if verdict.obligations or verdict.risk is not None:
+        return _written(verdict, revision)
+    place = (verdict.policy_id, verdict.policy_name, verdict.policy_version, verdict.rule)
+    return _written_once(verdict.effect, place, verdict.reasons, verdict.tags, revision)
+
+
+@lru_cache(_TEXTS)
+def _written_once(
+    effect: Effect,
+    place: tuple[str | None, str | None, int | None, str | None],
+    reasons: tuple[str, ...],
+    tags: tuple[str, ...],
+    revision: int,
+) -> str:
+    return _written(Verdict(effect, *place, reasons=reasons, tags=tags), revision)
+
+
+def _written(verdict: Verdict, revision: int) -> str:
+    policy = None
+    if verdict.policy_id is not None:
+        policy = {
+            "id": verdict.policy_id,
+            "name": verdict.policy_name,
+            "version": verdict.policy_version,
+        }
+    return canonical(
+        {
+            "effect": verdict.effect.value,
+            "policy": policy,
+            "rule": verdict.rule,
+            "reasons": list(verdict.reasons),
+            "obligations": [{"kind": item.kind, **item.parameters} for item in verdict.obligations],
+            "tags": list(verdict.tags),
+            "revision": revision,
+            **({} if verdict.risk is None else {"risk": verdict.risk.document()}),
+        }
+    ).decode()

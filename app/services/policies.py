@@ -10,12 +10,12 @@ from app.clock import Ids, SystemClock
 from app.core.action import Kind, Submission
 from app.core.audit import Actor
 from app.core.bundle_verdict import Asking, judge
-from app.core.errors import NameTaken, NotFound, PoliciesChanged, VersionMismatch
+from app.core.errors import NameTaken, NotFound, VersionMismatch
 from app.core.explanation import Explanation
 from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
-from app.core.pipeline import PolicySet, Verdict, explain
+from app.core.pipeline import PoliciesChanged, PolicySet, Verdict, explain
 from app.core.policy import Policy, parse_policy
 from app.core.principals import Caller, Scope
 from app.core.ssh_verdict import guarded, guarded_facts

@@ -5,7 +5,7 @@ or not at all: after a broken edit the last good one stays, and the error is the
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -125,12 +125,14 @@ class Profiles:
 
     folder: Path | None = None
     error: str = ""
-    _current: CommandRules = field(default_factory=load)
+    _current: CommandRules | None = None
     _seen: Stamp = ()
 
     @property
     def current(self) -> CommandRules:
-        """Return the set in use."""
+        """Return the set in use; the bundled one is read when it is first needed."""
+        if self._current is None:
+            self._current = load()
         return self._current
 
     def refresh(self) -> bool:

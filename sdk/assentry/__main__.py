@@ -23,6 +23,7 @@ HELP = {
     "bootstrap": "prepare an installation; make the first administrator and agent",
     "deny": "show a request and deny it",
     "doctor": "check settings, database, keys and ports",
+    "hosts": "show a host's key and enrol it",
     "inbox": "list what waits for a decision",
     "keys": "rotate the master key",
     "migrate": "bring the database to this version",

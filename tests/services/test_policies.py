@@ -14,10 +14,10 @@ from app.core.errors import (
     MissingScope,
     NameTaken,
     NotFound,
-    PoliciesChanged,
     VersionMismatch,
 )
 from app.core.facts import Facts
+from app.core.pipeline import PoliciesChanged
 from app.core.policy import Effect
 from app.core.request import Status
 from app.services.policies import Policies

@@ -24,10 +24,11 @@ from yarl import URL
 from app.core.addresses import permitted
 from app.core.outcome import Ambiguous, ClientCertificate, NotStarted
 from app.core.paths import parse_base_url
+from workers.executors.checked_resolver import Resolver
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
-from workers.executors.resolving import AddressRefused, Lookup, Resolver, system_lookup
+from workers.executors.resolving import AddressRefused, Lookup, system_lookup
 from workers.executors.sending import headers, payload
 
 KEEPALIVE_SECONDS: Final = 4.0

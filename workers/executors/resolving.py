@@ -3,10 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from socket import AF_INET, AF_INET6, AF_UNSPEC, AddressFamily
 from typing import Final
-
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.core.addresses import permitted
 
@@ -47,29 +44,3 @@ async def checked_addresses(
     if not all(permitted(address, networks) for address in found):
         raise AddressRefused
     return found[:MAX_ADDRESSES]
-
-
-class Resolver(AbstractResolver):
-    """Hands aiohttp nothing but checked addresses."""
-
-    def __init__(self, lookup: Lookup, networks: tuple[str, ...]) -> None:
-        self._lookup = lookup
-        self._networks = networks
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: AddressFamily = AF_UNSPEC,  # noqa: ARG002 - both
-    ) -> list[ResolveResult]:
-        """Return the addresses of a host name, all of them permitted."""
-        found = await checked_addresses(self._lookup, host, port, self._networks)
-        return [_resolved(host, port, address) for address in found]
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-
-def _resolved(host: str, port: int, address: str) -> ResolveResult:
-    family = AF_INET6 if ":" in address else AF_INET
-    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
