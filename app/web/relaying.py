@@ -63,9 +63,12 @@ class CallerRelay:
 
 
 def encoded(headers: Lines, request_id: str) -> list[tuple[bytes, bytes]]:
-    """Return the lines of an upstream's head, with the request's id."""
+    """Return the lines of an upstream's head, with the request's id.
+
+    Our own server says the date (RFC 9110, section 6.6.1); two of them would not be valid.
+    """
     lines = [(name.encode("latin-1"), value.encode("latin-1", "replace"))
-             for name, value in headers]  # fmt: skip
+             for name, value in headers if name.lower() != "date"]  # fmt: skip
     return [*lines, (REQUEST_ID, request_id.encode())]
 
 

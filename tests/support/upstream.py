@@ -375,6 +375,11 @@ async def _cookies(exchange: Exchange) -> bool:
     return True
 
 
+async def _dated(exchange: Exchange) -> bool:
+    exchange.answer(b"ok", 200, ("Date", "Thu, 01 Jan 2026 00:00:00 GMT"))
+    return True
+
+
 async def _early(exchange: Exchange) -> bool:
     """Send hints first, as an answer that is none."""
     exchange.head(103, ("Link", "</style.css>; rel=preload"))
@@ -419,6 +424,7 @@ _BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "hop": _hop,
     "sse": _sse,
     "cookies": _cookies,
+    "dated": _dated,
     "early": _early,
     "trailers": _trailers,
     "cut-later": _cut_later,

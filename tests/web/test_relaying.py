@@ -314,3 +314,9 @@ async def test_policy_and_upstream_see_the_same_bytes(served: Served) -> None:
         assert isinstance(action, HttpAction)
         assert got.target == path == f"{action.path}?{action.query}"
         assert got.body == body == action.body and got.method == action.method
+
+
+async def test_an_answer_has_one_date(served: Served) -> None:
+    answer = await served.agent.get("/gateway/upstream/dated")
+    assert answer.status_code == 200, answer.text
+    assert len(answer.headers.get_list("date")) == 1
