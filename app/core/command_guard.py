@@ -50,6 +50,11 @@ ALLOWED: Final = Judgement(Effect.ALLOW)
 OPAQUE: Final = "unexplained"
 """Name of the rule for what can't be explained."""
 
+STRANGE: Final = GuardRule(
+    "unknown program", Effect.REVIEW, "It runs a program that the guard does not know.", "unknown"
+)
+"""What asks for programs that no rule and no group names: lists of what is bad never end."""
+
 
 def judge(line: CommandLine, rules: GuardRules) -> Judgement:
     """Return what the guard says of a command; total, and never milder for a longer command."""
@@ -61,6 +66,8 @@ def judge(line: CommandLine, rules: GuardRules) -> Judgement:
             for rule in candidates:
                 if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
                     found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
+        if not line.opaque and rules.is_strange(program.name):
+            found[STRANGE] = STRANGE.effect
     if line.features or line.opaque or line.assignments:
         found.update((rule, rule.effect) for rule in rules.lines if _line_matches(rule, line))
     if not found and not line.opaque:

@@ -37,6 +37,12 @@ MAX_DEPTH: Final = 6
 
 _PLAIN: Final = re.compile(r"[\x20-\x7e\n\t]*")
 _SPLIT: Final = re.compile(r"\S\\\n\S")
+_READS_AGAIN: Final = frozenset(
+    {"[", "[[", "declare", "export", "getopts", "let", "local", "mapfile", "printf", "read",
+     "readarray", "readonly", "test", "typeset", "unset", "wait"}
+)  # fmt: skip
+"""Builtins that take names of variables, whose subscripts bash evaluates."""
+
 _DECLARES: Final = frozenset({"export", "declare", "typeset", "readonly", "local"})
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Me"})
 
@@ -97,6 +103,8 @@ def _line(text: str, parts: Parts, *, fed: bool) -> CommandLine:
         parts.programs = [replace(program, fed=True) for program in parts.programs]
     for program in parts.programs:
         unfolded.enter(program, 0)
+    if ("$(" in text or "`" in text) and _read_again(parts, unfolded.programs):
+        parts.doubt("a shell may read a text of it a second time, and run what is in it")
     if len(unfolded.programs) > MAX_PROGRAMS:
         parts.doubt(f"it runs more than {MAX_PROGRAMS} programs")
     simple = parts.features <= {"redirect"} and not parts.opaque
@@ -111,6 +119,16 @@ def _line(text: str, parts: Parts, *, fed: bool) -> CommandLine:
         tuple(parts.opaque),
         parts.plain,
     )
+
+
+def _read_again(parts: Parts, programs: list[Program]) -> bool:
+    """Whether a quoted substitution stands where bash evaluates texts: names, values, numbers."""
+    words = [one.value for one in parts.assignments]
+    for program in programs:
+        words += [one.value for one in program.assignments]
+        if program.name in _READS_AGAIN:
+            words += program.words
+    return any(word.known and ("$(" in word.text or "`" in word.text) for word in words)
 
 
 @dataclass(slots=True)

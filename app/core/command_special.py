@@ -73,17 +73,8 @@ def special(program: Program) -> list[Inner]:
 
 
 def _shell(program: Program) -> list[Inner]:
-    words, inner, commanded = list(program.words), list[Inner](), False
-    while words:
-        text = words[0].text
-        if not text.startswith(("-", "+")) or text in {"-", "--"}:
-            break
-        words.pop(0)
-        if text in _SHELL_OPTIONS.values and words:
-            words.pop(0)
-        elif not text.startswith("--"):
-            commanded |= "c" in text
-    if commanded:
+    words, inner = list(program.words), list[Inner]()
+    if _shell_options(words):
         words = [word for word in words if word.text not in {"-", "--"}] or [Word("", known=False)]
         inner.append(Script(words[0]))
         if words[0].text.find("$") >= 0 and words[1:]:
@@ -91,6 +82,20 @@ def _shell(program: Program) -> list[Inner]:
     elif not words and program.fed:
         inner.extend(_fed_shell(program))
     return inner
+
+
+def _shell_options(words: list[Word]) -> bool:
+    """Take the options of a shell from its words; return whether a command is among them."""
+    commanded = False
+    while words and words[0].text.startswith(("-", "+")):
+        text = words.pop(0).text
+        if text in {"-", "--"}:
+            break
+        if text in _SHELL_OPTIONS.values and words:
+            words.pop(0)
+        elif not text.startswith("--"):
+            commanded |= "c" in text
+    return commanded
 
 
 def _fed_shell(program: Program) -> list[Inner]:

@@ -18,7 +18,7 @@ _FIELDS: Final = frozenset({
     "path", "features", "assigns", "writes", "except_writes", "loose", "matching", "others",
     "except_word", "with", "source", "reads",
 })  # fmt: skip
-_TOP: Final = frozenset({"rule", "group"})
+_TOP: Final = frozenset({"ask_unknown", "rule", "group"})
 MAX_RULE_PATTERN: Final = 4_096
 """Longest pattern of a rule, in characters."""
 
@@ -93,11 +93,15 @@ class GuardRules:
     :ivar rules: in the order of the file.
     :ivar lines: those that look at the line as a whole.
     :ivar paths: what any rule for all programs looks for in names of files.
+    :ivar known: programs that a rule or a group names.
+    :ivar asks: whether others ask a person.
     """
 
     rules: tuple[GuardRule, ...] = ()
     lines: tuple[GuardRule, ...] = ()
     paths: Search | None = None
+    known: frozenset[str] = frozenset()
+    asks: bool = False
     cache: dict[str, tuple[GuardRule, ...]] = field(
         default_factory=dict[str, tuple[GuardRule, ...]], repr=False, compare=False
     )
@@ -113,15 +117,31 @@ class GuardRules:
 
     def with_more(self, more: "GuardRules") -> "GuardRules":
         """Return these rules and others behind them."""
-        return guard_rules((*self.rules, *more.rules))
+        return guard_rules(
+            (*self.rules, *more.rules), self.known | more.known, asks=self.asks or more.asks
+        )
+
+    def is_strange(self, name: str) -> bool:
+        """Whether a program is one that nothing here says anything about."""
+        return self.asks and bool(name) and name not in self.known and not self.of_name(name)
+
+    def of_name(self, name: str) -> bool:
+        """Whether a program is one of ours, or a rule names it by a pattern."""
+        return name.startswith("(") or any(rule.programs for rule in self.of(name))
 
 
-def guard_rules(rules: tuple[GuardRule, ...]) -> GuardRules:
+def guard_rules(
+    rules: tuple[GuardRule, ...], known: frozenset[str] = frozenset(), *, asks: bool = False
+) -> GuardRules:
     """Return rules, ready to be found."""
     sources = [rule.paths_source for rule in rules if not rule.programs and rule.paths_source]
     union = "|".join(f"(?:{source})" for source in sources)
     paths = compile_search(union, _LONGEST_UNION) if sources else None
-    return GuardRules(rules, tuple(rule for rule in rules if rule.of_line), paths)
+    return GuardRules(rules, tuple(rule for rule in rules if rule.of_line), paths, known, asks)
+
+
+def _named(rules: tuple[GuardRule, ...]) -> frozenset[str]:
+    return frozenset(name for rule in rules for name in rule.programs)
 
 
 def _looks_at(rule: GuardRule, name: str) -> bool:
@@ -149,7 +169,11 @@ def read_guard(document: str) -> GuardRules:
     for at, name in enumerate(names):
         if name in names[:at]:
             refuse("another rule has this name", below("/rule", at, "name"))
-    return guard_rules(rules)
+    asks = top.get("ask_unknown", False)
+    if not isinstance(asks, bool):
+        refuse("must be true or false", "/ask_unknown")
+    listed = frozenset(name for items in groups.values() for name in items)
+    return guard_rules(rules, listed | _named(rules), asks=asks)
 
 
 def _groups(value: JsonValue) -> Mapping[str, tuple[str, ...]]:

@@ -92,6 +92,14 @@ class Plan:
             return self.seats
         return tuple((*(seat or (f"role:{Role.APPROVER}",)), *added) for seat in self.seats)
 
+    def reminds_at(self, stage: int) -> bool:
+        """Whether who was told before is told again: a step is repeated, or names nobody else."""
+        if stage == 0:
+            return False
+        taken, rung = self.steps[:stage], self.steps[stage - 1]
+        again = stage > 1 and taken[-2] is rung
+        return again or not (rung.approvers or rung.notify)
+
     def notices_at(self, stage: int) -> tuple[Notice, ...]:
         """Return where the request is shown at a stage; 0 is submission."""
         return self.notify if stage == 0 else self.steps[stage - 1].notify

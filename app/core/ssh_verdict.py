@@ -3,6 +3,7 @@
 None of them makes another one milder. What cannot be explained is never allowed by itself (T41).
 """
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,7 +14,7 @@ from app.core.command_profile import check_any
 from app.core.command_rules import CommandRules, parsed
 from app.core.facts import Facts
 from app.core.policy import Effect
-from app.core.ssh_action import SSH_EXEC, SshExec
+from app.core.ssh_action import SSH_EXEC, SshAction, SshExec, SshPut
 from app.core.verdict import Verdict
 
 _ORDER: Final = (Effect.ALLOW, Effect.REVIEW, Effect.DENY)
@@ -30,11 +31,20 @@ class Wanted:
 def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Verdict:
     """Return the verdict on a submission, once guard and profiles have looked at its command."""
     action, target = submission.action, submission.target
-    if not isinstance(action, SshExec) or verdict.effect is Effect.DENY:
+    if not isinstance(action, SshAction) or verdict.effect is Effect.DENY:
         return verdict
     place = None if target is None else target.ssh
     wanted = Wanted() if place is None else Wanted(place.profiles, place.only_profiles)
-    return command_verdict(verdict, action.command, wanted, rules, fed=action.stdin is not None)
+    fed = isinstance(action, SshExec) and action.stdin is not None
+    return command_verdict(verdict, command_of(action), wanted, rules, fed=fed)
+
+
+def command_of(action: SshAction) -> str:
+    """Return the command by which an action is judged; a file by the one that would do the same."""
+    if isinstance(action, SshExec):
+        return action.command
+    write = isinstance(action, SshPut)
+    return f"cat {'>' if write else '--'} {shlex.quote(action.path)}"
 
 
 def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdict:

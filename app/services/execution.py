@@ -312,16 +312,19 @@ class Execution:
         async def mark() -> None:
             at_once = 0 <= self.clock.now() - claimed.began <= _AT_ONCE
             if claimed.request.sent_at is None or not at_once:
-                await self._mark_sent(claimed.request)
+                await self._mark_sent(claimed)
 
         return mark
 
-    async def _mark_sent(self, request: Request) -> None:
+    async def _mark_sent(self, claimed: Claimed) -> None:
         """Write that bytes are about to leave; stop here when another worker holds it by now.
 
         Connecting takes its time: whether everybody still stands by it is read once more.
         """
-        marked = await self.store.write(lambda tx: mark_held(tx, request), order=request.id)
+        request, revision = claimed.request, claimed.target.revision
+        marked = await self.store.write(
+            lambda tx: mark_held(tx, request, revision), order=request.id
+        )
         if isinstance(marked, Refusal):
             raise NotStarted(marked.code, marked.note, retryable=False)
         if not marked:

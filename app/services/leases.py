@@ -92,8 +92,11 @@ def _renewed(tx: Tx, known: list[_Held]) -> list[_Held]:
     ]
 
 
-def mark_held(tx: Tx, request: Request) -> bool | Refusal:
-    """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group."""
+def mark_held(tx: Tx, request: Request, revision: int) -> bool | Refusal:
+    """Mark a request as sent; a refusal is returned, for a raised one spoils the whole group.
+
+    :param revision: of the target, as it was when the request was claimed.
+    """
     target = tx.targets.get(request.target_id or "")
     try:
         verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
@@ -101,6 +104,8 @@ def mark_held(tx: Tx, request: Request) -> bool | Refusal:
         return refusal
     if target is None or not target.enabled:
         return Refusal("target_disabled", "The target is gone or switched off.")
+    if target.revision != revision:
+        return Refusal("target_changed", "The target was changed since it was looked at.")
     over = request.valid_until is None or tx.now >= request.valid_until
     if request.by_people and over:
         return Refusal("grant_over", "The approval was over before anything was sent.")

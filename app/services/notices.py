@@ -51,7 +51,7 @@ class Notices:
     defaults: Defaults
 
     async def notify(self, request_id: str) -> None:
-        """Ask the people of the present stage, each once at every stage."""
+        """Ask the people of the present stage, each once; again where the stage reminds."""
         await self.store.write(lambda tx: self._notify(tx, request_id), order=request_id)
 
     async def refresh(self, request_id: str) -> None:
@@ -149,9 +149,9 @@ class Notices:
 
 
 def _is_told(copy: Delivery, request: Request) -> bool:
-    """Whether a copy tells its recipient of the present stage: made in it, or not yet out."""
+    """Whether its recipient needs no other copy at the present stage."""
     waits = copy.state in (DeliveryState.HELD, DeliveryState.DUE) and not copy.reference
-    return waits or not request.stage or copy.body == str(request.stage)
+    return waits or not request.plan.reminds_at(request.stage) or copy.body == str(request.stage)
 
 
 def _refresh(tx: Tx, request_id: str) -> None:

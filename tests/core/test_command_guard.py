@@ -74,6 +74,14 @@ def test_without_rules_only_what_cant_be_explained_asks() -> None:
     assert judge(parse_command("eval x"), none).effect is Effect.REVIEW
 
 
+@pytest.mark.requirement("SSH-5", "T41")
+def test_a_program_that_is_not_known_asks_until_somebody_names_it() -> None:
+    assert said("frobnicate --all").rule == "unknown program"
+    assert said("sudo /opt/x/frobnicate").effect is Effect.REVIEW
+    own = RULES.with_more(read_guard('[group]\nknown = ["frobnicate"]\n'))
+    assert judge(parse_command("frobnicate --all"), own).effect is Effect.ALLOW
+
+
 def test_own_rules_come_beside_the_bundled_ones() -> None:
     own = read_guard(
         '[[rule]]\nname = "deploys"\neffect = "review"\nreason = "It deploys."\n'

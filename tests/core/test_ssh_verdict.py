@@ -4,7 +4,7 @@ import pytest
 
 from app.core.action import BoundTarget, PlainAction, Submission, Urgency
 from app.core.policy import Effect
-from app.core.ssh_action import SshAction, SshExec, SshGet, SshPlace
+from app.core.ssh_action import SshAction, SshExec, SshGet, SshPlace, SshPut
 from app.core.ssh_verdict import Wanted, command_verdict, guarded
 from app.core.verdict import Verdict
 from app.services.profiles import load
@@ -48,13 +48,18 @@ def test_profiles_bound_what_is_allowed() -> None:
     assert verdict("uptime", Wanted((), only=True)).effect is Effect.DENY
 
 
-def test_only_commands_are_judged() -> None:
+def test_commands_and_files_are_judged_alike() -> None:
     def submission(action: SshAction | PlainAction) -> Submission:
         place = SshPlace("h", 22, "u", (), profiles=("no-such",))
         target = BoundTarget("tgt", "db", "ssh://u@h:22", 1, place)
         return Submission("agt", action, target, Urgency.NORMAL, "", {})
 
-    assert guarded(ALLOW, submission(SshGet("/etc/shadow")), RULES) == ALLOW
+    assert guarded(ALLOW, submission(SshGet("/etc/shadow")), RULES).effect is Effect.DENY
+    for path in ("/root/.bashrc", "/etc/cron.d/x", "/srv/app/data"):
+        put = submission(SshPut(path, b"x"))
+        assert guarded(ALLOW, put, RULES).effect is not Effect.ALLOW
+    free = replace(submission(SshPut("/tmp/x", b"x")), target=None)
+    assert guarded(ALLOW, free, RULES).effect is Effect.ALLOW
     assert guarded(ALLOW, submission(PlainAction("x", {})), RULES) == ALLOW
     assert guarded(ALLOW, submission(SshExec("uptime")), RULES).effect is Effect.REVIEW
     assert guarded(DENY, submission(SshExec("uptime")), RULES) == DENY

@@ -90,7 +90,7 @@ async def test_people_read_cards_and_agents_do_not(place: World) -> None:
     made = await place.ask()
     card = await place.services.desk.read(place.ben, made.id)
     assert (card.request_id, card.digest, card.pending) == (made.id, made.digest, True)
-    with pytest.raises(Forbidden, match="shown to people"):
+    with pytest.raises(Forbidden, match="need a key of your own"):
         await place.services.desk.read(place.robot, made.id)
     with pytest.raises(NotFound):
         await place.services.desk.read(place.ben, "req_other")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from app.core.outcome import Injection, NotStarted, Outcome
@@ -9,11 +10,7 @@ from app.core.ports import Relay
 from app.core.redaction import Redactor
 from app.core.ssh_action import SshExec
 from app.core.ssh_plan import (
-    ALREADY_THERE,
     KILL_AFTER,
-    MARKED,
-    NO_MARKER,
-    UNMARKED,
     SshIdentity,
     SshPlan,
     wire_command,
@@ -84,38 +81,22 @@ async def _command(
 ) -> Outcome:
     text = wire_command(action, plan.place, plan.request_id)
     most = plan.place.output_bytes + redactor.longest
-    channel, running = await start(connection, text, most, mark_sent)
+    channel, running = await start(connection, text, most, mark_sent, plan)
     clock = asyncio.get_running_loop()
     began = clock.time()
-    if action.stdin:
-        channel.write(action.stdin)
-    channel.write_eof()
+    with suppress(BrokenPipeError):  # it ended already, and its exit status is known
+        if action.stdin:
+            channel.write(action.stdin)
+        channel.write_eof()
     grace = KILL_AFTER + _LATE if plan.place.wrap else 0.0
     stopped = await finish(channel, running, plan.seconds + grace)
     seconds = clock.time() - began
-    _check_marker(plan, running)
     late = plan.place.wrap and seconds >= plan.seconds and _ended_by_time(running)
     return (await _result(plan, running, redactor, seconds, timed_out=stopped or late)).outcome()
 
 
 def _ended_by_time(running: Running) -> bool:
     return running.exit_status in _BY_TIME or running.signal == "KILL"
-
-
-def _check_marker(plan: SshPlan, running: Running) -> None:
-    """Refuse where the marker says that this request has run before, or could not be left.
-
-    :raises NotStarted: the command was not run.
-    """
-    said, code = bytes(running.stderr.data), running.exit_status
-    if not plan.marker:
-        return
-    if code == MARKED and said == ALREADY_THERE:
-        detail = "Its marker is on the host already: this request was run there before."
-        raise NotStarted("already_ran", detail, retryable=False)
-    if code == UNMARKED and said == NO_MARKER:
-        detail = "Its marker could not be left on the host, so that it was not run."
-        raise NotStarted("no_marker", detail, retryable=False)
 
 
 async def _result(

@@ -37,7 +37,10 @@ async def carry_out(
     :raises Ambiguous: the connection was lost on the way.
     """
     try:
-        sftp = await connection.start_sftp_client()
+        async with asyncio.timeout(plan.connect_seconds):
+            sftp = await connection.start_sftp_client()
+    except TimeoutError as error:
+        raise NotStarted("no_file_transfer", _NO_SFTP) from error
     except (asyncssh.Error, OSError) as error:
         raise NotStarted("no_file_transfer", _NO_SFTP, retryable=False) from error
     try:
@@ -55,7 +58,9 @@ async def _within(sftp: asyncssh.SFTPClient, plan: SshPlan, redactor: Redactor) 
             return await _transfer(sftp, plan, redactor, lambda: _ms(clock.time() - began))
     except TimeoutError as error:
         raise Ambiguous("timed_out", _SLOW) from error
-    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as error:
+    except (
+        asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.SFTPBadMessage,
+    ) as error:  # fmt: skip
         raise Ambiguous("connection_lost", _LOST) from error
     except asyncssh.SFTPError as error:
         detail, _ = redactor.text(error.reason[:200])

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.core.outcome import NotStarted
 from app.core.ssh_plan import SshIdentity, SshPlan
 from workers.executors.resolving import Lookup, system_lookup
 from workers.executors.ssh.connecting import Connected, connect
@@ -64,8 +65,11 @@ class Pool:
             lane.idle.cancel()
             lane.idle = None
         try:
-            async with lane.slots:
+            await _place(lane, plan.connect_seconds)
+            try:
                 yield await self._connected(lane, plan, identity)
+            finally:
+                lane.slots.release()
         finally:
             lane.users -= 1
             if not lane.users:
@@ -84,6 +88,8 @@ class Pool:
     async def _connected(self, lane: _Lane, plan: SshPlan, identity: SshIdentity) -> Connected:
         async with lane.lock:
             if lane.connected is None or not lane.connected.alive:
+                if lane.connected is not None:
+                    lane.connected.close()
                 lane.connected = None
                 lane.connected = await connect(plan, identity, self._lookup)
             return lane.connected
@@ -127,3 +133,16 @@ def _key(plan: SshPlan, identity: SshIdentity) -> Hashable:
         place.host, place.port, place.user, place.keys, place.authorities, place.jumps,
         plan.networks, plan.cidrs, identity.digest,
     )  # fmt: skip
+
+
+async def _place(lane: _Lane, seconds: float) -> None:
+    """Wait for one of the places of a connection, so long that what was looked at still holds.
+
+    :raises NotStarted: none became free.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await lane.slots.acquire()
+    except TimeoutError as error:
+        detail = "As many commands run on the host as its connections take."
+        raise NotStarted("host_busy", detail) from error

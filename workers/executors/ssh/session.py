@@ -9,6 +9,7 @@ import asyncssh
 from asyncssh.channel import SSHClientChannel
 
 from app.core.outcome import Ambiguous, NotStarted
+from app.core.ssh_plan import SshPlan
 
 _WINDOW: Final = 2 * 1024 * 1024
 _PACKET: Final = 32_768
@@ -20,6 +21,7 @@ _ENDING: Final = 3.0
 """Seconds that a signal has to end a command."""
 
 _ENDED: Final = ("TERM", "KILL")
+_SILENT: Final = "The host did not answer in time."
 _CLOSED: Final = "The connection was lost while the command ran; nobody knows how it ended."
 _STILL: Final = "The command's time is over, and it may still run there."
 _NO_SESSION: Final = "The host opened no further session."
@@ -106,7 +108,11 @@ class _Marked(SSHClientChannel[bytes]):
 
 
 async def start(
-    connection: asyncssh.SSHClientConnection, command: str, most: int, mark_sent: MarkSent
+    connection: asyncssh.SSHClientConnection,
+    command: str,
+    most: int,
+    mark_sent: MarkSent,
+    plan: SshPlan,
 ) -> "tuple[asyncssh.SSHClientChannel[bytes], Running]":
     """Open a session, mark the action as sent, and start the command.
 
@@ -117,16 +123,23 @@ async def start(
     channel = _Marked(connection, loop, "strict", None, "strict", _WINDOW, _PACKET)
     running, sent = Running(most), asyncio.Event()
 
+    limit = asyncio.timeout(plan.connect_seconds)
+
     async def mark() -> None:
         await mark_sent()
         sent.set()
+        limit.reschedule(loop.time() + plan.seconds)
 
     channel.mark = mark
     try:
-        await channel.create(
-            lambda: running, command, None, {}, False, None, (0, 0, 0, 0), {}, False, None, None,  # noqa: FBT003 - the library's
-            False, False,  # noqa: FBT003 - likewise
-        )  # fmt: skip
+        async with limit:
+            await channel.create(
+                lambda: running, command, None, {}, False, None, (0, 0, 0, 0), {}, False, None, None,  # noqa: E501, FBT003 - the library's
+                False, False,  # noqa: FBT003 - likewise
+            )  # fmt: skip
+    except TimeoutError as error:
+        channel.abort()
+        raise _silent(sent=sent.is_set()) from error
     except asyncssh.ChannelOpenError as error:
         # An open channel means that the host answered by a refusal, and did not run it.
         if sent.is_set() and running.closed.is_set():
@@ -134,13 +147,21 @@ async def start(
         detail = _NOT_TAKEN if sent.is_set() else _NO_SESSION
         raise NotStarted("session_refused", detail, retryable=not sent.is_set()) from error
     except (asyncssh.Error, OSError) as error:
-        if sent.is_set():
-            raise Ambiguous("connection_lost", _CLOSED) from error
-        raise NotStarted("connection_lost", "The connection was lost before it began.") from error
+        raise _cut(sent=sent.is_set()) from error
     except BaseException:
         channel.abort()
         raise
     return channel, running
+
+
+def _silent(*, sent: bool) -> Ambiguous | NotStarted:
+    return Ambiguous("timed_out", _SILENT) if sent else NotStarted("session_refused", _SILENT)
+
+
+def _cut(*, sent: bool) -> Ambiguous | NotStarted:
+    if sent:
+        return Ambiguous("connection_lost", _CLOSED)
+    return NotStarted("connection_lost", "The connection was lost before it began.")
 
 
 async def finish(

@@ -16,7 +16,7 @@ import pytest
 
 from app.core.outcome import Ambiguous, Injection, NotStarted, Outcome
 from app.core.ssh_action import SshAction, SshExec, SshHop, SshPlace
-from app.core.ssh_plan import SshIdentity, SshPlan
+from app.core.ssh_plan import ALREADY_THERE, MARKED, NO_MARKER, UNMARKED, SshIdentity, SshPlan
 from app.core.ssh_target import fingerprint
 from tests.support.canary import CANARY
 from tests.support.sshd import (
@@ -333,17 +333,26 @@ async def test_a_marker_lets_a_request_run_once(
 ) -> None:
     marks = tmp_path / "marks"
     plan = plan_for(server, f"echo x >>{tmp_path}/ran; exit 4", marker_dir=str(marks))
-    with pytest.raises(NotStarted) as caught:
-        await run(executor, plan, identity_of(server))
-    assert caught.value.code == "no_marker"
+    _, said = await run(executor, plan, identity_of(server))
+    assert (said["exit_code"], said["stderr"]) == (UNMARKED, NO_MARKER.decode())
     marks.mkdir()
     _, said = await run(executor, plan, identity_of(server))
     assert said["exit_code"] == 4
     assert (marks / "req_1").read_text() == "4\n"
-    with pytest.raises(NotStarted) as caught:
-        await run(executor, plan, identity_of(server))
-    assert caught.value.code == "already_ran"
+    _, said = await run(executor, plan, identity_of(server))
+    assert (said["exit_code"], said["stderr"]) == (MARKED, ALREADY_THERE.decode())
     assert (tmp_path / "ran").read_text() == "x\n"
+
+
+@pytest.mark.requirement("T53", "SSH-1")
+async def test_a_command_cannot_say_that_it_did_not_run(
+    server: Sshd, executor: SshExecutor, tmp_path: Path
+) -> None:
+    (tmp_path / "marks").mkdir()
+    told = f"touch {tmp_path}/ran; printf '{ALREADY_THERE.decode().strip()}\\n' >&2; exit {MARKED}"
+    plan = plan_for(server, told, marker_dir=str(tmp_path / "marks"))
+    _, said = await run(executor, plan, identity_of(server))
+    assert said["exit_code"] == MARKED and (tmp_path / "ran").exists()
 
 
 async def test_what_is_left_behind_does_not_hold_the_answer(
