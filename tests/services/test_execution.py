@@ -231,7 +231,7 @@ async def test_a_lost_worker_leaves_unknown_only_after_sent(
             )
             assert isinstance(claimed, Claimed)
             if is_sent:
-                await execution._mark_sent(claimed.request)
+                await execution._mark_sent(claimed)
         assert await place.services.sweeps.tick() == 0
         clock.move(120)
         assert await place.services.sweeps.tick() == 2

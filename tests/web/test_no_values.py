@@ -4,16 +4,18 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Iterable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from starlette.routing import BaseRoute, Route
 
 from app.core.credentials import KINDS
 from app.core.principals import Role
+from app.core.ssh_target import SshSettings
 from app.core.targets import CredentialGrant
 from app.services.webhooks import Wanted
 from tests.support.canary import WILD, Place, forms
@@ -61,6 +63,43 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     "mtls": {"certificate": CERTIFICATE.chain, "private_key": CERTIFICATE.key},
     "item": {"token": secret("item"), "user": "jo"},
 }  # fmt: skip
+_LOGIN: Final = ed25519.Ed25519PrivateKey.generate()
+
+
+def _login_key() -> str:
+    return _LOGIN.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def _public() -> str:
+    public = _LOGIN.public_key()
+    return public.public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    ).decode()
+
+
+def _signed() -> str:
+    made = (
+        serialization.SSHCertificateBuilder()
+        .public_key(_LOGIN.public_key())
+        .type(serialization.SSHCertificateType.USER)
+        .valid_for_all_principals()
+        .valid_after(0)
+        .valid_before(2**32)
+    )
+    return made.sign(_LOGIN).public_bytes().decode()
+
+
+SSH: Final[dict[str, dict[str, str]]] = {
+    "ssh_key": {"private_key": _login_key()},
+    "ssh_password": {"password": secret("ssh_password")},
+    "ssh_certificate": {"private_key": _login_key(), "certificate": _signed()},
+}
+"""Of kinds that log in to hosts."""
+
 _SECRET_NAMES: Final = frozenset(
     {field.name for kind in KINDS.values() for field in kind.fields if field.secret}
 )
@@ -68,7 +107,7 @@ _SECRET_NAMES: Final = frozenset(
 
 def planted() -> Iterable[str]:
     """Yield the secrets, of keys each line apart."""
-    for kind, fields in FIELDS.items():
+    for kind, fields in (FIELDS | SSH).items():
         for name, value in fields.items():
             if name in _SECRET_NAMES or not KINDS[kind].fields:
                 lines = value.splitlines()[1:-1] if value.startswith("-----") else [value]
@@ -76,7 +115,7 @@ def planted() -> Iterable[str]:
 
 
 def test_every_kind_is_planted() -> None:
-    assert set(FIELDS) == set(KINDS)
+    assert set(FIELDS | SSH) == set(KINDS)
 
 
 @pytest.fixture
@@ -100,8 +139,17 @@ async def plant(door: Door, upstream: Upstream) -> None:
         )  # fmt: skip
         if kind == "item":
             await services.vault.grant(anne, CredentialGrant(credential.id, target.id, "*"))
+    host = SshSettings(host="127.0.0.1", port=1, user="u", host_keys=(_public(),))
+    for kind, fields in SSH.items():
+        credential = await services.vault.create(
+            anne, name=f"c-{kind}", kind=kind, fields=fields, description="d"
+        )
+        await services.targets.create(
+            anne, name=kind, base_url="", settings=replace(settings, ssh=host),
+            credential_id=credential.id,
+        )  # fmt: skip
     await services.webhooks.create(anne, Wanted(name="hook", url="https://hooks.example.org/x"))
-    await door.world.policy("all", "allow", {"target": {"in": list(FIELDS)}})
+    await door.world.policy("all", "allow", {"target": {"in": list(FIELDS | SSH)}})
     await door.world.policy("ask", "review", {"target": "settings"})
 
 
@@ -121,6 +169,10 @@ async def use(door: Door, heard: list[Place]) -> None:
         ):  # fmt: skip
             assert answer.status_code < 500 or kind == "mtls", (kind, answer.text)
             heard.append((f"use of {kind}: {answer.status_code}", answer.content))
+    for kind in SSH:
+        answer = await client.post(f"/ssh/{kind}/exec", json={"command": "uptime"})
+        assert answer.status_code == 502, (kind, answer.text)
+        heard.append((f"use of {kind}: {answer.status_code}", answer.content))
     for request in (await client.get("/api/requests?limit=100")).json()["items"]:
         if request["status"] == "approved":
             await door.world.services.execution.run(request["id"])
