@@ -103,7 +103,7 @@ async def test_utf8_may_be_named(door: Door, kind: str) -> None:
         ({"action": "x", "params": []}, "/params"),
         ({"action": "X"}, "/action"),
         ({"action": "http.request"}, "/params/method"),
-        ({"action": "ssh.exec"}, "/action"),
+        ({"action": "ssh.exec"}, "/params/command"),
         ({"action": "x", "reason": "r" * 2001}, "/reason"),
     ],
 )
