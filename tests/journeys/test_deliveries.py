@@ -198,4 +198,4 @@ async def test_who_rotates_at_the_same_time_gets_a_secret_that_signs(
             live = await place.services.store.read(
                 lambda tx, sealed=sealed: webhooks._live(tx, hook.id, sealed)
             )
-            assert set(live) == set(both)
+            assert set(both) <= set(live)
