@@ -1,5 +1,6 @@
 """Ticks in memory: APScheduler calls, the sweeps' SQL is what is correct."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -67,6 +68,8 @@ def _guarded(name: str, work: Callable[[], Awaitable[object]]) -> Callable[[], A
     async def run() -> None:
         try:
             await work()
+        except asyncio.CancelledError:  # the process stops; the scheduler would call it an error
+            log.debug("tick_stopped", tick=name)
         except Exception as error:  # noqa: BLE001 - the next tick tries again
             log.warning("tick_failed", tick=name, error=type(error).__name__)
 

@@ -32,7 +32,7 @@ from app.core.tokens import (
     refresh_call,
 )
 from app.services.flights import Flights
-from app.services.sealing import Sealer
+from app.services.sealing import CannotOpen, Sealer
 from app.store.engine import Store
 from app.store.tx import Tx
 
@@ -50,6 +50,13 @@ log = structlog.get_logger()
 def place_of(credential_id: str, version: int, name: str) -> str:
     """Return what a sealed field is bound to besides its purpose."""
     return f"{credential_id}/{version}/{name}"
+
+
+def _found(connection: Connection | None) -> Connection:
+    if connection is None:
+        message = "there is no such connection"
+        raise NotFound(message)
+    return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +119,24 @@ class Tokens:
     def opened(self, tx: Tx, credential_id: str, *, lock: bool = False) -> Held:
         """Return a connection with its secrets.
 
+        A read sees each statement's own state: where the secrets were replaced between the two, it
+        looks again.
+
         :raises NotFound: there is none.
         """
         find = tx.connections.lock if lock else tx.connections.get
-        connection = find(credential_id)
-        if connection is None:
-            message = "there is no such connection"
-            raise NotFound(message)
-        secrets = {
-            name: self._open(connection, name, sealed)
-            for name, sealed in tx.connections.secrets(credential_id).items()
-        }
-        return Held(connection, secrets)
+        connection = _found(find(credential_id))
+        sealed = tx.connections.secrets(credential_id)
+        try:
+            return Held(connection, self._opened(connection, sealed))
+        except CannotOpen:
+            again = _found(find(credential_id))
+            if again.version == connection.version:
+                raise
+        return self.opened(tx, credential_id, lock=lock)
+
+    def _opened(self, connection: Connection, sealed: Mapping[str, bytes]) -> dict[str, str]:
+        return {name: self._open(connection, name, value) for name, value in sealed.items()}
 
     def _open(self, connection: Connection, name: str, sealed: bytes) -> str:
         place = place_of(connection.credential_id, connection.version, name)

@@ -26,6 +26,8 @@ pytestmark = [
 
 
 KILLS = 50
+LOOKS = 1000
+"""How often it is looked whether a new worker runs commands, at most, before it is killed."""
 
 
 @asynccontextmanager
@@ -82,19 +84,29 @@ async def load(place: Installation, log: str, stop: asyncio.Event) -> list[str]:
     return acknowledged
 
 
-async def kill_on(young: Nursery, moments: random.Random) -> None:
-    """Kill half of the workers, each at a random moment in which commands run."""
+def size(log: str) -> int:
+    """Return how much the commands have written."""
+    return Path(log).stat().st_size
+
+
+async def kill_on(young: Nursery, moments: random.Random, log: str) -> None:
+    """Kill half of the workers, each at a random moment while commands run."""
     for _ in range(KILLS // 2):
         worker = await young.work()
-        await asyncio.sleep(moments.uniform(0.2, 1.0))
+        ran = size(log)
+        for _ in range(LOOKS):
+            if size(log) > ran:
+                break
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(moments.uniform(0.1, 1.0))
         await worker.kill9()
 
 
-async def kill_workers(young: Nursery, stop: asyncio.Event) -> None:
+async def kill_workers(young: Nursery, stop: asyncio.Event, log: str) -> None:
     moments = random.Random(9)
     async with asyncio.TaskGroup() as group:
         for _ in range(2):
-            group.create_task(kill_on(young, moments))
+            group.create_task(kill_on(young, moments, log))
     stop.set()
 
 
@@ -113,7 +125,7 @@ async def test_a_killed_worker_runs_nothing_twice(database_url: str, tmp_path: P
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 asking = group.create_task(load(place, ran.name, stop))
-                group.create_task(kill_workers(young, stop))
+                group.create_task(kill_workers(young, stop, ran.name))
             await asyncio.to_thread(place.work)
             await drained(admin)
             counts = Counter(ran.read().decode().split())
