@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
+import asyncssh
 import pytest
 
 from app.core.outcome import Ambiguous, HttpPlan, Injection, NotStarted, Outcome
+from app.core.ssh_action import SshExec, SshPlace
+from app.core.ssh_plan import SshIdentity, SshPlan
 from tests.support.canary import CANARY
 from tests.support.upstream import Upstream
 from workers.executors import EXECUTORS
 from workers.executors.http import HttpExecutor
 from workers.executors.http_client import HttpClient
+from workers.executors.ssh.executor import SshExecutor
 
 Mark = Callable[[], Awaitable[None]]
 
@@ -80,7 +85,74 @@ async def _http() -> AsyncGenerator[Bench]:
             await executor.close()
 
 
-BENCHES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Bench]]]] = {"http": _http}
+class Host(asyncssh.SSHServer):
+    """Lets in who knows the password."""
+
+    def password_auth_supported(self) -> bool:
+        """Take passwords alone."""
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        """Whether it is the one."""
+        return (username, password) == ("root", CANARY)
+
+
+class SshBench:
+    """The SSH executor with a host that does what the command's text says."""
+
+    def __init__(self, executor: SshExecutor) -> None:
+        self._executor = executor
+        self._began = asyncio.Event()
+        self._commands: list[str] = []
+        self.place = SshPlace("127.0.0.1", 1, "root", (), seconds=1, wrap=False)
+
+    async def run(self, case: str, mark: Mark) -> Outcome:
+        place = replace(self.place, port=1) if case == "unreachable" else self.place
+        place = replace(place, seconds=1 if case == "timeout" else 10)
+        plan = SshPlan("req_1", SshExec(case), place, ("127.0.0.0/8",))
+        login = Injection(ssh=SshIdentity(password=CANARY), secrets=(CANARY,))
+        return await self._executor.execute(plan, login, mark)
+
+    async def started(self) -> None:
+        await self._began.wait()
+
+    def received(self) -> int:
+        return len(self._commands)
+
+    async def handle(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        """Play a case."""
+        case = str(process.command)
+        self._commands.append(case)
+        self._began.set()
+        if case == "cut":
+            process.get_extra_info("connection").abort()
+        elif case in ("timeout", "hang"):
+            await process.wait_closed()
+        else:
+            process.stdout.write(CANARY.encode())
+            process.exit(4 if case == "refusal" else 0)
+
+
+@asynccontextmanager
+async def _ssh() -> AsyncGenerator[Bench]:
+    bench = SshBench(executor := SshExecutor())
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    listener = await asyncssh.create_server(
+        Host, "127.0.0.1", 0, server_host_keys=[key], process_factory=bench.handle, encoding=None
+    )
+    public = " ".join(key.export_public_key().decode().split()[:2])
+    bench.place = replace(bench.place, port=listener.get_port(), keys=(public,))
+    try:
+        yield bench
+    finally:
+        await executor.close()
+        listener.close()
+        await listener.wait_closed()
+
+
+BENCHES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Bench]]]] = {
+    "http": _http, "ssh": _ssh,
+}  # fmt: skip
 
 every_executor = pytest.mark.parametrize("kind", [entry.kind for entry in EXECUTORS])
 pytestmark = pytest.mark.requirement("EXE-2")
