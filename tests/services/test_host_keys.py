@@ -11,7 +11,8 @@ from app.core.request import Request, Status
 from app.core.ssh_target import SshSettings, fingerprint
 from app.core.targets import Target, TargetSettings
 from app.services.host_keys import HostNotReached
-from tests.support.sshd import Sshd, free_port, running_sshd
+from tests.support.server import free_port
+from tests.support.sshd import Sshd, running_sshd
 from tests.support.world import World, world
 
 pytestmark = [pytest.mark.requirement("SSH-2", "T51"), pytest.mark.timeout(60)]

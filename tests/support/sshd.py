@@ -5,7 +5,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pytest
+from tests.support import missing
+from tests.support.server import free_port
 
 PATIENCE: Final = 15.0
 _RUN: Final = Path("/run/sshd")
@@ -40,23 +40,15 @@ Subsystem sftp internal-sftp
 """
 
 
-def need_sshd() -> None:
-    """Skip where there is no OpenSSH server; in CI, that is a failure."""
-    if shutil.which("sshd", path=_PATH) and shutil.which("ssh-keygen") and _ready():
-        return
-    message = "needs OpenSSH: install openssh-server, and let /run/sshd be there"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
-def _ready() -> bool:
+def need_sshd() -> None:
+    """Skip where there is no OpenSSH server; in CI, that is a failure."""
+    if not (shutil.which("sshd", path=_PATH) and shutil.which("ssh-keygen")):
+        missing.skip("OpenSSH", "openssh-server")
     if os.geteuid() == 0:
-        _RUN.mkdir(mode=0o755, exist_ok=True)
-    return True
+        _RUN.mkdir(mode=0o755, exist_ok=True)  # a server that root starts insists on it
 
 
 @dataclass
@@ -156,13 +148,6 @@ async def eventually(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - another process's doing
             await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -19,10 +19,10 @@ from app.core.ssh_action import SshAction, SshExec, SshHop, SshPlace
 from app.core.ssh_plan import ALREADY_THERE, MARKED, NO_MARKER, UNMARKED, SshIdentity, SshPlan
 from app.core.ssh_target import fingerprint
 from tests.support.canary import CANARY
+from tests.support.server import free_port
 from tests.support.sshd import (
     Sshd,
     eventually,
-    free_port,
     keygen,
     resident_kilobytes,
     running_sshd,
