@@ -1,7 +1,7 @@
 """``python -m benchmarks``: everything that docs/performance.md has figures of.
 
-The arguments are those of ``benchmarks.doors``. The gateway comes last: it needs nginx, wrk and
-nodejs.
+The arguments are those of ``benchmarks.doors``. What needs packages of the system comes last: SSH
+needs OpenSSH, the gateway nginx, wrk and nodejs.
 """
 
 import sys

@@ -12,8 +12,10 @@ import asyncio
 import http.client
 import json
 import select
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from typing import Any
 
 from benchmarks.gateway import call
 from tests.support.server import Installation, installation
-from tests.support.sshd import Sshd, running_sshd
+from tests.support.sshd import Sshd, has_sshd, running_sshd
 
 AT_ONCE = 16
 Run = Callable[[], None]
@@ -131,11 +133,7 @@ def measure(product: Installation, server: Sshd, folder: Path, options: Any) -> 
     )
 
 
-async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+async def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with running_sshd(folder / "sshd", sessions=200) as server:
@@ -145,5 +143,17 @@ async def main() -> None:
                 await asyncio.to_thread(measure, product, server, folder, options)
 
 
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args(argv)
+    if not has_sshd() or shutil.which("ssh") is None:
+        print("missing: install openssh-server and openssh-client", file=sys.stderr)
+        return 1
+    asyncio.run(_run(options))
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(main(sys.argv[1:]))

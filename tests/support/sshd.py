@@ -43,9 +43,14 @@ Subsystem sftp internal-sftp
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
+def has_sshd() -> bool:
+    """Whether there is an OpenSSH server, and what makes its keys."""
+    return bool(shutil.which("sshd", path=_PATH) and shutil.which("ssh-keygen"))
+
+
 def need_sshd() -> None:
     """Skip where there is no OpenSSH server; in CI, that is a failure."""
-    if not (shutil.which("sshd", path=_PATH) and shutil.which("ssh-keygen")):
+    if not has_sshd():
         missing.skip("OpenSSH", "openssh-server")
     if os.geteuid() == 0:
         _RUN.mkdir(mode=0o755, exist_ok=True)  # a server that root starts insists on it
