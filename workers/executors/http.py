@@ -1,23 +1,17 @@
 """Carries out a granted HTTP action and reports what came of it (GW-3, GW-4, EXE-2)."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import ClassVar, Final
 
 from app.core.outcome import HttpPlan, HttpResult, Injection, NotStarted, Outcome
 from app.core.ports import Relay
-from app.core.redaction import Redactor
 from workers.executors.answers import whole
 from workers.executors.composing import compose
 from workers.executors.http_client import HttpClient
+from workers.executors.redactors import Redactors
 from workers.executors.relaying import Relaying
 
-KEPT_SECONDS: Final = 60.0
-"""How long a redactor, and with it the secrets that it looks for, outlives its last call; it is
-dropped when the next call comes."""
-
-_MOST: Final = 64
 _FIRST_ERROR_STATUS: Final = 400
 
 
@@ -29,7 +23,7 @@ class HttpExecutor:
     def __init__(self, client: HttpClient) -> None:
         """Keep the client that every call goes through."""
         self._client = client
-        self._redactors: dict[tuple[str, ...], tuple[Redactor, float]] = {}
+        self._redactors = Redactors()
 
     async def execute(
         self,
@@ -47,7 +41,7 @@ class HttpExecutor:
         :raises Ambiguous: when bytes left and no complete answer came back.
         """
         call = compose(plan, injection, plan.response_bytes)
-        redactor = self._redactor(call.secrets)
+        redactor = self._redactors.of(call.secrets)
         call = replace(call, read_bytes=plan.response_bytes + redactor.longest)
         if plan.content is not None:
             _check_apart(injection)
@@ -65,21 +59,6 @@ class HttpExecutor:
     def is_warm(self, plan: HttpPlan) -> bool:
         """Whether a connection was left for the next call lately."""
         return self._client.is_warm(plan.base_url, plan.networks)
-
-    def _redactor(self, secrets: tuple[str, ...]) -> Redactor:
-        """Return the redactor of these secrets; those of the last calls are at hand.
-
-        What is injected again within :data:`KEPT_SECONDS` need not be prepared again.
-        """
-        now = asyncio.get_running_loop().time()
-        found = self._redactors.pop(secrets, None)
-        redactor = Redactor(secrets) if found is None else found[0]
-        self._redactors[secrets] = (redactor, now)
-        for key, (_, used) in list(self._redactors.items()):
-            if now - used <= KEPT_SECONDS and len(self._redactors) <= _MOST:
-                break
-            del self._redactors[key]
-        return redactor
 
     async def close(self) -> None:
         """Close the client's connections."""

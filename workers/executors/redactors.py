@@ -6,7 +6,8 @@ from typing import Final
 from app.core.redaction import Redactor
 
 KEPT_SECONDS: Final = 60.0
-"""How long a redactor, and with it the secrets that it looks for, outlives its last use."""
+"""How long a redactor, and with it the secrets that it looks for, outlives its last use; it is
+dropped at the next one."""
 
 _MOST: Final = 64
 
