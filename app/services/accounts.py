@@ -24,7 +24,7 @@ from app.core.people import Delegation, Group, Identity
 from app.core.preferences import read_preference
 from app.core.principals import Caller, Person, Scope
 from app.services.access import require
-from app.services.confirming import confirmed, prove, proven, settled, signed_in
+from app.services.confirming import WRONG, confirmed, prove, proven, settled, signed_in
 from app.services.notices import Notices
 from app.services.refusals import Refusals
 from app.store.engine import Store
@@ -37,7 +37,6 @@ MAX_AWAY: Final = 366 * 86_400
 _MAX_TEXT: Final = 200
 _MAX_GLOBS: Final = 32
 _MICROS: Final = 1_000_000
-_WRONG: Final = "This is not your password."
 _TITLE: Final = "An account was linked to you; whoever uses it decides in your name"
 _STAND_IN: Final = "Somebody was given your place, and decides in your name"
 
@@ -118,7 +117,7 @@ class Accounts:
         try:
             await self.offered(secret)
             if not await confirmed(self.store, person, password):
-                raise BadCredentials(_WRONG, pointer="/password")
+                raise BadCredentials(WRONG, pointer="/password")
             return await self.store.write(lambda tx: self._accept(tx, caller.actor, person, secret))
         except AssentryError as error:
             subject = f"person:{person.id}"
@@ -130,7 +129,7 @@ class Accounts:
 
     def _accept(self, tx: Tx, actor: Actor, person: Person, secret: str) -> Identity:
         if settled(tx, person) is None:
-            raise BadCredentials(_WRONG, pointer="/password")
+            raise BadCredentials(WRONG, pointer="/password")
         found = tx.groups.offer(_sha(secret))
         if found is None or not tx.groups.take_offer(_sha(secret)):
             raise LinkUsed

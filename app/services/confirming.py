@@ -14,7 +14,8 @@ from app.services.throttling import admit_proof, proof_subject
 from app.store.engine import Store
 from app.store.tx import Tx
 
-_WRONG: Final = "This is not your password."
+WRONG: Final = "This is not your password."
+"""What is said of a password that is not the one."""
 
 
 def signed_in(caller: Caller) -> Person:
@@ -48,7 +49,7 @@ async def prove(store: Store, caller: Caller, password: str, purpose: str) -> No
         raise PasswordRequired(pointer="/password")
     if not await confirmed(store, person, password):
         await store.write(lambda tx: _refused(tx, person, purpose))
-        raise BadCredentials(_WRONG, pointer="/password")
+        raise BadCredentials(WRONG, pointer="/password")
 
 
 def proven(tx: Tx, caller: Caller) -> None:
@@ -59,7 +60,7 @@ def proven(tx: Tx, caller: Caller) -> None:
     if caller.local:
         return
     if caller.person is None or settled(tx, caller.person) is None:
-        raise BadCredentials(_WRONG, pointer="/password")
+        raise BadCredentials(WRONG, pointer="/password")
 
 
 async def confirmed(store: Store, person: Person, password: str) -> bool:
