@@ -14,13 +14,13 @@ MARKED: Final = 213
 UNMARKED: Final = 214
 """Exit codes of the marker's script when the command was not run, with these words on stderr."""
 
-ALREADY_THERE: Final = b"assentry: the marker is there\n"
-NO_MARKER: Final = b"assentry: no marker can be written\n"
+ALREADY_THERE: Final = "assentry: the marker is there"
+NO_MARKER: Final = "assentry: no marker can be written"
 
 _SCRIPT: Final = (
     'if (umask 077; set -C; true >"$1") 2>/dev/null; then :; '
-    f"elif [ -e \"$1\" ]; then echo 'assentry: the marker is there' >&2; exit {MARKED}; "
-    f"else echo 'assentry: no marker can be written' >&2; exit {UNMARKED}; fi; "
+    f"elif [ -e \"$1\" ]; then echo '{ALREADY_THERE}' >&2; exit {MARKED}; "
+    f"else echo '{NO_MARKER}' >&2; exit {UNMARKED}; fi; "
     '{run}; s=$?; (umask 077; echo "$s" >"$1.end" && mv "$1.end" "$1"); exit "$s"'
 )
 
@@ -64,12 +64,6 @@ class SshPlan:
     def seconds(self) -> int:
         """How long the command or transfer may take."""
         return seconds_of(self.action, self.place)
-
-    @property
-    def marker(self) -> str:
-        """The path of this run's marker, or empty."""
-        home = self.place.marker_dir.rstrip("/")
-        return f"{home}/{self.request_id}" if self.place.marker_dir else ""
 
 
 def seconds_of(action: SshAction, place: SshPlace) -> int:

@@ -38,8 +38,8 @@ def test_a_shell_reads_the_words_that_were_shown(words: list[str]) -> None:
 
 def test_a_marker_is_named_after_the_request(tmp_path: Path) -> None:
     place = SshPlace("h", 22, "u", (), marker_dir=f"{tmp_path}/", wrap=False)
-    assert SshPlan("req_7", SshExec("a"), place).marker == f"{tmp_path}/req_7"
-    assert not SshPlan("req_7", SshExec("a"), PLACE).marker
+    assert f"{tmp_path}/req_7" in shlex.split(wire_command(SshExec("a"), place, "req_7"))
+    assert "req_7" not in wire_command(SshExec("a"), PLACE, "req_7")
     assert SshPlan("req_7", SshExec("a", timeout=3), PLACE).seconds == 3
     assert SshPlan("req_7", SshExec("a"), PLACE).seconds == 60
 

@@ -334,13 +334,13 @@ async def test_a_marker_lets_a_request_run_once(
     marks = tmp_path / "marks"
     plan = plan_for(server, f"echo x >>{tmp_path}/ran; exit 4", marker_dir=str(marks))
     _, said = await run(executor, plan, identity_of(server))
-    assert (said["exit_code"], said["stderr"]) == (UNMARKED, NO_MARKER.decode())
+    assert (said["exit_code"], said["stderr"]) == (UNMARKED, f"{NO_MARKER}\n")
     marks.mkdir()
     _, said = await run(executor, plan, identity_of(server))
     assert said["exit_code"] == 4
     assert (marks / "req_1").read_text() == "4\n"
     _, said = await run(executor, plan, identity_of(server))
-    assert (said["exit_code"], said["stderr"]) == (MARKED, ALREADY_THERE.decode())
+    assert (said["exit_code"], said["stderr"]) == (MARKED, f"{ALREADY_THERE}\n")
     assert (tmp_path / "ran").read_text() == "x\n"
 
 
@@ -349,7 +349,7 @@ async def test_a_command_cannot_say_that_it_did_not_run(
     server: Sshd, executor: SshExecutor, tmp_path: Path
 ) -> None:
     (tmp_path / "marks").mkdir()
-    told = f"touch {tmp_path}/ran; printf '{ALREADY_THERE.decode().strip()}\\n' >&2; exit {MARKED}"
+    told = f"touch {tmp_path}/ran; printf '{ALREADY_THERE}\\n' >&2; exit {MARKED}"
     plan = plan_for(server, told, marker_dir=str(tmp_path / "marks"))
     _, said = await run(executor, plan, identity_of(server))
     assert said["exit_code"] == MARKED and (tmp_path / "ran").exists()
