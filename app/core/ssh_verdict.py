@@ -11,12 +11,13 @@ from app.core.action import Submission
 from app.core.command_guard import Judgement, judge
 from app.core.command_parts import CommandLine
 from app.core.command_profile import check_any
-from app.core.command_rules import CommandRules, parsed
+from app.core.command_rules import CommandRules, command_facts, parsed
 from app.core.facts import Facts
 from app.core.policy import Effect
-from app.core.ssh_action import SSH_EXEC, SshAction, SshExec, SshPut
+from app.core.ssh_action import SSH_EXEC, SSH_GET, SSH_PUT, SshAction, SshExec
 from app.core.verdict import Verdict
 
+_FILES: Final = {SSH_GET: "cat --", SSH_PUT: "cat >"}
 _ORDER: Final = (Effect.ALLOW, Effect.REVIEW, Effect.DENY)
 
 
@@ -35,25 +36,36 @@ def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Ve
         return verdict
     place = None if target is None else target.ssh
     wanted = Wanted() if place is None else Wanted(place.profiles, place.only_profiles)
-    fed = isinstance(action, SshExec) and action.stdin is not None
-    return command_verdict(verdict, command_of(action), wanted, rules, fed=fed)
+    exec_ = isinstance(action, SshExec)
+    command = _as_command(action.name, action.command if exec_ else action.path)
+    fed = exec_ and action.stdin is not None
+    return command_verdict(verdict, command, wanted, rules, fed=fed)
 
 
-def command_of(action: SshAction) -> str:
+def _as_command(action: str, text: str) -> str:
     """Return the command by which an action is judged; a file by the one that would do the same."""
-    if isinstance(action, SshExec):
-        return action.command
-    write = isinstance(action, SshPut)
-    return f"cat {'>' if write else '--'} {shlex.quote(action.path)}"
+    return text if action == SSH_EXEC else f"{_FILES[action]} {shlex.quote(text)}"
+
+
+def with_command(facts: Facts, rules: CommandRules) -> Facts:
+    """Return facts that somebody wrote down, with what conditions on commands look at."""
+    command = facts.params.get("command")
+    if facts.action != SSH_EXEC or not isinstance(command, str):
+        return facts
+    return replace(facts, command=command_facts(command, rules, fed=_is_fed(facts)))
 
 
 def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdict:
     """Return the verdict on facts alone, of which no target is known: the guard looks at it."""
-    command = facts.params.get("command")
-    if facts.action != SSH_EXEC or not isinstance(command, str):
+    text = facts.params.get("command" if facts.action == SSH_EXEC else "path")
+    if verdict.effect is Effect.DENY or not isinstance(text, str):
         return verdict
-    fed = facts.params.get("stdin") is not None
-    return command_verdict(verdict, command, Wanted(), rules, fed=fed)
+    command = _as_command(facts.action, text)
+    return command_verdict(verdict, command, Wanted(), rules, fed=_is_fed(facts))
+
+
+def _is_fed(facts: Facts) -> bool:
+    return facts.params.get("stdin") is not None
 
 
 def command_verdict(

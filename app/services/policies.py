@@ -18,7 +18,8 @@ from app.core.json_types import JsonObject, JsonValue
 from app.core.pipeline import PoliciesChanged, PolicySet, Verdict, explain
 from app.core.policy import Policy, parse_policy
 from app.core.principals import Caller, Scope
-from app.core.ssh_verdict import guarded, guarded_facts
+from app.core.ssh_asking import SSH_ACTIONS
+from app.core.ssh_verdict import guarded, guarded_facts, with_command
 from app.services.access import require
 from app.services.profiles import Profiles
 from app.store.engine import Store
@@ -203,8 +204,12 @@ class Policies:
         policies = await self.refresh()
         if candidate is not None:
             policies = _with(policies, candidate)
-        found = explain(policies, replace(facts, now=self.clock.now()))
-        return replace(found, verdict=guarded_facts(found.verdict, facts, self.commands.current))
+        facts = replace(facts, now=self.clock.now())
+        if facts.action not in SSH_ACTIONS:
+            return explain(policies, facts)
+        facts = with_command(facts, rules := self.commands.current)
+        found = explain(policies, facts)
+        return replace(found, verdict=guarded_facts(found.verdict, facts, rules))
 
 
 def _with(policies: PolicySet, candidate: Mapping[str, JsonValue]) -> PolicySet:

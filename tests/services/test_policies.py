@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,29 @@ async def test_who_may_read_and_write(place: World) -> None:
             await attempt(place.robot)
     with pytest.raises(MissingScope):
         await policies.dry_run(place.robot, facts(place))
+
+
+@pytest.mark.requirement("POL-8", "SSH-5")
+async def test_a_dry_run_judges_commands_and_files_as_requests_are(place: World) -> None:
+    def over(action: str, **params: str) -> Facts:
+        return replace(facts(place, action), kind="ssh", params=dict(params))
+
+    harmless = {"action": "ssh.exec", "command": {"guard": "harmless"}}
+    rules: list[dict[str, object]] = [
+        {"name": "quiet", "effect": "allow", "match": harmless},
+        {"name": "files", "effect": "allow", "match": {"action": {"in": ["ssh.get", "ssh.put"]}}},
+    ]
+    policies, candidate = place.services.policies, document(rules=rules)
+
+    async def said(action: str, **params: str) -> Effect:
+        found = await policies.dry_run(place.ben, over(action, **params), candidate)
+        return found.verdict.effect
+
+    assert await said("ssh.exec", command="uptime") is Effect.ALLOW
+    assert await said("ssh.exec", command="rm -rf /srv/data") is Effect.REVIEW
+    assert await said("ssh.get", path="/var/log/app.log") is Effect.ALLOW
+    assert await said("ssh.get", path="/etc/shadow") is Effect.DENY
+    assert await said("ssh.put", path="/root/.bashrc") is Effect.REVIEW
 
 
 @pytest.mark.requirement("POL-8")
