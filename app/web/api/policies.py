@@ -112,8 +112,7 @@ async def dry_run(request: Request) -> Response:
         context=body.context,
     )
     agent = Agent("-", body.agent, "", None, 0, False, Instant(0))  # noqa: FBT003
-    rules = services_of(request).policies.commands.current
-    facts = facts_of(submission, agent, Instant(0), remote_ip(request), {}, rules)
+    facts = facts_of(submission, agent, Instant(0), remote_ip(request), {})
     explanation = await services_of(request).policies.dry_run(caller, facts, body.candidate)
     return reply(explanation.to_json())
 

@@ -170,8 +170,7 @@ async def _explain(request: Request, caller: Caller, form: Form) -> Any:
         context={},
     )
     agent = Agent("-", form["agent"] or "an-agent", "", None, 0, False, Instant(0))  # noqa: FBT003
-    rules = services_of(request).policies.commands.current
-    facts = facts_of(submission, agent, Instant(0), None, {}, rules)
+    facts = facts_of(submission, agent, Instant(0), None, {})
     return (await services_of(request).policies.dry_run(caller, facts)).to_json()
 
 
