@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from app.core.audit import SYSTEM
+from app.core.audit import SYSTEM, Actor
 from app.core.errors import InvalidField, Unavailable
 from app.core.host_keys import KeyLook, ShownKey
+from app.core.json_types import JsonValue
 from app.core.outcome import NotStarted
 from app.core.principals import Caller, Role, Scope, at_least
 from app.core.request import Request
@@ -12,7 +13,7 @@ from app.core.ssh_target import SshSettings, fingerprint
 from app.core.targets import Target
 from app.services.access import require
 from app.services.notices import Notices
-from app.services.targets import Targets
+from app.services.targets import Targets, locked, update
 from app.store.tx import Tx
 
 
@@ -37,7 +38,9 @@ class HostKeys:
         :param host: which one, where agents name the host.
         :raises HostNotReached: it could not be asked.
         """
-        target, ssh = await self._target(caller, target_id)
+        require(caller, Scope.ADMIN)
+        target = await self.targets.get(caller, target_id)
+        ssh = _settings(target)
         if ssh.jumps:
             message = "a host behind others cannot be asked from here: give its key by hand"
             raise InvalidField(message, pointer="/settings/ssh/host_keys")
@@ -51,31 +54,10 @@ class HostKeys:
 
         The target gets a new revision, so that what was approved before does not run any more.
         """
-        target, ssh = await self._target(caller, target_id)
-        named = _host(ssh, host)
-        _fingerprint(key)
-        if ssh.dynamic:
-            others = tuple(line for line in ssh.host_keys if line.partition(" ")[0] != named)
-            pins = (*others, f"{named} {key}")
-        else:
-            pins = (key,)
-        settings = replace(target.settings, ssh=replace(ssh, host_keys=pins))
-        after = await self.targets.update(caller, target_id, settings=settings)
-        await self.targets.store.write(
-            lambda tx: tx.note(
-                "host_key.enrolled", caller.actor, f"target:{target_id}",
-                {"target": after.name, "host": named, "fingerprint": _fingerprint(key)},
-            )
-        )  # fmt: skip
-        return after
-
-    async def _target(self, caller: Caller, target_id: str) -> tuple[Target, SshSettings]:
         require(caller, Scope.ADMIN)
-        target = await self.targets.get(caller, target_id)
-        if target.settings.ssh is None:
-            message = "this target is no SSH host"
-            raise InvalidField(message, pointer="/target_id")
-        return target, target.settings.ssh
+        return await self.targets.store.write(
+            lambda tx: _enrol(tx, caller.actor, target_id, key, host), order=target_id
+        )
 
     def refused(self, tx: Tx, target: Target, request: Request, detail: str) -> None:
         """Record that a host showed another key, and tell operators, once for each key."""
@@ -93,6 +75,27 @@ class HostKeys:
         for person in tx.people.all():
             if person.active and at_least(person.role, Role.OPERATOR):
                 self.notices.tell(tx, person, *lines, apart=("", ""))
+
+
+def _enrol(tx: Tx, actor: Actor, target_id: str, key: str, host: str) -> Target:
+    target = locked(tx, target_id)
+    ssh, print_ = _settings(target), _fingerprint(key)
+    named, pins = _host(ssh, host), (key,)
+    if ssh.dynamic:
+        others = tuple(line for line in ssh.host_keys if line.partition(" ")[0] != named)
+        pins = (*others, f"{named} {key}")
+    settings = replace(target.settings, ssh=replace(ssh, host_keys=pins))
+    after = update(tx, actor, target_id, {"settings": settings})
+    details: dict[str, JsonValue] = {"target": after.name, "host": named, "fingerprint": print_}
+    tx.note("host_key.enrolled", actor, f"target:{target_id}", details)
+    return after
+
+
+def _settings(target: Target) -> SshSettings:
+    if target.settings.ssh is None:
+        message = "this target is no SSH host"
+        raise InvalidField(message, pointer="/target_id")
+    return target.settings.ssh
 
 
 def _host(ssh: SshSettings, host: str) -> str:

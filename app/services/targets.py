@@ -154,7 +154,7 @@ class Targets:
         if isinstance(base_url := changes.get("base_url"), str):
             changes = {**changes, "base_url": parse_base_url(base_url).text}
         return await self.store.write(
-            lambda tx: _update(tx, actor, target_id, changes, grant_agents), order=target_id
+            lambda tx: update(tx, actor, target_id, changes, grant_agents), order=target_id
         )
 
     async def delete(self, caller: Caller, target_id: str) -> None:
@@ -197,7 +197,11 @@ def _existing(tx: Tx, target_id: str) -> Target:
     return target
 
 
-def _locked(tx: Tx, target_id: str) -> Target:
+def locked(tx: Tx, target_id: str) -> Target:
+    """Return a target that nobody else changes until this transaction ends.
+
+    :raises NotFound: there is none.
+    """
     target = tx.targets.lock(target_id)
     if target is None:
         message = "there is no such target"
@@ -234,14 +238,15 @@ def _add(tx: Tx, actor: Actor, target: Target, grant_agents: Sequence[str]) -> N
     tx.note("target.created", actor, f"target:{target.id}", _summary(target))
 
 
-def _update(
+def update(
     tx: Tx,
     actor: Actor,
     target_id: str,
     changes: dict[str, object],
-    grant_agents: Sequence[str] | None,
+    grant_agents: Sequence[str] | None = None,
 ) -> Target:
-    before = _locked(tx, target_id)
+    """Change a target in a unit of work on behalf of an actor whose right was checked before."""
+    before = locked(tx, target_id)
     after = replace(before, **changes, updated_at=tx.now)
     if after.settings.ssh is not None:
         after = replace(after, base_url=after.settings.ssh.address)
@@ -290,7 +295,7 @@ def _grant(tx: Tx, target: Target, agents: Sequence[str], credentials: Iterable[
 
 
 def _remove(tx: Tx, actor: Actor, target_id: str) -> None:
-    target = _locked(tx, target_id)
+    target = locked(tx, target_id)
     if tx.requests.names_target(target_id):
         message = "an open request names this target; decide or withdraw it first"
         raise InUse(message)

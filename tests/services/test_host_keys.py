@@ -1,5 +1,6 @@
 """Host keys: shown, compared, pinned; and what happens when another one is shown."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,19 @@ async def test_hosts_that_agents_name_have_keys_of_their_own(here: World, server
     assert after.settings.ssh is not None
     pinned = after.settings.ssh.host_keys
     assert pinned == (f"127.0.0.2 {shown.key}", f"127.0.0.1 {shown.key}")
+
+
+@pytest.mark.requirement("SSH-2", "SSH-4")
+async def test_who_enrols_at_the_same_time_undoes_nothing(here: World, server: Sshd) -> None:
+    target = await host(here, server, host="", cidrs=("127.0.0.0/8",))
+    keys, names = here.services.host_keys, [f"127.0.0.{n}" for n in range(1, 6)]
+    enrolling = [keys.enrol(here.anne, target.id, server.host_key, name) for name in names]
+    await asyncio.gather(*enrolling)
+    after = (await here.services.targets.get(here.anne, target.id)).settings.ssh
+    assert after is not None
+    assert {line.partition(" ")[0] for line in after.host_keys} == set(names)
+    trail = await here.services.audit.page(here.anne, limit=50)
+    assert sum(entry.event == "host_key.enrolled" for entry in trail) == len(names)
 
 
 async def test_what_cannot_be_enrolled(here: World, server: Sshd) -> None:
