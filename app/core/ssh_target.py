@@ -149,6 +149,12 @@ def _check_host(settings: SshSettings) -> None:
         _refuse("host", "give a host, or hosts and cidrs that agents choose from, not both")
     if not settings.dynamic:
         _check_name(settings.host, "host")
+    if settings.hosts and settings.cidrs and settings.jumps:
+        _refuse("cidrs", "names are looked up behind the hosts on the way: leave one of them out")
+    _check_choice(settings)
+
+
+def _check_choice(settings: SshSettings) -> None:
     if max(len(settings.hosts), len(settings.cidrs)) > MAX_PATTERNS:
         _refuse("hosts", f"at most {MAX_PATTERNS} patterns and networks")
     for place, pattern in enumerate(settings.hosts):

@@ -75,6 +75,7 @@ def test_a_fingerprint_is_that_of_ssh_keygen() -> None:
         (replace(DYNAMIC, hosts=("a",) * 65), "hosts"),
         (replace(DYNAMIC, cidrs=("10.1.2.3/8",)), "cidrs/0"),
         (replace(DYNAMIC, host_keys=(KEY,)), "host_keys/0"),
+        (replace(DYNAMIC, jumps=(SshHop("b", 22, "u", (KEY,)),)), "cidrs"),
     ],
 )
 def test_settings_that_cannot_work_are_pointed_at(settings: SshSettings, pointer: str) -> None:
