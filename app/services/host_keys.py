@@ -74,7 +74,7 @@ class HostKeys:
         )
         for person in tx.people.all():
             if person.active and at_least(person.role, Role.OPERATOR):
-                self.notices.tell(tx, person, *lines, apart=("", ""))
+                self.notices.tell(tx, person, *lines)
 
 
 def _enrol(tx: Tx, actor: Actor, target_id: str, key: str, host: str) -> Target:
