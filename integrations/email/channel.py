@@ -47,9 +47,9 @@ class EmailChannel:
     async def refresh(self, card: ApprovalCard, recipient: str, reference: JsonObject) -> Posted:
         """Send a follow-up when the status is another one than was told last.
 
-        A mail cannot be changed: what was told stays told, and is told once. What the agent
-        withdrew is not told, so that no agent fills a mailbox by asking and withdrawing (T9); the
-        link of the first mail says it.
+        A mail cannot be changed: what was told stays told, and is told once. What was withdrawn
+        before anybody decided is not told, so that no agent fills a mailbox by asking and
+        withdrawing (T9); the link of the first mail says it.
 
         :raises DeliveryFailed: it was not taken.
         """
@@ -135,7 +135,8 @@ def _is_told(card: ApprovalCard, reference: JsonObject) -> bool:
     if isinstance(version, int) and card.version < version:
         return True
     begun = card.status is Status.EXECUTING and told == Status.APPROVED.value
-    return begun or card.status is Status.CANCELLED or told == card.status.value
+    withdrawn = card.status is Status.CANCELLED and told == Status.PENDING.value
+    return begun or withdrawn or told == card.status.value
 
 
 def _failure(error: Exception) -> DeliveryFailed:

@@ -72,6 +72,31 @@ async def test_every_end_of_a_request_is_told_once() -> None:
     assert {mail["References"] for mail in sink.mails[1:]} == {sink.mails[0]["Message-ID"]}
 
 
+@pytest.mark.requirement("T9")
+async def test_what_is_withdrawn_is_told_only_after_a_decision() -> None:
+    gone = card(status=Status.CANCELLED, pending=False, version=3, state="Withdrawn")
+    async with MailSink() as sink:
+        mail = channel(sink)
+        posted = await mail.deliver(card(), BEN)
+        assert await mail.refresh(gone, BEN, posted.reference) == posted
+        approved = card(status=Status.APPROVED, pending=False, version=2)
+        told = await mail.refresh(approved, BEN, posted.reference)
+        assert (await mail.refresh(gone, BEN, told.reference)).reference["status"] == "cancelled"
+        await sink.until(lambda: len(sink.mails) == 3)
+    assert "Withdrawn" in parts(sink.mails[2])[0]
+
+
+@pytest.mark.requirement("DEC-6")
+async def test_a_reminder_stands_in_the_requests_thread() -> None:
+    async with MailSink() as sink:
+        await channel(sink).deliver(card(), BEN)
+        await channel(sink).deliver(card(version=2), BEN)
+        await sink.until(lambda: len(sink.mails) == 2)
+    first, reminder = sink.mails
+    assert reminder["References"] == first["Message-ID"] != reminder["Message-ID"]
+    assert LINK in parts(reminder)[0]
+
+
 async def test_sending_again_has_the_same_message_id() -> None:
     async with MailSink() as sink:
         for _ in range(2):
