@@ -141,9 +141,9 @@ class Execution:
         """Take a request that this transaction records, for a door that carries it out now.
 
         Nobody else can have changed it, so that it is not read again; the policies that judged it
-        were seen to be those in force. Where a connection stands and what is added is at hand, it is
-        marked as sent in the same commit: from then on only this process's end could keep the bytes
-        from leaving.
+        were seen to be those in force. Where a connection stands and what is added is at hand, it
+        is marked as sent in the same commit: from then on only this process's end could keep the
+        bytes from leaving.
         """
         if request.kind not in ALONE:
             return None

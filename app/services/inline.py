@@ -6,7 +6,7 @@ from typing import Final
 
 from app.core.action import Detached
 from app.core.call_errors import BodyNotStored
-from app.core.errors import TooBusy
+from app.core.errors import RateLimited, TargetUnavailable, TooBusy
 from app.core.jobs import Postponed
 from app.core.outcome import Content, HttpResult
 from app.core.ports import Relay
@@ -57,9 +57,12 @@ class Inline:
         """
         agent, target = await self.intake.addressed(caller, asked)
         rates, most = self.intake.rates, self.intake.settings.agent_concurrency
-        async with rates.noting(caller.actor):
+        try:
             rates.breakers.check(target.id)
             running = await self.intake.store.read(lambda tx: _looked(tx, rates, agent, target))
+        except (RateLimited, TargetUnavailable) as error:
+            await rates.note(caller.actor, error)
+            raise
         if running >= most:
             raise TooBusy(retry_after=1)
         return self.room.share(agent.id)

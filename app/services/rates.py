@@ -6,8 +6,7 @@ applies there is not one statement more.
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -108,15 +107,6 @@ class Rates:
         for one in self._standing(agent, {target_id: 1}):
             if wait := take(one.rate, tx.limits.level(one.key), tx.now)[1]:
                 raise _refusal(one, wait)
-
-    @asynccontextmanager
-    async def noting(self, actor: Actor) -> AsyncGenerator[None, None]:
-        """Put what is refused inside on record."""
-        try:
-            yield
-        except (RateLimited, TargetUnavailable) as error:
-            await self.note(actor, error)
-            raise
 
     async def note(self, actor: Actor, error: RateLimited | TargetUnavailable) -> None:
         """Put a refusal on record, once a minute for each limit and agent, and few in all."""
