@@ -132,6 +132,7 @@ async def test_failures_are_retried_and_counted(place: World) -> None:
         attempts = await place.services.store.read(lambda tx: tx.deliveries.attempts(done.id))
     assert [attempt.outcome for attempt in attempts] == ["retry", "retry", "taken"]
     assert "500" in attempts[0].detail
+    assert done.tries == len(attempts)
     assert len(receiver.times) == 1 and len(receiver.log) == 3
 
 
