@@ -154,11 +154,16 @@ class Redactor:
 
 
 def _headed(heads: set[bytes]) -> re.Pattern[bytes]:
-    """Return what finds the places where one of these begins, or may: the last byte."""
+    """Return what finds the places where one of these begins, or may: the last byte.
+
+    A place is one byte long, so that one does not hide the next.
+    """
     follow: dict[int, set[int]] = {}
     for head in heads:
         follow.setdefault(head[0], set()).add(head[1])
-    pairs = (_one_of({first}) + _one_of(second) for first, second in follow.items())
+    pairs = (
+        _one_of({first}) + b"(?=" + _one_of(second) + b")" for first, second in follow.items()
+    )
     return re.compile(b"|".join([*pairs, _one_of(follow) + rb"\Z"]), re.DOTALL)
 
 
