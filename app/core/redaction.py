@@ -170,9 +170,7 @@ def _headed(heads: set[bytes]) -> re.Pattern[bytes]:
     follow: dict[int, set[int]] = {}
     for head in heads:
         follow.setdefault(head[0], set()).add(head[1])
-    pairs = (
-        _one_of({first}) + b"(?=" + _one_of(second) + b")" for first, second in follow.items()
-    )
+    pairs = (_one_of({first}) + b"(?=" + _one_of(second) + b")" for first, second in follow.items())
     return re.compile(b"|".join([*pairs, _one_of(follow) + rb"\Z"]), re.DOTALL)
 
 
