@@ -56,20 +56,25 @@ class Redactor:
         self._mixed = tuple(mixed)
         lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
         self.longest = max(*lengths, len(_MARK)) if lengths else 0
-        self._any = any_of(self._forms, mixed) if lengths else None
+        self._any = any_of((*self._forms, _MARK), mixed) if lengths else None
         self._begin: dict[int, tuple[_Bytes, ...]] = {}
         self._mixed_begin: dict[int, tuple[Mixture, ...]] = {}
         self._firsts: re.Pattern[_Bytes] | None = None
 
     def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
         """Return the data without secrets and how many places were replaced."""
+        if not self._may_change(data):
+            return data, 0
         pieces = data.split(_MARK)
         cleaned = [self._clean(piece) for piece in pieces]
         return _MARK.join(piece for piece, _ in cleaned), sum(count for _, count in cleaned)
 
     def finds(self, text: str) -> bool:
         """Whether a secret may be in the text; where it says no, none is in any part of it."""
-        data = text.encode("utf-8", "surrogatepass")
+        return self._may_change(text.encode("utf-8", "surrogatepass"))
+
+    def _may_change(self, data: _Bytes) -> bool:
+        """Whether there is a secret, or a mark: one search for all of them."""
         return self._any is not None and self._any(data) is not None
 
     def text(self, text: str) -> tuple[str, int]:
@@ -143,7 +148,7 @@ class Redactor:
     def spans(self, piece: _Bytes) -> list[tuple[int, int]]:
         """Return the places of secrets, in order, overlapping ones merged."""
         merged: list[tuple[int, int]] = []
-        if self._any is None or self._any(piece) is None:
+        if not self._may_change(piece):
             return merged
         for start, end in sorted(self._places(piece)):
             if merged and start < merged[-1][1]:
