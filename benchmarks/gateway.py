@@ -24,10 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from app.cli.start import allow_files
 from benchmarks.origin import LARGE
 from tests.support.server import Installation, free_port, installation
 
 CONNECTIONS: Final = 16
+WAIT: Final = 30.0
+"""Seconds without a byte after which a measurement is given up."""
+
 TOKEN: Final = "upstream-" + "0" * 16
 NEEDED: Final = ("nginx", "wrk", "node")
 
@@ -156,7 +160,7 @@ def _percentile(text: str, name: str) -> float:
 
 def opened(place: Place, path: str) -> socket.socket:
     """Open a connection and send a GET on it."""
-    sock = socket.create_connection(("127.0.0.1", place.port))
+    sock = socket.create_connection(("127.0.0.1", place.port), timeout=WAIT)
     lines = "".join(f"{name}: {value}\r\n" for name, value in place.headers.items())
     text = f"GET {place.prefix}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n"
     sock.sendall(text.encode())
@@ -203,17 +207,19 @@ def up(place: Place) -> float:
 
 
 def streams(place: Place, count: int) -> float:
-    """Return the KiB that each of many open event streams takes."""
+    """Return the KiB that each of many open event streams takes; each has had an event."""
     before = place.memory()
-    held = [opened(place, "/events") for _ in range(count)]
-    for sock in held:
-        data = b""
-        while b"data: " not in data:
-            data += sock.recv(65_536)
-    after = place.memory()
-    for sock in held:
-        sock.close()
-    return (after - before) / count
+    with ExitStack() as stack:
+        held = [stack.enter_context(opened(place, "/events")) for _ in range(count)]
+        for sock in held:
+            data = b""
+            while b"data: " not in data:
+                more = sock.recv(65_536)
+                if not more:
+                    message = f"{place.name}: a stream ended: {data!r}"
+                    raise RuntimeError(message)
+                data += more
+        return (place.memory() - before) / count
 
 
 def show_small(found: list[Place], seconds: float, rounds: int) -> None:
@@ -236,6 +242,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--streams", type=int, default=1000)
     options = parser.parse_args(argv)
+    allow_files()
     if missing := [name for name in NEEDED if shutil.which(name) is None]:
         print(f"install {', '.join(missing)} (Debian: apt-get install nginx wrk nodejs)")
         return 1
