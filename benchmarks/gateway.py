@@ -9,6 +9,7 @@ machine's cores. Needs nginx, wrk and nodejs (Debian packages of these names).
 
 import argparse
 import json
+import os
 import re
 import shutil
 import socket
@@ -77,6 +78,13 @@ class Place:
         found = re.search(rf"{field}:\s+(\d+)", text)
         return int(found[1]) if found else 0
 
+    def processor(self) -> float:
+        """Return the ms of processor time that the process has used; 0 where it is not known."""
+        if not self.pid:
+            return 0.0
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def process(port: int, *command: str) -> Generator[int, None, None]:
@@ -137,11 +145,12 @@ def call(product: Installation, path: str, body: object) -> Any:
         return json.loads(answer.read())
 
 
-def small(place: Place, seconds: float) -> tuple[float, float, float]:
-    """Return requests/s, p50 and p99 in ms of a small GET."""
+def small(place: Place, seconds: float) -> tuple[float, float, float, float]:
+    """Return requests/s, p50 and p99 in ms of a small GET, and the ms of processor time of one."""
+    used, seconds = place.processor(), max(1, round(seconds))
     lines = [part for name, value in place.headers.items() for part in ("-H", f"{name}: {value}")]
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", *lines,
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *lines,
          place.url("/small")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
@@ -149,7 +158,8 @@ def small(place: Place, seconds: float) -> tuple[float, float, float]:
         raise RuntimeError(done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     assert rate is not None
-    return float(rate[1]), _percentile(done.stdout, "50%"), _percentile(done.stdout, "99%")
+    each = (place.processor() - used) / (float(rate[1]) * seconds)
+    return float(rate[1]), _percentile(done.stdout, "50%"), _percentile(done.stdout, "99%"), each
 
 
 def _percentile(text: str, name: str) -> float:
@@ -223,17 +233,20 @@ def streams(place: Place, count: int) -> float:
 
 
 def show_small(found: list[Place], seconds: float, rounds: int) -> None:
-    print(f"{'small GET at 16':<24} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'of node':>8}")
+    heads = ("req/s", "p50 ms", "p99 ms", "of node", "cpu ms")
+    print(f"{'small GET at 16':<24} {' '.join(f'{head:>8}' for head in heads)}")
     results = {place.name: [small(place, seconds) for _ in range(1)] for place in found}
     for _ in range(rounds - 1):
         for place in found:
             results[place.name].append(small(place, seconds))
-    node = statistics.median(rate for rate, _, _ in results["node"])
+    node = statistics.median(rate for rate, *_ in results["node"])
     for place in found:
-        rate, middle, tail = (
+        rate, middle, tail, _ = (
             statistics.median(part) for part in zip(*results[place.name], strict=True)
         )
-        print(f"{place.name:<24} {rate:>9.0f} {middle:>8.2f} {tail:>8.2f} {rate / node:>8.2f}")
+        least = min(each for *_, each in results[place.name])
+        figures = (middle, tail, rate / node, least)
+        print(f"{place.name:<24} {rate:>8.0f} {' '.join(f'{one:>8.2f}' for one in figures)}")
 
 
 def main(argv: list[str]) -> int:
@@ -252,7 +265,7 @@ def main(argv: list[str]) -> int:
         product = found[-1]
         for place in found:
             times = sorted(first_byte(place) for _ in range(21))
-            print(f"first event, {place.name}: p50 {times[10]:.2f} ms, worst {times[-1]:.2f} ms")
+            print(f"first event, {place.name}: best {times[0]:.2f} ms, p50 {times[10]:.2f} ms")
         before = product.memory()
         for what, measure in (("200 MB down", down), ("200 MB up", up)):
             for place in found:
