@@ -62,12 +62,13 @@ def load_settings() -> Settings:
 
     :raises SettingsError: one is unknown or not valid.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        settings = load(parts=PREFIXES)
-    for warning in caught:
-        say(f"warning: {warning.message}")
-    return settings
+    warnings.showwarning = _warn
+    return load(parts=PREFIXES)
+
+
+def _warn(message: Warning | str, *_place: object) -> None:
+    """Say what is odd in a line, as everything is said; the place in the code helps nobody."""
+    say(f"warning: {message}")
 
 
 def _run(settings: Settings, run: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:

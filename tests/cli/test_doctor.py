@@ -51,6 +51,27 @@ def test_a_good_installation(migrated: dict[str, str]) -> None:
 
 
 @pytest.mark.requirement("CH-6")
+@pytest.mark.parametrize(
+    ("given", "channel", "words"),
+    [
+        ({"EMAIL_HOST": "127.0.0.1"}, "email", "SENDER"),
+        ({"SLACK_BOT_TOKEN": "none"}, "slack", "APP_TOKEN"),
+        ({"SLACK_BOT_TOKEN_FILE": "/none"}, "slack", "cannot read /none"),
+        ({"DISCORD_TOKEN_FILE": "/none"}, "discord", "cannot read /none"),
+    ],
+)
+def test_a_channel_whose_settings_are_not_whole_is_a_finding(
+    migrated: dict[str, str], given: dict[str, str], channel: str, words: str
+) -> None:
+    env = {**migrated, **{f"ASSENTRY_{name}": text for name, text in given.items()}}
+    found = bad(env)
+    assert list(found) == [channel]
+    assert words in found[channel]
+    done = run(env, "doctor")
+    assert "Traceback" not in done.stderr + done.stdout and "UserWarning" not in done.stderr
+
+
+@pytest.mark.requirement("CH-6")
 async def test_channels_say_who_we_are_there(migrated: dict[str, str]) -> None:
     async with MailSink() as sink:
         env = {**migrated, "ASSENTRY_EMAIL_HOST": "127.0.0.1", "ASSENTRY_EMAIL_SECURITY": "none",
