@@ -158,7 +158,7 @@ def small(place: Place, seconds: float) -> tuple[float, float, float, float]:
         raise RuntimeError(done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     assert rate is not None
-    each = (place.processor() - used) / (float(rate[1]) * seconds)
+    each = (place.processor() - used) / max(1.0, float(rate[1]) * seconds)
     return float(rate[1]), _percentile(done.stdout, "50%"), _percentile(done.stdout, "99%"), each
 
 
