@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 from app.core.approval_card import ApprovalCard
 from app.core.errors import AssentryError
 from app.core.json_types import JsonObject, JsonValue
-from app.core.outcome import HttpPlan, Injection, Outcome
+from app.core.outcome import Injection, Outcome
 from app.core.request import Choice
 from app.core.tokens import TokenCall, TokenSet
 
@@ -64,10 +64,10 @@ class Executor(Protocol[PlanT_contra]):
 
 
 @runtime_checkable
-class Warm(Protocol):
+class Warm(Protocol[PlanT_contra]):
     """An executor that keeps connections."""
 
-    def is_warm(self, plan: HttpPlan) -> bool:
+    def is_warm(self, plan: PlanT_contra) -> bool:
         """Whether a connection for the plan stands, as far as is known, so that it leaves at once.
 
         A hint, asked on any thread: carrying it out checks again.

@@ -177,9 +177,7 @@ class Execution:
         request = claimed.request
         executor = self.executors.get(request.kind.value)
         plan = plan_for(claimed.submission, claimed.target, request.id)
-        if not isinstance(executor, Warm) or not isinstance(plan, HttpPlan):
-            return False
-        return executor.is_warm(plan)
+        return isinstance(executor, Warm) and executor.is_warm(plan)
 
     def _taken(
         self, tx: Tx, request: Request, submission: Submission, target: Target

@@ -67,6 +67,10 @@ class SshExecutor:
                 return await _command(connected.connection, plan, plan.action, redactor, mark_sent)
             return await files.carry_out(connected.connection, plan, redactor, mark_sent)
 
+    def is_warm(self, plan: SshPlan) -> bool:
+        """Whether a connection to the place stands with room for one more session."""
+        return self._pool.is_warm(plan)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
