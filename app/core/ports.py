@@ -9,6 +9,7 @@ from app.core.errors import AssentryError
 from app.core.json_types import JsonObject, JsonValue
 from app.core.outcome import Injection, Outcome
 from app.core.request import Choice
+from app.core.ssh_marker import Marker
 from app.core.tokens import TokenCall, TokenSet
 
 PlanT_contra = TypeVar("PlanT_contra", contravariant=True)
@@ -71,6 +72,18 @@ class Warm(Protocol[PlanT_contra]):
         """Whether a connection for the plan stands, as far as is known, so that it leaves at once.
 
         A hint, asked on any thread: carrying it out checks again.
+        """
+        ...
+
+
+@runtime_checkable
+class LooksBack(Protocol[PlanT_contra]):
+    """An executor that can look at what a plan left behind."""
+
+    async def look_back(self, plan: PlanT_contra, injection: Injection) -> Marker:
+        """Return what the marker of a command says whose end nobody saw; runs nothing of it.
+
+        :raises NotStarted: it could not be looked at.
         """
         ...
 

@@ -1,5 +1,6 @@
 """Commands and files over the doors: what runs, what waits, what is refused (SSH-1)."""
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest
 from app.core.principals import Role
 from app.core.request import Status
 from app.core.ssh_target import fingerprint
-from tests.support.sshd import Sshd, running_sshd
+from tests.support.sshd import Sshd, eventually, running_sshd
 from tests.web.conftest import Door
 from tests.web.test_targets import browser
 
@@ -289,3 +290,41 @@ def token(page: str) -> str:
     found = re.search(r'name="form_token" value="([^"]+)"', page)
     assert found
     return found[1]
+
+
+@pytest.mark.requirement("SSH-7", "EXE-1")
+async def test_a_marker_settles_what_nobody_saw(host: Host, tmp_path: Path) -> None:
+    (marks := tmp_path / "marks").mkdir()
+    os.mkfifo(gate := tmp_path / "gate")
+    settings = host.target["settings"]
+    settings["ssh"] |= {"marker_dir": str(marks)}
+    path = f"/api/targets/{host.target['id']}"
+    assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
+    await host.agent.post("/ssh/box/exec", json={"command": "echo loads what the first one needs"})
+    body = {"command": f"echo x; cat {gate}"}
+    asking = asyncio.ensure_future(host.agent.post("/ssh/box/exec", json=body))
+    await eventually(lambda: asking.done() or len(list(marks.iterdir())) == 2)
+    host.server.end_sessions()
+    answer = await asking
+    assert (answer.status_code, answer.json()["code"]) == (502, "outcome_unknown")
+    request_id = answer.json()["request_id"]
+    page = await browser(host.door, Role.ADMIN)
+    shown = (await page.get(f"/requests/{request_id}")).text
+    assert "Look at the marker" in shown
+    token = re.search(r'name="form_token" value="([^"]+)"', shown)
+    assert token is not None
+    pressed = await page.post(
+        f"/requests/{request_id}/reconcile", data={"form_token": token.group(1)}
+    )
+    assert pressed.status_code == 303
+    shown = (await page.get(f"/requests/{request_id}")).text
+    assert "It began, and has not ended" in shown
+    await asyncio.to_thread(gate.write_text, "")
+    await eventually((marks / request_id).read_text)
+    looked = await host.admin.post(f"/api/requests/{request_id}/reconcile")
+    assert looked.json() == {
+        "request_id": request_id, "status": "succeeded", "marker": "finished", "exit_code": 0,
+        "detail": "It ended with exit status 0, as its marker says.",
+    }  # fmt: skip
+    again = await host.admin.post(f"/api/requests/{request_id}/reconcile")
+    assert (again.status_code, again.json()["code"]) == (409, "no_marker")

@@ -368,8 +368,8 @@ async def test_what_is_left_behind_does_not_hold_the_answer(
 
 async def test_a_connection_that_died_is_made_anew(server: Sshd, executor: SshExecutor) -> None:
     await run(executor, plan_for(server, "true"), identity_of(server))
-    server.stop()
     server.end_sessions()
+    server.stop()
     await server.start()
     _, said = await run(executor, plan_for(server, "echo x"), identity_of(server))
     assert said["stdout"] == "x\n"
