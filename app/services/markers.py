@@ -63,7 +63,7 @@ class Markers:
         )
 
     async def _look(self, request: Request, target: Target, plan: SshPlan) -> Marker:
-        executor = self.execution.executors.get(Kind.SSH.value)
+        executor = self.execution.executors[Kind.SSH.value]
         if not isinstance(executor, LooksBack):
             raise MarkerNotRead
         injection = await self.execution.vault.for_execution(target, request.agent_id)

@@ -328,3 +328,32 @@ async def test_a_marker_settles_what_nobody_saw(host: Host, tmp_path: Path) -> N
     }  # fmt: skip
     again = await host.admin.post(f"/api/requests/{request_id}/reconcile")
     assert (again.status_code, again.json()["code"]) == (409, "no_marker")
+
+
+@pytest.mark.requirement("SSH-4", "SSH-2")
+async def test_the_agent_names_a_host_within_bounds(host: Host) -> None:
+    settings = host.target["settings"]
+    key = host.server.host_key
+    settings["ssh"] |= {
+        "host": "", "cidrs": ["127.0.0.0/30"], "hosts": ["*.box.example.org"],
+        "host_keys": [f"127.0.0.1 {key}"],
+    }  # fmt: skip
+    path = f"/api/targets/{host.target['id']}"
+    assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
+
+    async def named(**more: str) -> tuple[int, str, dict[str, Any]]:
+        answer = await host.agent.post("/ssh/box/exec", json={"command": "echo x", **more})
+        said = answer.json()
+        return answer.status_code, said["code"], said
+
+    assert (await named())[2]["pointer"] == "/params/host"
+    for name in ("127.0.0.9", "10.0.0.1", "box.example.org", "0x7f.1", "2130706433", "[::1]"):
+        code, slug, said = await named(host=name)
+        assert 400 <= code < 500 and slug in ("host_not_permitted", "invalid_action"), (name, said)
+    for name in ("127.0.0.2", "db.box.example.org"):
+        assert (await named(host=name))[:2] == (403, "host_not_pinned")
+    assert "Accepted publickey" not in host.server.log
+    code, slug, said = await named(host="127.0.0.1")
+    assert (code, slug, said["stdout"]) == (200, "ok", "x\n")
+    found = await host.door.world.services.requests.get(host.door.world.anne, said["request_id"])
+    assert b'"host":"127.0.0.1"' in found.payload
