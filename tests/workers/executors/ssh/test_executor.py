@@ -130,6 +130,33 @@ async def test_a_time_limit_ends_the_process_there(server: Sshd, executor: SshEx
 
 
 @pytest.mark.requirement("SSH-1", "T53")
+@pytest.mark.parametrize("marked", [True, False])
+async def test_a_time_limit_holds_when_our_side_is_gone(
+    server: Sshd, executor: SshExecutor, tmp_path: Path, *, marked: bool
+) -> None:
+    word = "7772"
+    action = SshExec(f"touch {tmp_path}/began; (sleep {word}; true) | cat", timeout=3)
+    plan = plan_for(server, action, marker_dir=str(tmp_path) if marked else "")
+    running = asyncio.ensure_future(run(executor, plan, identity_of(server)))
+    await eventually((tmp_path / "began").exists)
+    server.end_sessions()
+    with pytest.raises(Ambiguous):
+        await running
+    await eventually(lambda: not running_with(f"sleep {word}"))
+
+
+@pytest.mark.requirement("SSH-1", "T53")
+async def test_a_time_limit_ends_what_ignores_the_first_signal(
+    server: Sshd, executor: SshExecutor
+) -> None:
+    word = "7773"
+    action = SshExec(f"trap '' TERM; while :; do sleep {word} || true; done", timeout=1)
+    outcome, said = await run(executor, plan_for(server, action), identity_of(server))
+    assert (outcome.code, said["timed_out"]) == ("timed_out", True)
+    await eventually(lambda: not running_with(f"sleep {word}"))
+
+
+@pytest.mark.requirement("SSH-1", "T53")
 async def test_a_large_output_is_cut_and_memory_stays_flat(
     server: Sshd, executor: SshExecutor
 ) -> None:
