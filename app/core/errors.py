@@ -167,12 +167,6 @@ class WeakPassword(Invalid):
     code = "weak_password"
 
 
-class AddressNotAllowed(Invalid):
-    """The address is not one that this server may connect to."""
-
-    code = "address_not_allowed"
-
-
 # --- who ----------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,8 @@
 """Confirming: who is signed in proves by their password that it is still them (T23, T31).
 
 What lets somebody decide in a person's name for longer than a session lasts takes such a proof: an
-account that is linked, a key that votes, a place that is given away. Otherwise a browser that was
-left alone, or a session that was stolen, would become a vote that nobody takes back.
+account that is linked or made, a key that votes, a place that is given away. Otherwise a browser
+that was left alone, or a session that was stolen, would become a vote that nobody takes back.
 """
 
 from typing import Final
@@ -33,9 +33,12 @@ def signed_in(caller: Caller) -> Person:
     return caller.person
 
 
-async def prove(store: Store, caller: Caller, password: str, purpose: str) -> None:
+async def prove(
+    store: Store, caller: Caller, password: str, purpose: str, pointer: str = "/password"
+) -> None:
     """Let who is signed in prove that it is them; what it is for uses it with ``proven``.
 
+    :param pointer: where the password stands in what was sent.
     :raises Unauthenticated: it is no person.
     :raises Forbidden: it is a key.
     :raises PasswordRequired: there is none.
@@ -46,10 +49,10 @@ async def prove(store: Store, caller: Caller, password: str, purpose: str) -> No
     if caller.local:
         return
     if not password:
-        raise PasswordRequired(pointer="/password")
+        raise PasswordRequired(pointer=pointer)
     if not await confirmed(store, person, password):
         await store.write(lambda tx: _refused(tx, person, purpose))
-        raise BadCredentials(WRONG, pointer="/password")
+        raise BadCredentials(WRONG, pointer=pointer)
 
 
 def proven(tx: Tx, caller: Caller) -> None:

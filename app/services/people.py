@@ -22,7 +22,7 @@ from app.core.instant import plus
 from app.core.json_types import JsonValue
 from app.core.principals import ROLE_SCOPES, Caller, Person, Role, Scope, Session
 from app.services.access import require
-from app.services.confirming import confirmed, settled
+from app.services.confirming import confirmed, prove, proven, settled
 from app.services.judging import OWNER_MAY_DECIDE
 from app.services.passwords import check_strength, hash_password, matches, turn
 from app.services.setup import add_first, issue, set_owner, set_up, setup_token
@@ -177,16 +177,29 @@ class People:
     # --- administration ---
 
     async def create(
-        self, caller: Caller, *, name: str, email: str, role: Role, password: str
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        email: str,
+        role: Role,
+        password: str,
+        own_password: str = "",
     ) -> Person:
         """Add a person.
 
+        :param own_password: the caller's, where they are signed in: who knows another account's
+            first password could vote by it (T31).
         :raises NameTaken: the address has an account.
+        :raises PasswordRequired: there is no password of the caller's.
+        :raises BadCredentials: it is wrong.
         """
         require(caller, Scope.ADMIN)
         _check_role(caller, role)
         person = await self._new_person(name, email, role, password)
-        return await self.store.write(lambda tx: _add(tx, caller.actor, person))
+        if caller.session is not None:
+            await prove(self.store, caller, own_password, "person", "/own_password")
+        return await self.store.write(lambda tx: _add(tx, caller, person))
 
     async def update(
         self,
@@ -333,13 +346,15 @@ def _change_password(tx: Tx, caller: Caller, seen: Person, hashed: str, *, end_k
     return True
 
 
-def _add(tx: Tx, actor: Actor, person: Person) -> Person:
+def _add(tx: Tx, caller: Caller, person: Person) -> Person:
+    if caller.session is not None:
+        proven(tx, caller)
     if tx.people.by_email(person.email) is not None:
         message = "this address has an account"
         raise NameTaken(message, pointer="/email")
     tx.people.add(person)
     details: dict[str, JsonValue] = {"email": person.email, "role": person.role}
-    tx.note("person.created", actor, f"person:{person.id}", details)
+    tx.note("person.created", caller.actor, f"person:{person.id}", details)
     return person
 
 

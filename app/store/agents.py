@@ -206,13 +206,6 @@ class Agents:
         """Forget the counts before a minute (minutes since the epoch)."""
         return self._tx.query(delete(M).where(M.c.slot < before * SLOTS)).rowcount
 
-    def live_keys(self, now: Instant) -> int:
-        """Return how many keys could be used now."""
-        statement = select(K.c.id).where(
-            K.c.revoked_at.is_(None), or_(K.c.expires_at.is_(None), K.c.expires_at > now)
-        )
-        return len(self._tx.query(statement).all())
-
 
 def _agent(row: Any) -> Agent:
     return _agent_of(tuple(row))

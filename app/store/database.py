@@ -67,6 +67,7 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         "recursive_triggers=ON",
         "cache_size=-8000",
         "temp_store=MEMORY",
+        "wal_autocheckpoint=4000",
         "journal_size_limit=67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")

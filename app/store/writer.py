@@ -22,6 +22,7 @@ from app.clock import since
 from app.core.errors import AssentryError, StoreUnavailable
 from app.core.instant import Instant
 from app.core.jobs import JobKind
+from app.store.turn import Turn
 from app.store.tx import Change, Tx
 
 GROUP: Final = 128
@@ -69,6 +70,7 @@ class Writer(threading.Thread):
         self._wanted = wanted
         self._connection: Connection | None = None
         self._tx: Tx | None = None
+        self._turn = Turn(engine)
 
     def run(self) -> None:
         """Commit groups until a None is taken from the queue."""
@@ -78,6 +80,7 @@ class Writer(threading.Thread):
             if stop:
                 break
         self._disconnect()
+        self._turn.close()
 
     def _gather(self, units: list[Unit]) -> bool:
         """Add what else is queued, and return whether to stop after it."""
@@ -108,7 +111,7 @@ class Writer(threading.Thread):
     def _commit(self, units: list[Unit]) -> tuple[list[Result], list[Change]]:
         try:
             tx, connection = self._connected()
-            with _transaction(connection):
+            with self._turn.taken(), _transaction(connection):
                 tx.start(self._time(connection))
                 results = [self._one(tx, unit) for unit in units]
                 tx.flush()

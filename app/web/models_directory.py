@@ -280,12 +280,13 @@ class KeyList(Out):
 
 
 class PersonIn(Strict):
-    """A new person."""
+    """A new person; who is signed in adds their own password as a proof."""
 
     name: Name
     email: Annotated[str, Meta(min_length=3, max_length=254)]
     role: Literal["viewer", "approver", "operator", "admin"]
     password: Annotated[str, Meta(max_length=256)]
+    own_password: Password = ""
 
 
 class PersonUpdateIn(Strict):

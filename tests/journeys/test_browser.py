@@ -267,6 +267,7 @@ def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, scr
     page.fill("#name", "Ben")
     page.fill("#email", "ben@example.org")
     page.fill("#password", PASSWORD)
+    page.fill("#own_password", PASSWORD)
     page.click("text=Add the person")
     expect(page.locator("td", has_text="ben@example.org")).to_be_visible()
     page.click("summary:has-text('Make a group')")

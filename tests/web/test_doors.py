@@ -141,6 +141,23 @@ async def test_what_is_wrong_with_a_person_stands_above_the_list(door: Door) -> 
     assert added.text.index('class="problem"') > added.text.index("<summary>Add a person")
 
 
+@pytest.mark.requirement("T31", "PPL-1")
+async def test_who_adds_a_person_proves_that_it_is_them(door: Door) -> None:
+    browser = await administrator(door)
+    form = {
+        **fields(await browser.get("/people")), "name": "Mia", "email": "mia@example.org",
+        "role": "approver", "password": "four other unrelated words 48",
+    }  # fmt: skip
+    for given, status in (("", 403), ("not it", 401)):
+        refused = await browser.post("/people", data={**form, "own_password": given})
+        assert (refused.status_code, 'value="mia@example.org"' in refused.text) == (status, True)
+    people = await door.world.services.people.list(door.world.anne)
+    assert "Mia" not in [one.name for one in people]
+    await browser.post("/people", data={**form, "own_password": PASSWORD})
+    people = await door.world.services.people.list(door.world.anne)
+    assert "Mia" in [one.name for one in people]
+
+
 async def test_a_tried_request_needs_what_a_real_one_needs(door: Door) -> None:
     browser = await administrator(door)
     form = fields(await browser.get("/policies/dry-run"))

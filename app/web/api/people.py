@@ -31,8 +31,9 @@ async def create(request: Request) -> Response:
     caller = await caller_of(request)
     body = await read(request, PersonIn)
     person = await services_of(request).people.create(
-        caller, name=body.name, email=body.email, role=Role(body.role), password=body.password
-    )
+        caller, name=body.name, email=body.email, role=Role(body.role), password=body.password,
+        own_password=body.own_password,
+    )  # fmt: skip
     return reply(PersonOut.of(person), 201, {"Location": f"/api/people/{person.id}"})
 
 

@@ -186,7 +186,7 @@ async def create_person(request: Request, caller: Caller) -> Response:
     try:
         await services_of(request).people.create(
             caller, name=form["name"], email=form["email"], role=_role(form),
-            password=form["password"],
+            password=form["password"], own_password=form["own_password"],
         )  # fmt: skip
     except AssentryError as error:
         return await _people(request, caller, error, "new")
