@@ -357,3 +357,16 @@ async def test_the_agent_names_a_host_within_bounds(host: Host) -> None:
     assert (code, slug, said["stdout"]) == (200, "ok", "x\n")
     found = await host.door.world.services.requests.get(host.door.world.anne, said["request_id"])
     assert b'"host":"127.0.0.1"' in found.payload
+
+
+@pytest.mark.requirement("EXE-1", "T29")
+async def test_a_command_is_marked_with_its_claim_where_a_connection_stands(host: Host) -> None:
+    services, anne = host.door.world.services, host.door.world.anne
+    together: list[bool] = []
+    for _ in range(2):
+        said = (await host.agent.post("/ssh/box/exec", json={"command": "echo x"})).json()
+        found = await services.requests.get(anne, said["request_id"])
+        trail = await services.requests.trail(anne, found.id)
+        (claimed,) = [record.at for record in trail if record.event == "request.claimed"]
+        together.append(found.sent_at == claimed)
+    assert together == [False, True]

@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ from tests.support.sshd import (
     running_sshd,
     sign,
 )
+from workers.executors.ssh.connecting import connect, opened
 from workers.executors.ssh.executor import SshExecutor
+from workers.executors.ssh.pool import CHANNELS, Pool
 
 NETWORKS = ("127.0.0.0/8",)
 
@@ -87,6 +89,33 @@ async def test_a_command_runs_as_it_is_written(server: Sshd, executor: SshExecut
     assert (said["stderr"], said["exit_code"], said["signal"]) == ("ü", 3, None)
     assert (outcome.succeeded, outcome.code, sent.times) == (False, "exit_status", 1)
     assert outcome.facts == {"exit_code": 3, "signal": None}
+
+
+async def test_the_cheapest_safe_cipher_is_taken(server: Sshd) -> None:
+    identity = identity_of(server).ssh
+    assert identity is not None
+    async with opened(await connect(plan_for(server, "true"), identity)) as connected:
+        for way in ("send_cipher", "recv_cipher"):
+            assert connected.connection.get_extra_info(way) == "aes128-gcm@openssh.com"
+
+
+@pytest.mark.requirement("SSH-1")
+async def test_a_connection_with_room_is_warm(server: Sshd) -> None:
+    pool, identity = Pool(idle_seconds=0.0), identity_of(server).ssh
+    assert identity is not None
+    plan = plan_for(server, "true")
+    assert not pool.is_warm(plan)
+    async with pool.session(plan, identity):
+        assert pool.is_warm(plan)
+        assert not pool.is_warm(plan_for(server, "true", user="another"))
+        async with AsyncExitStack() as stack:
+            for _ in range(CHANNELS - 1):
+                await stack.enter_async_context(pool.session(plan, identity))
+            assert not pool.is_warm(plan)
+        assert pool.is_warm(plan)
+        server.end_sessions()
+        await eventually(lambda: not pool.is_warm(plan))
+    await pool.close()
 
 
 @pytest.mark.requirement("SSH-1")
