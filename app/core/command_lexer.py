@@ -1,8 +1,8 @@
 """A plain pipeline, read without the parser: words, plain quotes, pipes, harmless redirections.
 
-It knows only what every shell reads in the same way, and gives up at everything else. Most
-commands are that plain, and are taken apart in a tenth of the parser's time; the tests hold the
-two readings beside each other. What a profile permits must be readable here.
+It knows only what every shell reads in the same way, fish and csh too, and gives up at everything
+else. Most commands are that plain, and are taken apart in a tenth of the parser's time; the tests
+hold the two readings beside each other. What a profile permits must be readable here.
 """
 
 import re
@@ -16,9 +16,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<redirect>(?P<number>[12]?)(?P<operator>&>|>|<) ?/dev/null(?=[ \t|]|$)"
     r"|2>&1(?=[ \t|]|$))"
     r"|(?P<bare>[A-Za-z0-9_./:=@%+,\-*?\[\]^~]+)"
-    r"|'(?P<single>[^'\n]*)'"
+    r"|'(?P<single>(?:[^'\\!\n]|\\[^'\\!\n])*)'"
     r'|"(?P<double>[^"\\$`!\n]*)"'
-    r"|\\(?P<escaped>[!-~])"
+    r"|\\(?P<escaped>[!-/:-@\[-`{-~])"
     r"|(?P<braces>\{\})"
     r"|(?P<pipe>\|)(?![|&])"
 )
@@ -69,6 +69,10 @@ class _Reading:
         """Take one token in; False where it does not fit."""
         kind = token.lastgroup
         if kind in _PARTS:
+            if self.current is None and token[0][0] in "=^":
+                return False
+            if kind == "bare" and token[0].count("[") != token[0].count("]"):
+                return False
             self._part(token[kind], bare=kind == "bare")
             return True
         inside = self.current is not None
