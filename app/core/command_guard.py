@@ -141,7 +141,7 @@ def matches(rule: GuardRule, seen: Seen) -> Match | None:
     """Whether all that a rule asks for is there; MAYBE when a word could stand for it."""
     if rule.paths and not rule.programs and seen.usual:
         return None
-    if not (_shape_matches(rule, seen) and _texts_match(rule, seen)):
+    if (rule.shaped and not _shape_matches(rule, seen)) or not _texts_match(rule, seen):
         return None
     return _names_path(rule, seen) if rule.paths else Match.SURE
 
@@ -164,10 +164,12 @@ def _shape_matches(rule: GuardRule, seen: Seen) -> bool:
     return _company_matches(rule, seen)
 
 
-def _filled(seen: Seen) -> bool:
-    """Whether an argument may hold what another program wrote, or what was read."""
+def _filled(rule: GuardRule, seen: Seen) -> bool:
+    """Whether an argument isn't written out, or holds what another program wrote, or was read."""
     if all(word.known or word is MORE for word in seen.program.words):
         return False
+    if not rule.filled:
+        return True
     gets = any(one.name in _READERS for one in seen.line.programs)
     return gets or "substitution" in seen.line.features
 
@@ -176,7 +178,7 @@ def _company_matches(rule: GuardRule, seen: Seen) -> bool:
     programs = seen.line.programs
     if rule.folder is not None and not rule.folder(_folder(seen.line, seen.at)):
         return False
-    if rule.filled and not _filled(seen):
+    if (rule.filled or rule.holes) and not _filled(rule, seen):
         return False
     if rule.after and not any(one.name in rule.after for one in programs[: seen.at]):
         return False
@@ -184,9 +186,9 @@ def _company_matches(rule: GuardRule, seen: Seen) -> bool:
 
 
 def _texts_match(rule: GuardRule, seen: Seen) -> bool:
-    if rule.word and not _some_word(rule, seen.texts):
-        return False
     if rule.path and not rule.path(seen.program.path):
+        return False
+    if rule.word and not _some_word(rule, seen.texts):
         return False
     if rule.text is None and rule.unless is None:
         return True

@@ -22,6 +22,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<braces>\{\})"
     r"|(?P<pipe>\|)(?![|&])"
 )
+_SIMPLE: Final = re.compile(
+    r"[A-Za-z0-9_./:@%+,\-]+(?:[ \t]+[A-Za-z0-9_./:@%+,\-][A-Za-z0-9_./:@%+,=\-]*)*"
+)
 _GLOBS: Final = frozenset("*?[")
 _NAME: Final = re.compile(r"[A-Za-z0-9_./+-]+")
 _SHELLS_OWN: Final = frozenset({
@@ -48,6 +51,8 @@ def plain_pipeline(text: str) -> list[Plain] | None:
     text = text.strip(" \t\n")
     if "\n" in text or not text.isascii():
         return None
+    if _SIMPLE.fullmatch(text):
+        return _simple(text.split())
     reading, at = _Reading(), 0
     for token in _TOKEN.finditer(text):
         if token.start() != at or not reading.take(token):
@@ -55,6 +60,14 @@ def plain_pipeline(text: str) -> list[Plain] | None:
         at = token.end()
     reading.end_word()
     return reading.programs if at == len(text) and reading.end_program() else None
+
+
+def _simple(words: list[str]) -> list[Plain] | None:
+    """Return the one program of a text without quotes, patterns and operators."""
+    path = words[0]
+    if path in _SHELLS_OWN or not _NAME.fullmatch(path):
+        return None
+    return [Plain(path, tuple(map(Word, words[1:])), ())]
 
 
 @dataclass(slots=True)

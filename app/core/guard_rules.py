@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -19,7 +20,7 @@ _FIELDS: Final = frozenset({
     "name", "effect", "reason", "tag", "programs", "except", "sub", "not_sub", "values", "flags",
     "without", "operands", "fed", "unknown", "after", "word", "text", "unless", "paths", "samples",
     "path", "features", "assigns", "except_assigns", "writes", "except_writes", "loose", "matching",
-    "others", "except_word", "with", "source", "reads", "folder", "filled",
+    "others", "except_word", "with", "source", "reads", "folder", "filled", "holes",
 })  # fmt: skip
 _TOP: Final = frozenset({"ask_unknown", "rule", "group", "harmless", "patterns"})
 MAX_RULE_PATTERN: Final = 4_096
@@ -49,6 +50,8 @@ class GuardRule:
     :ivar except_assigns: variables that a program may be given; any other one matches.
     :ivar folder: of a ``cd`` before the program.
     :ivar filled: another program's output, or what is read, may stand in an argument.
+    :ivar holes: an argument isn't written out.
+    :ivar shaped: it asks for more than patterns do.
     """
 
     name: str
@@ -86,7 +89,17 @@ class GuardRule:
     except_assigns: frozenset[str] = frozenset()
     folder: Search | None = None
     filled: bool = False
+    holes: bool = False
+    shaped: bool = field(init=False, repr=False)
     examples: tuple[GuardExample, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Note once what is asked of every command."""
+        shape = (
+            self.flags, self.sub, self.not_sub, self.without, self.fed, self.unknown, self.operands,
+            self.folder, self.filled, self.holes, self.after, self.company,
+        )  # fmt: skip
+        object.__setattr__(self, "shaped", any(shape))
 
     @property
     def of_line(self) -> bool:
@@ -114,7 +127,7 @@ class Harmless:
     rule: GuardRule
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GuardRules:
     """All rules, found by the program's name.
 
@@ -263,7 +276,7 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
         unless=read.full("unless"),
         paths=read.pattern("paths"),
         paths_source=str(raw.get("paths", "")),
-        path=read.pattern("path"),
+        path=_kept(read.pattern("path")),
         samples=read.names("samples"),
         features=frozenset(read.names("features")),
         assigns=frozenset(read.names("assigns")),
@@ -275,6 +288,7 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
         except_assigns=frozenset(read.names("except_assigns")),
         folder=read.pattern("folder"),
         filled=boolean(raw.get("filled", False), below(pointer, "filled")),
+        holes=boolean(raw.get("holes", False), below(pointer, "holes")),
         examples=(
             *(GuardExample(one, matches=True) for one in read.names("matching", marks=False)),
             *(GuardExample(one, matches=False) for one in read.names("others", marks=False)),
@@ -282,6 +296,11 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
     )
     _check(rule, raw, pointer)
     return rule
+
+
+def _kept(search: Search | None) -> Search | None:
+    """Return a search that keeps its last answers: commands name few programs."""
+    return None if search is None else lru_cache(_MOST)(search)
 
 
 def _check(rule: GuardRule, raw: Mapping[str, JsonValue], pointer: str) -> None:

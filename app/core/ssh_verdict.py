@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.core.action import Submission
-from app.core.command_guard import Judgement, judge
+from app.core.command_guard import Judgement
 from app.core.command_parts import CommandLine
 from app.core.command_profile import check_any
-from app.core.command_rules import CommandRules, command_facts, parsed
+from app.core.command_rules import CommandRules, command_facts, judged, parsed
 from app.core.facts import Facts
 from app.core.policy import Effect
 from app.core.ssh_action import SSH_EXEC, SSH_GET, SSH_PUT, SshAction, SshExec
@@ -84,7 +84,7 @@ def command_verdict(
     :param fed: it is given input, which a shell or an interpreter would run.
     """
     line = parsed(command, fed=fed)
-    for judgement in (judge(line, rules.guard), *_by_profiles(line, wanted, rules)):
+    for judgement in (judged(command, rules.guard, fed=fed), *_by_profiles(line, wanted, rules)):
         if _ORDER.index(judgement.effect) > _ORDER.index(verdict.effect):
             reasons = (*judgement.reasons, *verdict.reasons)
             verdict = replace(verdict, effect=judgement.effect, reasons=reasons)

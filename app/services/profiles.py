@@ -170,12 +170,23 @@ class Profiles:
             self._current = load()
         return self._current
 
+    @property
+    def due(self) -> bool:
+        """Whether there is something to read: for the first time, or since a file changed."""
+        if self.folder is None:
+            return self._current is None
+        return _stamp(self.folder) != self._seen
+
     def refresh(self) -> bool:
         """Read the files again if one has changed; returns whether the set in use did.
 
         After a broken edit the last good set stays in use.
         """
-        if self.folder is None or (stamp := _stamp(self.folder)) == self._seen:
+        if self.folder is None:
+            fresh = self._current is None
+            self._current = self.current
+            return fresh
+        if (stamp := _stamp(self.folder)) == self._seen:
             return False
         self._seen = stamp
         try:
@@ -195,7 +206,8 @@ def opened(folder: str) -> Profiles:
     :raises SettingsError: with the file and what is wrong in it.
     """
     profiles = Profiles(Path(folder) if folder else None)
-    profiles.refresh()
+    if profiles.folder is not None:
+        profiles.refresh()
     if profiles.error:
         message = f"{PREFIX}COMMAND_RULES: {profiles.error}"
         raise SettingsError(message)
