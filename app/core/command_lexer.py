@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from app.core.command_parts import Redirect, Word
 
 _TOKEN: Final = re.compile(
-    r"(?P<blank>[ \t]+)"
+    r"[ \t]+(?P<word>[A-Za-z0-9_./:@%+,\-][A-Za-z0-9_./:=@%+,\-]*)(?=[ \t]|$)"
+    r"|(?P<blank>[ \t]+)"
     r"|(?P<redirect>(?P<number>[12]?)(?P<operator>&>|>|<) ?/dev/null(?=[ \t|]|$)"
     r"|2>&1(?=[ \t|]|$))"
     r"|(?P<bare>[A-Za-z0-9_./:=@%+,\-*?\[\]^~]+)"
@@ -81,6 +82,10 @@ class _Reading:
     def take(self, token: re.Match[str]) -> bool:
         """Take one token in; False where it does not fit."""
         kind = token.lastgroup
+        if kind == "word":
+            self.end_word()
+            self.words.append(Word(token["word"]))
+            return True
         if kind in _PARTS:
             if self.current is None and token[0][0] in "=^":
                 return False
