@@ -114,6 +114,19 @@ async def test_a_history_without_requests_says_what_to_do(door: Door) -> None:
     assert "No request yet" in page and "Make an agent and a key" in page
 
 
+@pytest.mark.requirement("SSH-3", "KEY-2")
+async def test_a_key_is_given_profiles_on_the_page(door: Door) -> None:
+    browser, agent = await administrator(door), f"/agents/{door.world.agent.id}"
+    form = {**fields(await browser.get(agent)), "name": "ci", "request:read": "on"}
+    line = "web1 profiles=readonly-safe,docker-readonly"
+    page = await browser.post(f"{agent}/keys", data={**form, "permissions": line})
+    assert page.status_code == 200
+    assert "web1 *  profiles=readonly-safe,docker-readonly</code>" in page.text
+    for wrong in ("profiles=a", "web1 GET profiles=a"):
+        page = await browser.post(f"{agent}/keys", data={**form, "permissions": wrong})
+        assert page.status_code == 400
+
+
 @pytest.mark.requirement("KEY-2")
 async def test_what_was_written_for_a_key_stays_after_a_mistake(door: Door) -> None:
     browser, agent = await administrator(door), f"/agents/{door.world.agent.id}"
