@@ -1,4 +1,4 @@
-"""``assentry doctor``: check settings, key, database, policies, targets, queues, port, channels."""
+"""``assentry doctor``: check settings, key, database, rules, targets, queues, port, channels."""
 
 import argparse
 import asyncio
@@ -144,6 +144,18 @@ async def _policies(settings: Settings) -> str:
     return f"{len(policies.policies)} in force, revision {policies.revision}"
 
 
+async def _command_rules(settings: Settings) -> str:
+    from app.services.profiles import opened  # noqa: PLC0415 - heavy
+
+    try:
+        rules = await asyncio.to_thread(lambda: opened(settings.command_rules).current)
+    except SettingsError as error:
+        message = f"{error}. A server that runs keeps the last good set; none starts with this one"
+        raise Unavailable(message) from error
+    own = f", with those in {settings.command_rules}" if settings.command_rules else ""
+    return f"{len(rules.guard.rules)} rules of the guard, {len(rules.profiles)} profiles{own}"
+
+
 async def _targets(settings: Settings) -> str:
     from app.factory import services  # noqa: PLC0415 - heavy
 
@@ -237,6 +249,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (
     ("master key", _master_key),
     ("database", _database),
     ("clock", _clock),
+    ("command rules", _command_rules),
     ("policies", _policies),
     ("targets", _targets),
     ("queues", _queues),

@@ -87,6 +87,8 @@ class Redactor:
 
         An answer that ends in mid-air, by the upstream's doing or its agent's, would show it.
         """
+        if len(data) < _PART:
+            return data, 0
         tail = data[-self.longest :]
         cut = max((_overlap(tail, form) for half, form in self._halves if half in tail), default=0)
         return (data[:-cut] + _MARK, 1) if cut else (data, 0)

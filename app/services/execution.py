@@ -180,7 +180,7 @@ class Execution:
         plan = plan_for(claimed.submission, claimed.target, request.id)
         if executor is None or not _keeps_connections(type(executor)):
             return False
-        return isinstance(plan, HttpPlan) and cast("Warm", executor).is_warm(plan)
+        return cast("Warm[Any]", executor).is_warm(plan)
 
     def _taken(
         self, tx: Tx, request: Request, submission: Submission, target: Target
