@@ -147,6 +147,22 @@ async def test_profiles_bound_what_is_allowed(host: Host) -> None:
     assert answer.status_code == 403
 
 
+@pytest.mark.requirement("SSH-3", "KEY-2")
+async def test_a_keys_profiles_bound_what_is_allowed(host: Host) -> None:
+    body = {
+        "name": "narrow", "scopes": ["request:create"], "agent_id": host.door.world.agent.id,
+        "permissions": [{"target": "box", "profiles": ["logs-readonly"]}],
+    }  # fmt: skip
+    made = await host.admin.post("/api/keys", json=body)
+    assert made.json()["key"]["permissions"][0]["profiles"] == ["logs-readonly"], made.text
+    narrow = {"Authorization": f"Bearer {made.json()['secret']}"}
+    asked = {"command": "echo x"}
+    assert (await host.agent.post("/ssh/box/exec", json=asked)).status_code == 200
+    waits = await host.agent.post("/ssh/box/exec", json=asked, headers=narrow)
+    assert waits.status_code == 202
+    assert "logs-readonly" in " ".join(waits.json()["verdict"]["reasons"])
+
+
 @pytest.mark.requirement("SSH-6")
 async def test_files_are_written_and_read(host: Host, tmp_path: Path) -> None:
     path = Path("/tmp") / f"{tmp_path.name}-{os.getpid()}.txt"  # the guard asks elsewhere
