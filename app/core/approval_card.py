@@ -54,6 +54,7 @@ class ApprovalCard:
     :ivar token: opaque name of this copy of the card; what a button carries.
     :ivar url: the request's page, to review it in full.
     :ivar link: a one-click link made for the recipient, where the channel wants one.
+    :ivar asked_for: in whose place its one recipient is asked, in a sentence; or empty.
     """
 
     request_id: str
@@ -83,6 +84,7 @@ class ApprovalCard:
     token: str = ""
     url: str = ""
     link: str = ""
+    asked_for: str = ""
 
     @property
     def whole(self) -> bool:
@@ -138,6 +140,7 @@ class Standing:
     reason_required: bool
     url: str
     sent: bool = True
+    asked_for: str = ""
 
 
 @dataclass(slots=True)
@@ -197,6 +200,7 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         deletes=card.deletes,
         url=standing.url,
         sent=standing.sent,
+        asked_for=count.line(standing.asked_for),
     )
     return replace(shown, hidden=count.hidden, mixed=count.mixed)
 

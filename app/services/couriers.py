@@ -14,7 +14,7 @@ from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, retry_at
 from app.core.instant import Instant
 from app.core.json_types import JsonObject
 from app.core.ports import Announcer, Channel, DeliveryFailed, Digest, Posted
-from app.core.principals import Caller, Scope
+from app.core.principals import Caller, Person, Scope
 from app.core.request import Status
 from app.core.strict_json import parse_json
 from app.services.access import require
@@ -130,8 +130,9 @@ class Couriers:
         return await self.store.write(lambda tx: self._linked(tx, delivery))
 
     def _plain(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
-        _check_person(tx, delivery)
-        return replace(self.cards.of(tx, delivery.request_id or ""), token=delivery.token)
+        person = _check_person(tx, delivery)
+        card = self.cards.of(tx, delivery.request_id or "", person)
+        return replace(card, token=delivery.token)
 
     def _linked(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
         """Return the card with a link made for the one person who gets it."""
@@ -197,16 +198,20 @@ def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:
     return tx.deliveries.join(delivery, _TOGETHER, LEASE)
 
 
-def _check_person(tx: Tx, delivery: Delivery) -> None:
-    """Send nothing to the account of somebody who was switched off, or that is not theirs now."""
+def _check_person(tx: Tx, delivery: Delivery) -> Person | None:
+    """Return whose own account a message goes to, or None where it is nobody's.
+
+    Nothing is sent to the account of somebody who was switched off, or that is not theirs now.
+    """
     if delivery.person_id is None:
-        return
+        return None
     person = tx.people.get(delivery.person_id)
     if person is None or not person.active:
         raise _Needless(_GONE)
     own = (address for address, _ in personal(tx, delivery.channel, [person]))
     if delivery.recipient.lower() not in map(str.lower, own):
         raise _Needless(_GONE)
+    return person
 
 
 def _skip(tx: Tx, delivery: Delivery, why: str) -> None:
