@@ -22,13 +22,12 @@ from app.services.announcements import WEBHOOK
 from app.services.cards import Cards, moment
 from app.services.holding import fell, told
 from app.services.links import Links
-from app.services.notices import ALARM, personal
+from app.services.notices import ALARM, NOT_SET_UP, Notices, personal
 from app.services.webhooks import Webhooks
 from app.store.deliveries import Counted
 from app.store.engine import Store
 from app.store.tx import Tx
 
-_UNKNOWN: Final = "this channel is not set up here"
 _TOGETHER: Final = 49
 _ONE: Final = "1 request waits for a decision"
 _DECIDED: Final = "decided before it was shown"
@@ -50,6 +49,7 @@ class Couriers:
     channels: Mapping[str, Channel]
     webhooks: Webhooks
     announcer: Announcer
+    notices: Notices
 
     async def next_at(self, channel: str) -> Instant | None:
         """Return when the next delivery of a channel is due."""
@@ -108,7 +108,7 @@ class Couriers:
             return delivery.wanted, Posted({"status": status}, complete=True)
         channel = self.channels.get(delivery.channel)
         if channel is None:
-            raise DeliveryFailed(_UNKNOWN, permanent=True)
+            raise DeliveryFailed(NOT_SET_UP, permanent=True)
         if delivery.kind is DeliveryKind.CARD:
             return await self._show(delivery, channel)
         digest = await self.store.read(lambda tx: self._digest(tx, delivery))
@@ -186,9 +186,23 @@ class Couriers:
 
         def write(tx: Tx) -> None:
             for delivery in together:
-                _failed(tx, delivery, failure, millis, jitter)
+                self._fail(tx, delivery, failure, millis, jitter)
 
         await self.store.write(write)
+
+    def _fail(
+        self, tx: Tx, delivery: Delivery, failure: DeliveryFailed, millis: int, jitter: float
+    ) -> None:
+        at = None if failure.permanent else retry_at(delivery, tx.now, jitter, failure.retry_after)
+        if tx.deliveries.failed(delivery, failure.detail, at) and at is None:
+            if delivery.kind is DeliveryKind.DIGEST:
+                fell(tx, delivery)
+            elif delivery.kind is DeliveryKind.CARD:
+                self.notices.given_up(tx, delivery, failure.detail)
+        outcome = "dead" if at is None else "retry"
+        tx.deliveries.log(
+            Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
+        )
 
 
 def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:
@@ -226,18 +240,6 @@ def _taken(tx: Tx, delivery: Delivery, shown: int, posted: Posted, millis: int) 
     if written and delivery.kind is DeliveryKind.DIGEST:
         told(tx, delivery)
     tx.deliveries.log(Attempt(delivery.id, delivery.fence, tx.now, millis, "taken", ""))
-
-
-def _failed(
-    tx: Tx, delivery: Delivery, failure: DeliveryFailed, millis: int, jitter: float
-) -> None:
-    at = None if failure.permanent else retry_at(delivery, tx.now, jitter, failure.retry_after)
-    written = tx.deliveries.failed(delivery, failure.detail, at)
-    if written and at is None and delivery.kind is DeliveryKind.DIGEST:
-        fell(tx, delivery)
-    outcome = "dead" if at is None else "retry"
-    attempt = Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
-    tx.deliveries.log(attempt)
 
 
 def _reference(delivery: Delivery) -> JsonObject:
