@@ -22,8 +22,8 @@ MAX_COMMENT = 2000
 
 _UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
 
-_NEEDED = {1: "a one-click link", 2: "chat, a key or the dashboard",
-           3: "the dashboard, shortly after signing in"}  # fmt: skip
+_NEEDED = {1: "by a one-click link", 2: "in chat, with a key or on the dashboard",
+           3: "on the dashboard within 15 minutes of signing in"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,10 @@ def check_ballot(
         raise AlreadyVoted
     needed = request.plan.assurance
     if ballot.assurance < needed:
-        message = f"The policy asks to decide this by {_NEEDED[needed]}; kept as a comment."
+        message = (
+            f"This was not counted: the policy asks to decide this {_NEEDED[needed]}. It was kept "
+            "as a comment on the request."
+        )
         raise AssuranceTooLow(message, extra={"needed": f"L{needed}"})
 
 

@@ -13,7 +13,7 @@ from app.core.instant import SECOND, Instant, to_datetime
 from app.core.json_types import JsonObject
 from app.core.principals import Person
 from app.core.request import Choice, Request, Status, Vote
-from app.core.routing import placed
+from app.core.routing import Assurance, placed
 from app.services.requests import Detail, detail_of
 from app.settings import Settings
 from app.store.audit import AuditRecord
@@ -34,6 +34,10 @@ _PLACES: Final = {
     "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
     "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
 }  # fmt: skip
+_ELSEWHERE: Final = (
+    "The policy asks to decide this on the dashboard, within 15 minutes of signing in. Press Open; "
+    "a decision made here would not count."
+)
 _DAMAGED: Final = Card(
     "", "This request cannot be shown", "does nothing", (), (), "",
     "",
@@ -95,6 +99,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         reason_required=request.require_reason,
         url=url,
         sent=request.sent_at is not None or request.kind is Kind.PLAIN,
+        elsewhere=_ELSEWHERE if request.plan.assurance > Assurance.CHAT else "",
         asked_for=asked_for(detail),
     )
 
