@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 
 from app.core.approval_card import ApprovalCard
-from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, retry_at
+from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, DeliveryState, retry_at
+from app.core.errors import NotFound
 from app.core.instant import Instant
 from app.core.json_types import JsonObject
 from app.core.ports import Announcer, Channel, DeliveryFailed, Digest, Posted
@@ -29,6 +30,9 @@ from app.store.engine import Store
 from app.store.tx import Tx
 
 _TOGETHER: Final = 49
+_RESENT: Final = 1000
+UNDELIVERED_SHOWN: Final = 50
+"""Most messages that were given up which are shown at once."""
 _ONE: Final = "1 request waits for a decision"
 _DECIDED: Final = "decided before it was shown"
 _GONE: Final = "no longer a person here"
@@ -68,6 +72,45 @@ class Couriers:
         known = {*self.channels, WEBHOOK}
         blank = {name: Counted(name, {}, None, "", None) for name in known}
         return [(item, name in known) for name, item in sorted({**blank, **found}.items())]
+
+    async def undelivered(
+        self, caller: Caller, before: str | None = None, limit: int = UNDELIVERED_SHOWN
+    ) -> list[Delivery]:
+        """Return the messages to people that were given up, newest first."""
+        require(caller, Scope.AUDIT_READ)
+        return await self.store.read(
+            lambda tx: tx.deliveries.find(
+                state=DeliveryState.DEAD, before=before, limit=limit, without=WEBHOOK
+            )
+        )
+
+    async def resend(self, caller: Caller, delivery_id: str | None = None) -> int:
+        """Send a message to people that was given up again, or all of them; return how many.
+
+        What belongs to a channel that is not set up here stays as it is.
+
+        :raises NotFound: there is no such message that was given up.
+        """
+        require(caller, Scope.WEBHOOK_MANAGE)
+        return await self.store.write(lambda tx: self._resend(tx, caller, delivery_id))
+
+    def _resend(self, tx: Tx, caller: Caller, delivery_id: str | None) -> int:
+        dead = tx.deliveries.find(state=DeliveryState.DEAD, limit=_RESENT, without=WEBHOOK)
+        if delivery_id is not None:
+            one = tx.deliveries.get(delivery_id)
+            dead = [one] if one and one.channel != WEBHOOK else []
+        ids = [
+            item.id
+            for item in dead
+            if item.state is DeliveryState.DEAD and item.channel in self.channels
+        ]
+        if delivery_id is not None and not ids:
+            message = "there is no such message that was given up in a channel that is set up here"
+            raise NotFound(message)
+        count = tx.deliveries.resend(ids) if ids else 0
+        subject = f"delivery:{delivery_id or '-'}"
+        tx.note("delivery.resent", caller.actor, subject, {"deliveries": count})
+        return count
 
     async def carry(self, delivery: Delivery) -> bool:
         """Carry one claimed delivery, and write what came of it; False when it is tried again."""

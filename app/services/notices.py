@@ -140,7 +140,8 @@ class Notices:
         request = tx.requests.get(delivery.request_id or "")
         if request is None or request.status is not Status.PENDING or delivery.reference:
             return
-        _mark(tx, request, delivery.channel, delivery.recipient, error)
+        own = None if delivery.person_id is None else tx.people.get(delivery.person_id)
+        _mark(tx, request, delivery.channel, own.name if own else delivery.recipient, error)
         self._fall_back(tx, request, delivery.person_id)
 
     def _fall_back(self, tx: Tx, request: Request, person_id: str | None) -> None:
