@@ -44,6 +44,7 @@ from app.services.intake import Intake
 from app.services.leases import Leases
 from app.services.limits import Limits
 from app.services.links import Links
+from app.services.markers import Markers
 from app.services.notices import Defaults, Notices
 from app.services.people import People
 from app.services.policies import Policies
@@ -310,6 +311,7 @@ def wire(
         execution=execution,
         inline=(inline := _inline(settings, intake, execution)),
         ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
+        markers=Markers(execution),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=feed,

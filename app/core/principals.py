@@ -96,12 +96,15 @@ class Permission:
     """Calls that a key permits at a target: any of the methods at any of the path globs.
 
     :ivar denied: the calls are taken out again of what the key's others permit.
+    :ivar profiles: command profiles of which one must permit a command there that nobody decides;
+        such a permission is about commands alone.
     """
 
     target: str
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     denied: bool = False
+    profiles: tuple[str, ...] = ()
 
     @property
     def calls(self) -> CallRule:

@@ -27,6 +27,7 @@ from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.limits import Limits
 from app.services.links import Links
+from app.services.markers import Markers
 from app.services.notices import Notices
 from app.services.people import People
 from app.services.policies import Policies
@@ -69,6 +70,7 @@ class Services:
     execution: Execution
     inline: Inline
     ssh: Ssh
+    markers: Markers
     bundles: Bundles
     sweeps: Sweeps
     feed: Feed

@@ -189,8 +189,9 @@ class Deliveries:
             update(D)
             .where(D.c.id == delivery.id, D.c.fence == delivery.fence)
             .values(
-                state=case((more, "due"), else_="done"), run_at=now, lease_until=None, tries=0,
-                shown=shown, reference=json.dumps(reference), display=display, complete=complete,
+                state=case((more, "due"), else_="done"), run_at=now, lease_until=None,
+                tries=case((more, 0), else_=D.c.tries), shown=shown,
+                reference=json.dumps(reference), display=display, complete=complete,
                 last_error="", updated_at=now, delivered_at=now,
             )
         ).rowcount  # fmt: skip

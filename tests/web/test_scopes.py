@@ -31,6 +31,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "selections_decide": DECIDERS,
     "requests_cancel": frozenset({"agent", "agent_create", "admin"}),
     "requests_settle": DECIDERS,  # and of these operators only, once the request is found
+    "requests_reconcile": OPERATORS,
     "requests_result": READERS,
     "requests_trail": READERS,
     "requests_call_result": READERS,

@@ -111,6 +111,7 @@ from app.web.models_ssh import (
     FileWriteIn,
     HostIn,
     HostKeyIn,
+    MarkerOut,
     ShownKeyOut,
 )
 from app.web.models_vault import (  # fmt: skip
@@ -172,6 +173,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", "/api/decisions", selections.decide, "Approve or deny a frozen selection", SelectionOut, SelectionIn),
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
     Operation("POST", f"{_R1}/settle", requests.settle, "Say whether an unknown outcome ran", RequestOut, SettleIn),
+    Operation("POST", f"{_R1}/reconcile", requests.reconcile, "Look at the marker of a command with unknown outcome", MarkerOut),
     Operation("GET", f"{_R1}/result", requests.result, "Read the upstream's answer", ResultOut),
     Operation("GET", f"{_R1}/items/{{number}}/result", requests.call_result, "Read the upstream's answer to a call of a bundle", ResultOut),
     Operation("GET", f"{_R1}/audit", requests.trail, "Read the request's part of the record", AuditPage),

@@ -65,6 +65,7 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/decisions", selection.decide),
     ("/requests/{request_id}/decide", requests.decide),
     ("/requests/{request_id}/settle", requests.settle),
+    ("/requests/{request_id}/reconcile", requests.reconcile),
     ("/requests/{request_id}/cancel", requests.cancel),
     ("/setup", sessions.set_up),
     ("/sign-in", sessions.sign_in),

@@ -72,9 +72,11 @@ async def one(request: Request, caller: Caller) -> Response:
 
 async def _one(request: Request, caller: Caller, secret: str = "") -> Response:
     services, name = services_of(request), request.path_params["webhook_id"]
+    of = request.query_params.get("tries")
     return page(
         request, "webhook.html", caller=caller, webhook=await services.webhooks.get(caller, name),
         deliveries=await services.webhooks.deliveries(caller, name, None, None, LOGGED),
+        attempts=await services.webhooks.attempts(caller, name, of) if of else None,
         secret=secret,
     )  # fmt: skip
 

@@ -204,6 +204,17 @@ async def settle(request: Request, caller: Caller) -> Response:
 
 
 @signed_in
+async def reconcile(request: Request, caller: Caller) -> Response:
+    """Look at the marker that a command left on its host."""
+    request_id = request.path_params["request_id"]
+    try:
+        await services_of(request).markers.look(caller, request_id)
+    except AssentryError as error:
+        return await _one(request, caller, "request.html", error)
+    return to(f"/requests/{request_id}")
+
+
+@signed_in
 async def cancel(request: Request, caller: Caller) -> Response:
     """Revoke a request (administrators)."""
     request_id = request.path_params["request_id"]
