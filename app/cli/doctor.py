@@ -138,8 +138,18 @@ async def _policies(settings: Settings) -> str:
     await _need_database(settings)
     async with services(settings, parts=()) as opened:
         policies = await opened.policies.refresh()
+        records = await opened.store.read(lambda tx: tx.policies.all())
+        lost = [
+            f"{record.name}: {warning}"
+            for record in records
+            if record.enabled
+            for warning in await opened.reach.warnings(record)
+        ]
     if any(policy.id == "fail-closed" for policy in policies.policies):
         message = "a stored policy cannot be read; everything waits for a person"
+        raise Unavailable(message)
+    if lost:
+        message = f"routes that do not reach whom they name; {'; '.join(lost)}"
         raise Unavailable(message)
     return f"{len(policies.policies)} in force, revision {policies.revision}"
 
@@ -187,7 +197,9 @@ async def _queues(settings: Settings) -> str:
         counts = ", ".join(f"{channel}: {count}" for channel, count in sorted(failing.items()))
         message = f"deliveries fail and are tried again; {counts}; see the page Notices"
         raise Unavailable(message)
-    return words or "nothing waits for a worker"
+    dead = sum(one.dead for one in troubled)
+    given_up = f"; {dead} deliveries were given up, see the page Notices" if dead else ""
+    return f"{words or 'nothing waits for a worker'}{given_up}"
 
 
 async def _need_database(settings: Settings) -> None:

@@ -31,7 +31,7 @@ SCOPE_WORDS: Final[dict[Scope, str]] = {
     Scope.AUDIT_READ: "read the record and how channels do",
     Scope.POLICY_READ: "see policies, targets, agents and people",
     Scope.POLICY_WRITE: "change policies, and let calls pass again at a stopped target",
-    Scope.WEBHOOK_MANAGE: "make, change and remove webhooks",
+    Scope.WEBHOOK_MANAGE: "make, change and remove webhooks, and send messages again",
     Scope.CONNECTION_MANAGE: "connect and disconnect accounts at services",
     Scope.ADMIN: "change agents, people, targets and credentials; includes none of the others",
 }

@@ -32,6 +32,7 @@ from app.services.notices import Notices
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
+from app.services.reach import Reach
 from app.services.requests import Requests
 from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
@@ -77,6 +78,7 @@ class Services:
     bodies: Bodies
     cards: Cards
     notices: Notices
+    reach: Reach
     announcements: Announcements
     couriers: Couriers
     links: Links

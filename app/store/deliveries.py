@@ -328,9 +328,10 @@ class Deliveries:
         state: DeliveryState | None = None,
         before: str | None = None,
         limit: int = 100,
+        without: str = "",
     ) -> list[Delivery]:
-        """Return deliveries, newest first."""
-        statement = select(D).order_by(D.c.id.desc()).limit(limit)
+        """Return deliveries, newest first; none of the channel ``without``."""
+        statement = select(D).where(D.c.channel != without).order_by(D.c.id.desc()).limit(limit)
         exact = ((D.c.channel, channel), (D.c.recipient, recipient), (D.c.state, state))
         for column, value in exact:
             if value is not None:

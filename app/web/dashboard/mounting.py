@@ -104,6 +104,7 @@ POSTS: Final[tuple[tuple[str, Page], ...]] = (
     ("/people/groups", notices.put_group),
     ("/people/{person_id}", directory.update_person),
     ("/installation", directory.set_owner),
+    ("/notices/again", notices.send_again),
     ("/notices/webhooks", notices.create),
     ("/notices/webhooks/{webhook_id}", notices.change),
     ("/account/link/{secret}", notices.accept),

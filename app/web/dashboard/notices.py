@@ -29,6 +29,8 @@ async def _index(
     manages = caller.may(Scope.WEBHOOK_MANAGE)
     return page(
         request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
+        undelivered=await services.couriers.undelivered(caller), known=services.couriers.channels,
+        people={one.id: one.name for one in await services.people.list(caller)},
         lanes=await services.backlog.lanes(caller),
         webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
         troubled=await services.webhooks.troubled(caller) if manages else {},
@@ -36,6 +38,14 @@ async def _index(
         form=request.state.form if error else Form(), error=error,
         status=status_of(error) if error else 200,
     )  # fmt: skip
+
+
+@signed_in
+async def send_again(request: Request, caller: Caller) -> Response:
+    """Send messages to people again that were given up."""
+    form: Form = request.state.form
+    await services_of(request).couriers.resend(caller, form["delivery"] or None)
+    return to("/notices#undelivered")
 
 
 @signed_in

@@ -13,6 +13,7 @@ from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
 from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
+from app.core.request import Request as Asked
 from app.core.routing import Assurance
 from app.services.requests import Detail, Page
 from app.services.results import result_document
@@ -110,6 +111,7 @@ async def _one(
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
+        weak=detail.may_decide and is_weak(caller, detail.request, services.clock.now()),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -177,6 +179,11 @@ def assurance_of(caller: Caller, now: Instant) -> Assurance:
     """Return how sure we are of who presses a button of a page."""
     since = caller.session.created_at if caller.session else now - FRESH * SECOND
     return Assurance.SESSION if now - since < FRESH * SECOND else Assurance.CHAT
+
+
+def is_weak(caller: Caller, request: Asked, now: Instant) -> bool:
+    """Whether the policy asks for a newer sign-in than the session's to decide a request."""
+    return assurance_of(caller, now) < request.plan.assurance
 
 
 @signed_in
