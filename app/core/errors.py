@@ -272,6 +272,12 @@ class SetupClosed(Forbidden):
     code = "setup_closed"
 
 
+class SetupLinkReplaced(Forbidden):
+    """This set-up link is not the newest: open the last one that the server printed."""
+
+    code = "setup_link_replaced"
+
+
 class ScopeConflict(Invalid):
     """A key that can create requests can never decide them or administer."""
 

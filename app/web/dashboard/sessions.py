@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError
+from app.core.errors import AssentryError, SetupClosed, SetupLinkReplaced
 from app.core.principals import Caller
 from app.web.dashboard.doors import (
     Form,
@@ -23,10 +23,21 @@ from app.web.problems import status_of
 @opened
 async def setup(request: Request) -> Response:
     """Show the set-up form, once."""
-    if not await services_of(request).people.setup_open():
-        return to("/sign-in")
     form = Form(token=request.query_params.get("token", ""))
+    try:
+        await services_of(request).people.check_setup(form["token"])
+    except SetupClosed:
+        return to("/sign-in")
+    except SetupLinkReplaced as error:
+        return _replaced(request, error if form["token"] else None)
     return page(request, "setup.html", form=form)
+
+
+def _replaced(request: Request, error: AssentryError | None) -> Response:
+    """Return the page without its form, which nobody fills in for a link that is of no use."""
+    return page(
+        request, "setup.html", form=Form(), error=error, status=status_of(error) if error else 200
+    )
 
 
 @opened
@@ -39,6 +50,8 @@ async def set_up(request: Request) -> Response:
             form["token"], form["name"], form["email"], form["password"],
             works_alone=form.ticked("works_alone"),
         )  # fmt: skip
+    except (SetupClosed, SetupLinkReplaced) as error:
+        return _replaced(request, error)
     except AssentryError as error:
         return page(request, "setup.html", form=form, error=error, status=status_of(error))
     return with_session(request, to("/"), token)
