@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from app.core.action import Kind, Submission
 from app.core.approval_card import ApprovalCard, Standing, approval_card
+from app.core.bundle import CallStatus, excluded_by
 from app.core.card import Card, card_of
 from app.core.errors import NotFound
 from app.core.instant import SECOND, Instant, to_datetime
@@ -28,6 +29,9 @@ _STATES: Final = {
     Status.UNKNOWN: "Approved; whether it ran is unknown, somebody must look",
     Status.EXPIRED: "Expired; it will not run",
 }
+_APPROVED: Final = frozenset(
+    {Status.APPROVED, Status.EXECUTING, Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN}
+)
 _PLACES: Final = {
     "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
     "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
@@ -92,7 +96,18 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         reason_required=request.require_reason,
         url=url,
         sent=request.sent_at is not None or request.kind is Kind.PLAIN,
+        idle=_idle(detail),
     )
+
+
+def _idle(detail: Detail) -> frozenset[int]:
+    """Return the numbers of the calls of a bundle that do not run though it was approved."""
+    request = detail.request
+    if request.status not in _APPROVED:
+        return frozenset()
+    states = [call.state for call in detail.calls if request.sent_at is not None]
+    skipped = {state.number for state in states if state.status is CallStatus.SKIPPED}
+    return excluded_by(detail.votes) | skipped
 
 
 def state_of(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:

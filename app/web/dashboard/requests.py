@@ -105,6 +105,7 @@ async def _one(
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
         seen=seen, display=seen.display,
+        alone=template == _STATUS,
         stale=template == _STATUS and request.query_params.get("display") != seen.display,
         people=people, path=_section(request, detail.request.status),
         place=await services.backlog.place(request_id)
