@@ -45,6 +45,7 @@ from app.services.leases import Leases
 from app.services.limits import Limits
 from app.services.links import Links
 from app.services.notices import Defaults, Notices
+from app.services.once import Once
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
@@ -293,6 +294,7 @@ def wire(
         clock=clock,
         ids=ids,
         agents=Agents(store, ids, clock, notices),
+        once=Once(sealer, clock),
         targets=targets,
         host_keys=host_keys,
         vault=vault,

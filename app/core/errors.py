@@ -329,6 +329,12 @@ class NameTaken(Conflict):
     code = "name_taken"
 
 
+class FormRepeated(Conflict):
+    """This form was sent before and made its key; to make another one, load the page again."""
+
+    code = "form_repeated"
+
+
 class VersionMismatch(Conflict):
     """It was changed by somebody else meanwhile; reload and try again."""
 

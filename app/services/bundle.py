@@ -28,6 +28,7 @@ from app.services.intake import Intake
 from app.services.limits import Limits
 from app.services.links import Links
 from app.services.notices import Notices
+from app.services.once import Once
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
@@ -52,6 +53,7 @@ class Services:
     access: Access
     people: People
     agents: Agents
+    once: Once
     targets: Targets
     host_keys: HostKeys
     vault: Vault

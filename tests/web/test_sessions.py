@@ -1,5 +1,6 @@
 """Set-up, sign-in and what is shown once, in a browser."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -9,8 +10,9 @@ from app.asgi import create_app
 from app.factory import services
 from tests.support.templates import prepare
 from tests.support.world import settings_for
-from tests.web.conftest import BASE
-from tests.web.test_selection import PASSWORD
+from tests.web.conftest import BASE, Door
+from tests.web.test_doors import administrator
+from tests.web.test_selection import PASSWORD, fields
 
 
 @pytest.mark.requirement("PPL-3", "T32")
@@ -41,3 +43,57 @@ async def test_a_set_up_link_that_is_not_the_newest_says_so_at_once(tmp_path: Pa
             late = await browser.post("/setup", data={**form, "token": new})
             assert (late.status_code, 'href="/sign-in"' in late.text) == (403, True)
             assert (await browser.get("/setup")).headers["location"] == "/sign-in"
+
+
+@pytest.mark.requirement("KEY-1", "T15")
+async def test_a_secret_is_shown_once_and_a_form_makes_one_key(door: Door) -> None:
+    browser, agents = await administrator(door), door.world.services.agents
+    agent, log = f"/agents/{door.world.agent.id}", [""]
+    for page, address in ((agent, f"{agent}/keys"), ("/account", "/account/keys")):
+        form = {**fields(await browser.get(page)), "name": f"of {page}", "request:read": "on"}
+        sent = await browser.post(address, data=form)
+        assert (sent.status_code, sent.headers["location"]) == (303, page)
+        assert "ask_" not in sent.headers["set-cookie"] + sent.text
+        assert "HttpOnly" in sent.headers["set-cookie"]
+        shown = re.findall(r"ask_[\w-]{43}", (await browser.get(page)).text)
+        assert shown and shown[0] not in log
+        assert shown[0] not in (await browser.get(page)).text
+        again = await browser.post(address, data=form)
+        assert (again.status_code, "form_repeated" in again.text) == (409, True)
+        made = [one for one in await agents.list_keys(door.world.anne) if one.name == form["name"]]
+        assert len(made) == 1
+        odd = await browser.post(address, data={**form, "number": made[0].id.upper()})
+        assert odd.status_code == 400
+        log += shown
+    rotated = {**fields(await browser.get(agent)), "change": "rotate"}
+    keys = await agents.list_keys(door.world.anne, agent_id=door.world.agent.id)
+    sent = await browser.post(f"{agent}/keys/{keys[0].id}", data=rotated)
+    assert (sent.status_code, sent.headers["location"]) == (303, agent)
+    assert len(set(re.findall(r"ask_[\w-]{43}", (await browser.get(agent)).text))) == 1
+
+
+@pytest.mark.requirement("KEY-1", "T15")
+async def test_a_webhooks_secret_is_shown_once(door: Door) -> None:
+    browser = await administrator(door)
+    form = {**fields(await browser.get("/notices")), "name": "hook", "url": "https://a.example/x"}
+    for address, page in (("/notices/webhooks", "/notices"), ("", "")):
+        sent = await browser.post(address or form["home"], data=form)
+        assert sent.status_code == 303 and "whsec_" not in str(sent.headers) + sent.text
+        shown = await browser.get(page or form["home"])
+        assert sent.headers["location"] == shown.request.url.path
+        assert shown.text.count("whsec_") == 1
+        assert "whsec_" not in (await browser.get(shown.request.url.path)).text
+        home = re.search(r"/notices/webhooks/\w+", shown.text)
+        form = {**form, "what": "rotate", "home": home[0] if home else form.get("home", "")}
+
+
+@pytest.mark.requirement("PPL-1")
+async def test_who_is_signed_in_goes_on_from_the_sign_in_page(door: Door) -> None:
+    browser = await administrator(door)
+    for address, on in (
+        ("/sign-in", "/"), ("/sign-in?next=/requests/req_1", "/requests/req_1"),
+        ("/sign-in?next=//a.example/x", "/"),
+    ):  # fmt: skip
+        answer = await browser.get(address)
+        assert (answer.status_code, answer.headers["location"]) == (303, on)
+    assert (await (await door.client()).get("/sign-in")).status_code == 200

@@ -1,22 +1,27 @@
 """Set-up, sign-in, sign-out and one's own account."""
 
+from contextlib import suppress
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError, SetupClosed, SetupLinkReplaced
+from app.core.errors import AssentryError, SetupClosed, SetupLinkReplaced, Unauthenticated
 from app.core.principals import Caller
 from app.web.dashboard.doors import (
     Form,
+    carried,
     end_of,
+    forgotten,
     form_of,
     local,
     opened,
     signed_in,
     to,
+    with_secret,
     with_session,
 )
 from app.web.dashboard.rendering import page
-from app.web.deps import check_origin, cookie_name, remote_ip, services_of
+from app.web.deps import check_origin, cookie_name, remote_ip, services_of, session_of
 from app.web.problems import status_of
 
 
@@ -63,6 +68,9 @@ async def sign_in_form(request: Request) -> Response:
     if await services_of(request).people.setup_open():
         return to("/setup")
     form = Form(next=local(request.query_params.get("next", "/")))
+    with suppress(Unauthenticated):
+        await session_of(request)
+        return to(form["next"])
     return page(request, "sign_in.html", form=form)
 
 
@@ -128,10 +136,11 @@ async def create_key(request: Request, caller: Caller) -> Response:
             caller, name=form["name"], scopes=[s.value for s in caller.scopes if form.ticked(s)],
             person_id=_own_id(caller),
             expires_at=end_of(form, services.clock.now()), password=form["password"],
+            number=form["number"],
         )  # fmt: skip
     except AssentryError as error:
         return await _account(request, caller, error)
-    return await _account(request, caller, secret=secret)
+    return with_secret(request, caller, "/account", secret)
 
 
 @signed_in
@@ -146,14 +155,15 @@ def _own_id(caller: Caller) -> str:
 
 
 async def _account(
-    request: Request, caller: Caller, error: AssentryError | None = None, secret: str = ""
+    request: Request, caller: Caller, error: AssentryError | None = None
 ) -> Response:
     services = services_of(request)
     sessions = await services.people.sessions(caller)
     people = await services.people.list(caller)
     own = _own_id(caller)
-    return page(
-        request, "account.html", caller=caller, sessions=sessions, error=error, secret=secret,
+    answer = page(
+        request, "account.html", caller=caller, sessions=sessions, error=error,
+        secret=carried(request, caller), number=services.ids.new("key"),
         identities=[
             item for item in await services.accounts.identities(caller) if item.person_id == own
         ],
@@ -166,3 +176,4 @@ async def _account(
         scopes=sorted(caller.scopes), changed="changed" in request.query_params,
         status=status_of(error) if error else 200,
     )  # fmt: skip
+    return forgotten(request, answer)
