@@ -272,12 +272,6 @@ class SetupClosed(Forbidden):
     code = "setup_closed"
 
 
-class SetupLinkReplaced(Forbidden):
-    """This set-up link is not the newest: open the last one that the server printed."""
-
-    code = "setup_link_replaced"
-
-
 class ScopeConflict(Invalid):
     """A key that can create requests can never decide them or administer."""
 
@@ -327,12 +321,6 @@ class NameTaken(Conflict):
     """The name is in use."""
 
     code = "name_taken"
-
-
-class FormRepeated(Conflict):
-    """This form was sent before and made its key; to make another one, load the page again."""
-
-    code = "form_repeated"
 
 
 class VersionMismatch(Conflict):

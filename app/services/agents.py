@@ -8,7 +8,7 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
 from app.core.bucket import check_rate
-from app.core.errors import Conflict, FormRepeated, InvalidField, NameTaken, NotFound
+from app.core.errors import Conflict, InvalidField, NameTaken, NotFound
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonValue
 from app.core.principals import (
@@ -23,6 +23,7 @@ from app.services.access import require
 from app.services.confirming import prove, proven
 from app.services.keys import (
     PREFIX_LENGTH,
+    FormRepeated,
     check_ceiling,
     check_key,
     check_name,

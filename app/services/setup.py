@@ -4,7 +4,7 @@ import secrets
 from typing import Final
 
 from app.core.audit import Actor
-from app.core.errors import SetupClosed, SetupLinkReplaced
+from app.core.errors import Forbidden, SetupClosed
 from app.core.json_types import JsonValue
 from app.core.principals import Person, Session
 from app.services.judging import OWNER_MAY_DECIDE
@@ -13,6 +13,12 @@ from app.store.tx import Tx
 SETUP_TOKEN: Final = "setup_token"  # noqa: S105 - the name of a setting
 SET_UP: Final = "set_up"
 """Name of the setting that says for good who set the installation up."""
+
+
+class SetupLinkReplaced(Forbidden):
+    """This set-up link is not the newest: open the last one that the server printed."""
+
+    code = "setup_link_replaced"
 
 
 def check_token(tx: Tx, sha256: str) -> None:

@@ -17,7 +17,6 @@ from app.core.errors import (
     NameTaken,
     NotFound,
     SetupClosed,
-    SetupLinkReplaced,
     TooManySignIns,
     Unauthenticated,
     WeakPassword,
@@ -25,6 +24,7 @@ from app.core.errors import (
 from app.core.principals import Caller, Person, Role, Scope
 from app.factory import services
 from app.services.bundle import Services
+from app.services.setup import SetupLinkReplaced
 from app.services.throttling import CROWDED, FREE_FAILURES, MAX_WAIT, admit
 from tests.support.templates import prepare
 from tests.support.world import FakeClock, World, settings_for, world

@@ -5,8 +5,9 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError, SetupClosed, SetupLinkReplaced, Unauthenticated
+from app.core.errors import AssentryError, SetupClosed, Unauthenticated
 from app.core.principals import Caller
+from app.services.setup import SetupLinkReplaced
 from app.web.dashboard.doors import (
     Form,
     carried,
