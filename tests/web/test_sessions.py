@@ -8,6 +8,7 @@ import pytest
 
 from app.asgi import create_app
 from app.factory import services
+from app.web.dashboard.rendering import span
 from tests.support.templates import prepare
 from tests.support.world import settings_for
 from tests.web.conftest import BASE, Door
@@ -97,3 +98,30 @@ async def test_who_is_signed_in_goes_on_from_the_sign_in_page(door: Door) -> Non
         answer = await browser.get(address)
         assert (answer.status_code, answer.headers["location"]) == (303, on)
     assert (await (await door.client()).get("/sign-in")).status_code == 200
+
+
+@pytest.mark.requirement("DASH-1")
+async def test_a_mistake_on_ones_account_names_its_field_and_keeps_what_was_typed(
+    door: Door,
+) -> None:
+    browser = await administrator(door)
+    token = fields(await browser.get("/account"))["form_token"]
+    told = {"channel": "email", "zone": "Mars/Olympus", "digest_minutes": "7", "muted": "on"}
+    page = await browser.post("/account/preferences", data={"form_token": token, **told})
+    assert (page.status_code, "At “Time zone”." in page.text) == (400, True)
+    assert 'value="Mars/Olympus"' in page.text and 'value="7"' in page.text
+    assert "/zone" not in page.text
+    leave = {"starts": "2030-01-02T10:00", "ends": "2030-01-01T10:00", "note": "away"}
+    leave |= {"delegate_id": door.people["approver"].id, "password": PASSWORD}
+    page = await browser.post("/account/leave", data={"form_token": token, **leave})
+    assert (page.status_code, "At “Until (UTC)”." in page.text) == (400, True)
+    assert 'value="2030-01-02T10:00"' in page.text and PASSWORD not in page.text
+    form = {"form_token": token, "old": "wrong", "new": "four other words 77"}
+    for _ in range(6):
+        page = await browser.post("/account/password", data=form)
+    assert page.status_code == 429 and re.search(r"Try again in \d+ s\.", page.text)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (90, "90 s"), (91, "2 min")])
+def test_waits_are_said_in_words(seconds: float, words: str) -> None:
+    assert span(seconds) == words

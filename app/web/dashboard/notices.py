@@ -10,6 +10,7 @@ from app.core.subscriptions import EVENT_TYPES, Filters
 from app.services.webhooks import FORMATS, Wanted
 from app.web.dashboard.doors import Form, carried, forgotten, signed_in, to, with_secret
 from app.web.dashboard.rendering import moment_of, page
+from app.web.dashboard.sessions import show_account
 from app.web.deps import services_of
 from app.web.problems import status_of
 
@@ -127,11 +128,14 @@ async def unlink(request: Request, caller: Caller) -> Response:
 async def delegate(request: Request, caller: Caller) -> Response:
     """Let somebody take one's place for a time."""
     form: Form = request.state.form
-    await services_of(request).accounts.delegate(
-        caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
-        ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
-        password=form["password"],
-    )  # fmt: skip
+    try:
+        await services_of(request).accounts.delegate(
+            caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
+            ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
+            password=form["password"],
+        )  # fmt: skip
+    except AssentryError as error:
+        return await show_account(request, caller, error, "leave")
     return to("/account")
 
 
@@ -155,12 +159,15 @@ async def end_leave(request: Request, caller: Caller) -> Response:
 async def prefer(request: Request, caller: Caller) -> Response:
     """Set how one is told in a channel."""
     form: Form = request.state.form
-    document = {
-        "quiet_from": form["quiet_from"], "quiet_to": form["quiet_to"],
-        "zone": form["zone"] or "UTC", "digest_seconds": form.number("digest_minutes", 0) * 60,
-        "muted": form.ticked("muted"),
-    }  # fmt: skip
-    await services_of(request).accounts.prefer(caller, form["channel"], document)
+    try:
+        document = {
+            "quiet_from": form["quiet_from"], "quiet_to": form["quiet_to"],
+            "zone": form["zone"] or "UTC", "digest_seconds": form.number("digest_minutes", 0) * 60,
+            "muted": form.ticked("muted"),
+        }  # fmt: skip
+        await services_of(request).accounts.prefer(caller, form["channel"], document)
+    except AssentryError as error:
+        return await show_account(request, caller, error, "prefer")
     return to("/account")
 
 

@@ -103,7 +103,7 @@ async def sign_out(request: Request, caller: Caller) -> Response:
 @signed_in
 async def account(request: Request, caller: Caller) -> Response:
     """Show one's own account."""
-    return await _account(request, caller)
+    return await show_account(request, caller)
 
 
 @signed_in
@@ -115,7 +115,7 @@ async def change_password(request: Request, caller: Caller) -> Response:
             caller, form["old"], form["new"], end_keys=form.ticked("end_keys")
         )
     except AssentryError as error:
-        return await _account(request, caller, error)
+        return await show_account(request, caller, error, "password")
     return to("/account?changed=yes")
 
 
@@ -140,7 +140,7 @@ async def create_key(request: Request, caller: Caller) -> Response:
             number=form["number"],
         )  # fmt: skip
     except AssentryError as error:
-        return await _account(request, caller, error)
+        return await show_account(request, caller, error, "key")
     return with_secret(request, caller, "/account", secret)
 
 
@@ -155,15 +155,20 @@ def _own_id(caller: Caller) -> str:
     return caller.person.id if caller.person else ""
 
 
-async def _account(
-    request: Request, caller: Caller, error: AssentryError | None = None
+async def show_account(
+    request: Request, caller: Caller, error: AssentryError | None = None, failed: str = ""
 ) -> Response:
+    """Return one's own account.
+
+    :param failed: the form that holds a mistake: ``password``, ``key``, ``leave`` or ``prefer``.
+    """
     services = services_of(request)
     sessions = await services.people.sessions(caller)
     people = await services.people.list(caller)
     own = _own_id(caller)
     answer = page(
-        request, "account.html", caller=caller, sessions=sessions, error=error,
+        request, "account.html", caller=caller, sessions=sessions, error=error, failed=failed,
+        form=request.state.form if failed else Form(), blank=Form(),
         secret=carried(request, caller), number=services.ids.new("key"),
         identities=[
             item for item in await services.accounts.identities(caller) if item.person_id == own
