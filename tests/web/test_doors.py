@@ -192,3 +192,25 @@ async def test_one_authorization_header(door: Door) -> None:
     headers = [("Authorization", key), ("Authorization", key)]
     answer = await client.get("/api/requests", headers=headers)
     assert (answer.status_code, "one Authorization" in answer.json()["detail"]) == (401, True)
+
+
+@pytest.mark.requirement("DEC-3")
+async def test_a_page_says_the_seats_and_what_follows_when_nobody_decides(door: Door) -> None:
+    seats = [["person:anne@example.org"], ["person:cara@example.org", "role:operator"]]
+    ladder = [{"after": 600, "approvers": ["person:ben@example.org"]}, {"after": 60, "deny": True}]
+    await door.world.policy(
+        "two", "review", {"action": "send_mail"},
+        route={"seats": seats, "escalation": ladder},
+    )  # fmt: skip
+    made = await door.pending()
+    await door.world.vote(made)
+    browser = await administrator(door)
+    page = (await browser.get(f"/requests/{made.id}")).text
+    assert (
+        "person:anne@example.org: Anne" in page
+        and "person:cara@example.org or role:operator" in page
+    )
+    assert "If nobody decides, person:ben@example.org may decide too <time" in page
+    plain = await door.ask(action="other")
+    page = (await browser.get(f"/requests/{plain.json()['id']}")).text
+    assert "Seat" not in page and "If nobody decides" not in page

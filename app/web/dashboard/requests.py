@@ -98,7 +98,7 @@ async def _one(
     result = await services.requests.result(caller, request_id)
     submission = detail.submission
     people = {person.id: person.name for person in await services.people.list(caller)}
-    seen = services.cards.card(detail, {}, services.clock.now())
+    seen = services.cards.card(detail, people, services.clock.now())
     return page(
         request, template, caller=caller, detail=detail, request=detail.request,
         card=None if submission is None else card_of(submission, detail.injected),
