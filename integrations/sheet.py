@@ -115,7 +115,7 @@ def sheet_of(card: ApprovalCard, fitting: Fitting) -> Sheet:
 
 
 def _risk(card: ApprovalCard) -> Iterator[Part]:
-    yield Part("line", f"{card.verb} {card.consequence}".strip())
+    yield Part("line", f"It {card.consequence}")
     if card.risk:
         yield Part("fact", "; ".join((card.risk, *card.risk_reasons)), "Risk")
     if card.urgency in ("high", "critical"):

@@ -1,7 +1,7 @@
 """Approval cards: from what is stored of a request to what every surface outside shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         status=request.status,
         state=state_of(request, detail.votes, names),
         urgency=request.urgency.value,
-        risk=str(risk.get("level", "")),
+        risk="" if idle_risk(risk) else str(risk.get("level", "")),
         risk_reasons=tuple(map(str, risk.get("reasons", ()))),
         facts=tuple(_facts(detail)),
         seats=tuple(_seats(detail, names)),
@@ -98,6 +98,11 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         sent=request.sent_at is not None or request.kind is Kind.PLAIN,
         idle=_idle(detail),
     )
+
+
+def idle_risk(risk: Mapping[str, Any]) -> bool:
+    """Whether a risk says nothing: no declared factor applied, and nothing was raised."""
+    return risk.get("level") == "low" and not risk.get("reasons")
 
 
 def _idle(detail: Detail) -> frozenset[int]:
@@ -139,7 +144,9 @@ def _by(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:
 def _facts(detail: Detail) -> list[tuple[str, str]]:
     request, policy = detail.request, detail.verdict.get("policy") or {}
     rule = f"{policy.get('name')} › {detail.verdict.get('rule')}" if policy else "no policy matched"
-    reasons = "; ".join(map(str, detail.verdict.get("reasons", ())))
+    reasons = "; ".join(
+        str(reason) for reason in detail.verdict.get("reasons", ()) if policy or reason != rule
+    )
     facts = [
         ("Agent", detail.agent.name if detail.agent else request.agent_id),
         ("Owner", detail.owner.name if detail.owner else "nobody"),
@@ -201,8 +208,15 @@ def place_of(channel: str) -> str:
     return _PLACES.get(channel, f"in {channel}")
 
 
+def told(event: str, details: Mapping[str, object]) -> str:
+    """Return what an event of a request is called; a vote that decided nothing yet, which way."""
+    name = event.removeprefix("request.")
+    which = {"approve": " to approve", "deny": " to deny"}.get(str(details.get("choice")), "")
+    return f"{name}{which}" if name == "voted" else name
+
+
 def _line(record: AuditRecord) -> str:
-    what = record.event.removeprefix("request.")
+    what = told(record.event, record.details)
     channel = record.details.get("channel")
     where = f" {place_of(str(channel))}" if channel else ""
     said = record.details.get("comment") or record.details.get("note")

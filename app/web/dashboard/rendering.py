@@ -25,7 +25,7 @@ from app.core.principals import SCOPE_WORDS, Caller, Role, at_least
 from app.core.request import Request as Asked
 from app.core.request import Status
 from app.core.visible import visible
-from app.services.cards import place_of
+from app.services.cards import place_of, told
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
@@ -54,7 +54,7 @@ def environment() -> Environment:
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
         "place": place, "decided": decided, "outcome": outcome, "answered": answered,
-        "preview": preview, "cut": cut, "span": span,
+        "preview": preview, "cut": cut, "span": span, "told": told,
     }  # fmt: skip
     made.filters.update(ours)
     cast("dict[str, Any]", made.globals)["says"] = SCOPE_WORDS
@@ -184,7 +184,7 @@ def relative(instant: Instant, now: Instant) -> str:
     if size < 1:
         return "now"
     unit, name = next((unit, name) for unit, name in _UNITS if size >= unit)
-    count = size // unit
+    count = (size + unit // 2) // unit if seconds > 0 else size // unit
     plural = "s" if name == "day" and count != 1 else ""
     return f"in {count} {name}{plural}" if seconds > 0 else f"{count} {name}{plural} ago"
 
