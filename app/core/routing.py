@@ -138,10 +138,11 @@ class Place:
         if who is not None:
             kept |= {"for": who.id, "for_name": who.name}
         if self.others:
-            kept["others"] = [
+            others: list[JsonValue] = [
                 {"by": one.id, "by_name": one.name, "for": away.id, "for_name": away.name}
                 for one, away in self.others
             ]
+            kept["others"] = others
         return kept
 
 
