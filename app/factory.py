@@ -44,6 +44,7 @@ from app.services.intake import Intake
 from app.services.leases import Leases
 from app.services.limits import Limits
 from app.services.links import Links
+from app.services.markers import Markers
 from app.services.notices import Defaults, Notices
 from app.services.once import Once
 from app.services.people import People
@@ -51,6 +52,7 @@ from app.services.policies import Policies
 from app.services.presets import Presets
 from app.services.profiles import opened
 from app.services.rates import Rates
+from app.services.reach import Reach
 from app.services.requests import Requests
 from app.services.sealing import Sealer, derived, load_master_keys
 from app.services.spooling import Room
@@ -247,10 +249,11 @@ def _execution(
     )  # fmt: skip
 
 
-def _intake(settings: Settings, store: Store, policies: Policies, breakers: Breakers) -> Intake:
+def _intake(settings: Settings, policies: Policies, breakers: Breakers, reach: Reach) -> Intake:
+    store = policies.store
     rates = Rates(store, settings, breakers)
     binding = Binding(store, rates, Known(store))
-    return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding)
+    return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding, reach)
 
 
 def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
@@ -285,7 +288,8 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     connections = Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
-    intake = _intake(settings, store, policies, breakers)
+    reach = Reach(store, tuple(channels.made))
+    intake = _intake(settings, policies, breakers, reach)
     host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
@@ -309,13 +313,17 @@ def wire(
         execution=execution,
         inline=(inline := _inline(settings, intake, execution)),
         ssh=Ssh(inline, feed := Feed(store, Looks(store)), requests),
+        markers=Markers(execution),
         bundles=Bundles(execution),
         sweeps=Sweeps(store, settings, notices),
         feed=feed,
         bodies=execution.bodies,
         cards=cards,
         notices=notices,
-        couriers=Couriers(store, cards, links, channels.made, webhooks, channels.announcer),
+        couriers=Couriers(
+            store, cards, links, channels.made, webhooks, channels.announcer, notices
+        ),
+        reach=reach,
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
         links=links,

@@ -9,6 +9,7 @@ machine's cores. Needs nginx, wrk and nodejs (Debian packages of these names).
 
 import argparse
 import json
+import os
 import re
 import shutil
 import socket
@@ -24,10 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from app.cli.start import allow_files
 from benchmarks.origin import LARGE
 from tests.support.server import Installation, free_port, installation
 
 CONNECTIONS: Final = 16
+WAIT: Final = 30.0
+"""Seconds without a byte after which a measurement is given up."""
+
 TOKEN: Final = "upstream-" + "0" * 16
 NEEDED: Final = ("nginx", "wrk", "node")
 
@@ -72,6 +77,13 @@ class Place:
         text = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(rf"{field}:\s+(\d+)", text)
         return int(found[1]) if found else 0
+
+    def processor(self) -> float:
+        """Return the ms of processor time that the process has used; 0 where it is not known."""
+        if not self.pid:
+            return 0.0
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1e3 / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -133,11 +145,12 @@ def call(product: Installation, path: str, body: object) -> Any:
         return json.loads(answer.read())
 
 
-def small(place: Place, seconds: float) -> tuple[float, float, float]:
-    """Return requests/s, p50 and p99 in ms of a small GET."""
+def small(place: Place, seconds: float) -> tuple[float, float, float, float]:
+    """Return requests/s, p50 and p99 in ms of a small GET, and the ms of processor time of one."""
+    used, seconds = place.processor(), max(1, round(seconds))
     lines = [part for name, value in place.headers.items() for part in ("-H", f"{name}: {value}")]
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", *lines,
+        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *lines,
          place.url("/small")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
@@ -145,7 +158,8 @@ def small(place: Place, seconds: float) -> tuple[float, float, float]:
         raise RuntimeError(done.stdout)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     assert rate is not None
-    return float(rate[1]), _percentile(done.stdout, "50%"), _percentile(done.stdout, "99%")
+    each = (place.processor() - used) / max(1.0, float(rate[1]) * seconds)
+    return float(rate[1]), _percentile(done.stdout, "50%"), _percentile(done.stdout, "99%"), each
 
 
 def _percentile(text: str, name: str) -> float:
@@ -156,7 +170,7 @@ def _percentile(text: str, name: str) -> float:
 
 def opened(place: Place, path: str) -> socket.socket:
     """Open a connection and send a GET on it."""
-    sock = socket.create_connection(("127.0.0.1", place.port))
+    sock = socket.create_connection(("127.0.0.1", place.port), timeout=WAIT)
     lines = "".join(f"{name}: {value}\r\n" for name, value in place.headers.items())
     text = f"GET {place.prefix}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n"
     sock.sendall(text.encode())
@@ -203,31 +217,36 @@ def up(place: Place) -> float:
 
 
 def streams(place: Place, count: int) -> float:
-    """Return the KiB that each of many open event streams takes."""
+    """Return the KiB that each of many open event streams takes; each has had an event."""
     before = place.memory()
-    held = [opened(place, "/events") for _ in range(count)]
-    for sock in held:
-        data = b""
-        while b"data: " not in data:
-            data += sock.recv(65_536)
-    after = place.memory()
-    for sock in held:
-        sock.close()
-    return (after - before) / count
+    with ExitStack() as stack:
+        held = [stack.enter_context(opened(place, "/events")) for _ in range(count)]
+        for sock in held:
+            data = b""
+            while b"data: " not in data:
+                more = sock.recv(65_536)
+                if not more:
+                    message = f"{place.name}: a stream ended: {data!r}"
+                    raise RuntimeError(message)
+                data += more
+        return (place.memory() - before) / count
 
 
 def show_small(found: list[Place], seconds: float, rounds: int) -> None:
-    print(f"{'small GET at 16':<24} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'of node':>8}")
+    heads = ("req/s", "p50 ms", "p99 ms", "of node", "cpu ms")
+    print(f"{'small GET at 16':<24} {' '.join(f'{head:>8}' for head in heads)}")
     results = {place.name: [small(place, seconds) for _ in range(1)] for place in found}
     for _ in range(rounds - 1):
         for place in found:
             results[place.name].append(small(place, seconds))
-    node = statistics.median(rate for rate, _, _ in results["node"])
+    node = statistics.median(rate for rate, *_ in results["node"])
     for place in found:
-        rate, middle, tail = (
+        rate, middle, tail, _ = (
             statistics.median(part) for part in zip(*results[place.name], strict=True)
         )
-        print(f"{place.name:<24} {rate:>9.0f} {middle:>8.2f} {tail:>8.2f} {rate / node:>8.2f}")
+        least = min(each for *_, each in results[place.name])
+        figures = (middle, tail, rate / node, least)
+        print(f"{place.name:<24} {rate:>8.0f} {' '.join(f'{one:>8.2f}' for one in figures)}")
 
 
 def main(argv: list[str]) -> int:
@@ -236,6 +255,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--streams", type=int, default=1000)
     options = parser.parse_args(argv)
+    allow_files()
     if missing := [name for name in NEEDED if shutil.which(name) is None]:
         print(f"install {', '.join(missing)} (Debian: apt-get install nginx wrk nodejs)")
         return 1
@@ -245,7 +265,7 @@ def main(argv: list[str]) -> int:
         product = found[-1]
         for place in found:
             times = sorted(first_byte(place) for _ in range(21))
-            print(f"first event, {place.name}: p50 {times[10]:.2f} ms, worst {times[-1]:.2f} ms")
+            print(f"first event, {place.name}: best {times[0]:.2f} ms, p50 {times[10]:.2f} ms")
         before = product.memory()
         for what, measure in (("200 MB down", down), ("200 MB up", up)):
             for place in found:

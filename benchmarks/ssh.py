@@ -1,10 +1,12 @@
 """``true`` over SSH through the whole pipeline, beside ``ssh`` with ControlMaster in the same run.
 
-    python -m benchmarks.ssh [--calls 100] [--rounds 3]
+    python -m benchmarks.ssh [--calls 100] [--rounds 3] [--bare]
 
 The product authenticates, judges by policy and guard, opens the key, runs the command over a
 connection that it keeps, and writes a durable record (SQLite, synchronous=FULL); ``ssh`` does none
-of that but the running. Everything shares the machine's cores. Needs OpenSSH, server and client.
+of that but the running. Everything shares the machine's cores. With ``--bare`` the command is sent
+without the wrapper that ends it on the host when its time is over: ``timeout`` and a second shell
+are two programs more to start there. Needs OpenSSH, server and client.
 """
 
 import argparse
@@ -33,14 +35,14 @@ missed: list[int] = []
 """Calls that were refused because the machine was too busy; they are made again."""
 
 
-def seed(product: Installation, server: Sshd) -> None:
+def seed(product: Installation, server: Sshd, *, wrap: bool = True) -> None:
     """Make the host with its key, and the policy that lets everything through."""
     made = call(product, "/api/credentials", {
         "name": "box", "kind": "ssh_key", "fields": {"private_key": server.key},
     })  # fmt: skip
     ssh = {
         "host": "127.0.0.1", "port": server.port, "user": server.user,
-        "host_keys": [server.host_key],
+        "host_keys": [server.host_key], "wrap": wrap,
     }  # fmt: skip
     call(product, "/api/targets", {
         "name": "box", "credential_id": made["id"],
@@ -139,7 +141,7 @@ async def _run(options: argparse.Namespace) -> None:
         async with running_sshd(folder / "sshd", sessions=200) as server:
             (folder / "data").mkdir()
             with installation(folder / "data", agent_concurrency=10_000) as product:
-                seed(product, server)
+                seed(product, server, wrap=not options.bare)
                 await asyncio.to_thread(measure, product, server, folder, options)
 
 
@@ -147,6 +149,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bare", action="store_true", help="send commands without the wrapper")
     options = parser.parse_args(argv)
     if not has_sshd() or shutil.which("ssh") is None:
         print("missing: install openssh-server and openssh-client", file=sys.stderr)

@@ -24,5 +24,13 @@ def enabled(environ: Mapping[str, str] | None = None) -> list[SetUp]:
 
     :raises SettingsError: a setting of a channel is not valid.
     """
-    found = [(channel, load_part(channel.settings(), environ)) for channel in CHANNELS]
+    found = [(channel, settings_of(channel, environ)) for channel in CHANNELS]
     return [(channel, part) for channel, part in found if part.enabled]
+
+
+def settings_of(channel: Registered, environ: Mapping[str, str] | None = None) -> PartSettings:
+    """Return the settings of a channel, which may be off.
+
+    :raises SettingsError: one is not valid.
+    """
+    return load_part(channel.settings(), environ)

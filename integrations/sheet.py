@@ -106,12 +106,19 @@ def sheet_of(card: ApprovalCard, fitting: Fitting) -> Sheet:
         Section(card.runs, (*blocks, *_added(card))),
         Section(card.rests, tuple(idle)),
         Section("The agent says (claimed, not checked)", tuple(words)),
-        Section("Who may decide", tuple(Part("item", line) for line in card.seats)),
+        Section("Who may decide", tuple(_seats(card))),
         Section("What happened", tuple(Part("item", line) for line in card.timeline)),
     )
     foot = f"Request {card.request_id}, digest {card.short_digest}"
     filled = tuple(section for section in sections if section.parts)
     return Sheet(card.headline, card.state, filled, foot)
+
+
+def _seats(card: ApprovalCard) -> Iterator[Part]:
+    if card.asked_for:
+        yield Part("line", card.asked_for)
+    for line in card.seats:
+        yield Part("item", line)
 
 
 def _risk(card: ApprovalCard) -> Iterator[Part]:

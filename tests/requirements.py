@@ -119,6 +119,11 @@ PROMISES: dict[str, Promise] = {
         "denial says that it is one.",
         "S1 S4",
     ),
+    "SSH-7": Promise(
+        "A command whose end nobody saw is looked up by the marker that it left on its host; what "
+        "ended is settled by that, an absent marker settles nothing, and nothing runs again.",
+        "+",
+    ),
     "SSH-6": Promise(
         "Jump hosts are pinned like hosts; files are read and written with size caps and digests.",
         "new",

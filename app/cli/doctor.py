@@ -1,15 +1,16 @@
-"""``assentry doctor``: check settings, key, database, policies, targets, queues, port, channels."""
+"""``assentry doctor``: check settings, key, database, rules, targets, queues, port, channels."""
 
 import argparse
 import asyncio
 import json
 import os
 import socket
+import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from app.cli import logs
 from app.cli.start import FAILED, check_schema, database_of, load_settings
@@ -17,6 +18,9 @@ from app.core.errors import AssentryError, Unavailable
 from app.core.instant import SECOND
 from app.core.ports import DeliveryFailed
 from app.settings import PREFIX, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from integrations.base import Registered
 
 SKEW: Final = 5
 """Seconds that the database's clock may differ from ours before it is worth a word."""
@@ -132,33 +136,55 @@ async def _policies(settings: Settings) -> str:
     from app.factory import services  # noqa: PLC0415 - heavy
 
     await _need_database(settings)
-    async with services(settings) as opened:
+    async with services(settings, parts=()) as opened:
         policies = await opened.policies.refresh()
+        records = await opened.store.read(lambda tx: tx.policies.all())
+        lost = [
+            f"{record.name}: {warning}"
+            for record in records
+            if record.enabled
+            for warning in await opened.reach.warnings(record)
+        ]
     if any(policy.id == "fail-closed" for policy in policies.policies):
         message = "a stored policy cannot be read; everything waits for a person"
         raise Unavailable(message)
+    if lost:
+        message = f"routes that do not reach whom they name; {'; '.join(lost)}"
+        raise Unavailable(message)
     return f"{len(policies.policies)} in force, revision {policies.revision}"
+
+
+async def _command_rules(settings: Settings) -> str:
+    from app.services.profiles import opened  # noqa: PLC0415 - heavy
+
+    try:
+        rules = await asyncio.to_thread(lambda: opened(settings.command_rules).current)
+    except SettingsError as error:
+        message = f"{error}. A server that runs keeps the last good set; none starts with this one"
+        raise Unavailable(message) from error
+    own = f", with those in {settings.command_rules}" if settings.command_rules else ""
+    return f"{len(rules.guard.rules)} rules of the guard, {len(rules.profiles)} profiles{own}"
 
 
 async def _targets(settings: Settings) -> str:
     from app.factory import services  # noqa: PLC0415 - heavy
 
     await _need_database(settings)
-    async with services(settings) as opened:
+    async with services(settings, parts=()) as opened:
         stopped = opened.breakers.open
         targets = await opened.store.read(lambda tx: tx.targets.all())
     names = [target.name for target in targets if target.id in stopped]
     if names:
         message = f"calls are stopped at {', '.join(names)}: too many failed there"
         raise Unavailable(message)
-    return f"{len(targets)} set up, calls pass at all of them"
+    return f"{len(targets)} set up, no calls are held back"
 
 
 async def _queues(settings: Settings) -> str:
     from app.factory import services  # noqa: PLC0415 - heavy
 
     await _need_database(settings)
-    async with services(settings) as opened:
+    async with services(settings, parts=()) as opened:
         lanes = await opened.backlog.look()
         troubled = await opened.store.read(lambda tx: tx.deliveries.troubled())
     waiting = [lane for lane in lanes if lane.due]
@@ -171,7 +197,9 @@ async def _queues(settings: Settings) -> str:
         counts = ", ".join(f"{channel}: {count}" for channel, count in sorted(failing.items()))
         message = f"deliveries fail and are tried again; {counts}; see the page Notices"
         raise Unavailable(message)
-    return words or "nothing waits for a worker"
+    dead = sum(one.dead for one in troubled)
+    given_up = f"; {dead} deliveries were given up, see the page Notices" if dead else ""
+    return f"{words or 'nothing waits for a worker'}{given_up}"
 
 
 async def _need_database(settings: Settings) -> None:
@@ -199,25 +227,41 @@ async def _port(settings: Settings) -> str:
 
 async def _channels() -> list[Finding]:
     """Ask every channel that is set up who we are there (CH-6)."""
-    from integrations.registry import enabled  # noqa: PLC0415 - heavy
+    from integrations.registry import CHANNELS  # noqa: PLC0415 - heavy
 
-    findings: list[Finding] = []
-    for registered, part in enabled():
-        channel = registered.channel(part)
+    found = [await _channel(registered) for registered in CHANNELS]
+    return [finding for finding in found if finding is not None]
+
+
+async def _channel(registered: "Registered") -> Finding | None:
+    """Return what is found of a channel; None when nothing of it is set."""
+    from integrations.registry import settings_of  # noqa: PLC0415 - heavy
+
+    with warnings.catch_warnings(record=True) as odd:
+        warnings.simplefilter("always")
         try:
-            known = Finding(registered.name, good=True, detail=await channel.check())
-        except DeliveryFailed as failure:
-            known = Finding(registered.name, good=False, detail=failure.detail)
-        finally:
-            await channel.close()
-        findings.append(known)
-    return findings
+            part = settings_of(registered)
+        except SettingsError as error:
+            return Finding(registered.name, good=False, detail=str(error))
+    if odd:
+        words = "; ".join(str(one.message) for one in odd)
+        return Finding(registered.name, good=False, detail=words)
+    if not part.enabled:
+        return None
+    channel = registered.channel(part)
+    try:
+        return Finding(registered.name, good=True, detail=await channel.check())
+    except DeliveryFailed as failure:
+        return Finding(registered.name, good=False, detail=failure.detail)
+    finally:
+        await channel.close()
 
 
 CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (
     ("master key", _master_key),
     ("database", _database),
     ("clock", _clock),
+    ("command rules", _command_rules),
     ("policies", _policies),
     ("targets", _targets),
     ("queues", _queues),

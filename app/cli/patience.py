@@ -93,6 +93,9 @@ class Patient(HttpToolsProtocol):
         self._in_head, self._fruitless = True, 0
         super().on_message_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever asks for another protocol goes on in this one, or is refused."""
+
     def _look(self) -> None:
         late = self._since is not None and self.loop.time() - self._since > ARRIVE
         if late and not self.transport.is_closing():

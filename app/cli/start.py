@@ -1,6 +1,7 @@
 """What every command shares: settings, logs, the prepared installation, and words for a refusal."""
 
 import os
+import resource
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
@@ -22,6 +23,9 @@ FAILED: Final = 1
 USAGE: Final = 2
 """Exit code for a start that settings or arguments do not allow."""
 
+FILES: Final = 65_536
+"""Open files and connections that are enough; a stream through the gateway takes two."""
+
 
 def say(message: str) -> None:
     """Write a line for the operator to standard error."""
@@ -31,6 +35,7 @@ def say(message: str) -> None:
 def guarded(run: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
     """Load the settings, set up logs, and run; say in one line why it cannot."""
     os.umask(0o077)
+    allow_files()
     try:
         return _run(load_settings(), run)
     except (SettingsError, AssentryError, ExceptionGroup) as error:
@@ -44,17 +49,26 @@ def guarded(run: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
         raise
 
 
+def allow_files() -> None:
+    """Let this process have more files open than shells allow at first, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def load_settings() -> Settings:
     """Return the settings, and say what is odd about them.
 
     :raises SettingsError: one is unknown or not valid.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        settings = load(parts=PREFIXES)
-    for warning in caught:
-        say(f"warning: {warning.message}")
-    return settings
+    warnings.showwarning = _warn
+    return load(parts=PREFIXES)
+
+
+def _warn(message: Warning | str, *_place: object) -> None:
+    """Say what is odd in a line, as everything is said; the place in the code helps nobody."""
+    say(f"warning: {message}")
 
 
 def _run(settings: Settings, run: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:

@@ -55,6 +55,8 @@ class ApprovalCard:
     :ivar token: opaque name of this copy of the card; what a button carries.
     :ivar url: the request's page, to review it in full.
     :ivar link: a one-click link made for the recipient, where the channel wants one.
+    :ivar elsewhere: where alone a decision counts, in a sentence, when it does not in chat.
+    :ivar asked_for: in whose place its one recipient is asked, in a sentence; or empty.
     """
 
     request_id: str
@@ -85,6 +87,8 @@ class ApprovalCard:
     token: str = ""
     url: str = ""
     link: str = ""
+    elsewhere: str = ""
+    asked_for: str = ""
 
     @property
     def whole(self) -> bool:
@@ -156,6 +160,8 @@ class Standing:
     reason_required: bool
     url: str
     sent: bool = True
+    elsewhere: str = ""
+    asked_for: str = ""
     idle: frozenset[int] = frozenset()
 
 
@@ -216,6 +222,8 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         deletes=card.deletes,
         url=standing.url,
         sent=standing.sent,
+        elsewhere=standing.elsewhere,
+        asked_for=count.line(standing.asked_for),
         idle=standing.idle,
     )
     return replace(shown, hidden=count.hidden, mixed=count.mixed)

@@ -143,7 +143,7 @@ def permit(permissions: tuple[Permission, ...] | None, target: str, action: Http
     """
     if permissions is None:
         return
-    here = [one for one in permissions if one.target == target]
+    here = [one for one in permissions if one.target == target and not one.profiles]
     method, path = action.method, action.path
     denied = any(one.denied and one.calls.forbids(method, path) for one in here)
     if denied or not any(not one.denied and one.calls.permits(method, path) for one in here):

@@ -13,17 +13,17 @@ from app.core.errors import (
     MissingRole,
     NotAnApprover,
 )
-from app.core.principals import Role, at_least
+from app.core.principals import Person, Role, at_least
 from app.core.request import Ballot, Choice, Request, Vote
-from app.core.routing import Voter, may_fill, seated
+from app.core.routing import Place, Voter, is_called, may_fill, placed, seated
 
 MAX_COMMENT = 2000
 """Most characters of a comment."""
 
 _UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
 
-_NEEDED = {1: "a one-click link", 2: "chat, a key or the dashboard",
-           3: "the dashboard, shortly after signing in"}  # fmt: skip
+_NEEDED = {1: "by a one-click link", 2: "in chat, with a key or on the dashboard",
+           3: "on the dashboard within 15 minutes of signing in"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,10 @@ def check_ballot(
         raise AlreadyVoted
     needed = request.plan.assurance
     if ballot.assurance < needed:
-        message = f"The policy asks to decide this by {_NEEDED[needed]}; kept as a comment."
+        message = (
+            f"This was not counted: the policy asks to decide this {_NEEDED[needed]}. It was kept "
+            "as a comment on the request."
+        )
         raise AssuranceTooLow(message, extra={"needed": f"L{needed}"})
 
 
@@ -183,3 +186,38 @@ def filled(
         message = "Every seat that you may fill is filled; somebody else is needed."
         raise NotAnApprover(message)
     return after
+
+
+def standing_in(request: Request, voter: Voter, rules: Rules) -> tuple[Person, ...]:
+    """Return in whose places alone a person decides; nobody where they do so in their own right."""
+    seats = request.plan.seats_at(request.stage)
+    if any(is_called(voter, seat) for seat in seats):
+        return ()
+    away = in_own_right(request, voter, rules).absent
+    return tuple(one.person for one in away if any(is_called(one, seat) for seat in seats))
+
+
+def place_of(
+    request: Request, voter: Voter, earlier: Iterable[tuple[Vote, Voter]], rules: Rules
+) -> Place:
+    """Return the place that a vote takes beside the earlier approvals, for the record.
+
+    Where every seat is filled without it, it says only in whose place it is.
+    """
+    seats = request.plan.seats_at(request.stage)
+    own = in_own_right(request, voter, rules)
+    still = {one.person.id: one for one in (*counting(request, earlier, rules), own)}
+    found = placed(seats, still.values())
+    lent = {who: _away(still[who], place) for who, place in found.values()}
+    others = tuple(
+        (still[who].person, away) for who, away in lent.items() if away and who != voter.person.id
+    )
+    for number, (who, _) in found.items():
+        if who == voter.person.id:
+            return Place(tuple(seats[number]), lent[who], others)
+    return Place((), next(iter(standing_in(request, voter, rules)), None), others)
+
+
+def _away(voter: Voter, place: str) -> Person | None:
+    """Return whose place somebody takes, where it is not the own one."""
+    return next((one.person for one in voter.absent if one.person.id == place), None)

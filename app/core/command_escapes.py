@@ -10,6 +10,7 @@ _ANSI: Final = re.compile(
     r"\\(?:x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})|([0-7]{1,3})|c(.)|(.))",
     re.DOTALL,
 )
+_CODED: Final = re.compile(r"(?<!\\)(?:\\\\)*\\[xXuU0-7c]")
 _LETTERS: Final = {
     "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
     "v": "\v",
@@ -25,6 +26,16 @@ _ALIASES: Final = {"nodejs": "node", "pypy": "python", "ksh93": "ksh", "gawk": "
                    "docker-compose": "docker-compose", "podman": "docker", "nerdctl": "docker",
                    "oc": "kubectl", "k3s-kubectl": "kubectl", "grm": "rm"}  # fmt: skip
 """Other names of the same programs, where all that matters here is the same."""
+
+
+def shells_differ(raw: str) -> bool:
+    r"""Whether fish reads a bare or single-quoted word in another way than the shells of POSIX.
+
+    It knows ``\x41`` outside quotes, and ``\'`` inside single ones.
+    """
+    if "\\" not in raw:
+        return False
+    return raw.endswith("\\'") if raw[0] == "'" else _CODED.search(raw) is not None
 
 
 def bare(raw: str) -> str:

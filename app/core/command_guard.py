@@ -21,10 +21,13 @@ from app.core.command_match import (
 from app.core.command_parts import MORE, CommandLine, Program
 from app.core.guard_rules import GuardRule, GuardRules, Search
 from app.core.policy import Effect
+from app.core.profile_grammar import objection
 
 __all__ = ("ALLOWED", "GuardRule", "GuardRules", "Judgement", "judge")
 
 _MOST_REASONS: Final = 8
+_SHELL_OWN: Final = frozenset({"export", "declare", "typeset", "readonly", "local"})
+_READERS: Final = frozenset({"read", "mapfile", "readarray"})
 _WORST: Final = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
 
 
@@ -60,19 +63,27 @@ def judge(line: CommandLine, rules: GuardRules) -> Judgement:
     """Return what the guard says of a command; total, and never milder for a longer command."""
     found: dict[GuardRule, Effect] = {}
     for at, program in enumerate(line.programs):
-        candidates = rules.of(program.name)
-        if candidates:
+        if candidates := rules.of(program.name):
             seen = _seen(line, program, at, rules)
             for rule in candidates:
                 if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
                     found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
-        if not line.opaque and rules.is_strange(program.name):
-            found[STRANGE] = STRANGE.effect
+        if (unusual := _unusual(line, program, rules)) is not None:
+            found[unusual] = unusual.effect
     if line.features or line.opaque or line.assignments:
         found.update((rule, rule.effect) for rule in rules.lines if _line_matches(rule, line))
     if not found and not line.opaque:
         return ALLOWED
     return _judgement(line, found)
+
+
+def _unusual(line: CommandLine, program: Program, rules: GuardRules) -> GuardRule | None:
+    """Return the rule for a program that is not known, or is used as no list of ours knows it."""
+    harmless = rules.harmless.get(program.name)
+    if harmless is not None:
+        odd = all(objection(use, program) for use in harmless.uses)
+        return harmless.rule if odd else None
+    return STRANGE if not line.opaque and rules.is_strange(program.name) else None
 
 
 def _judgement(line: CommandLine, found: dict[GuardRule, Effect]) -> Judgement:
@@ -118,17 +129,19 @@ def _paths(line: CommandLine, program: Program, at: int) -> str:
 
 def _folder(line: CommandLine, at: int) -> str:
     """Return the folder that a ``cd`` before this program went to."""
-    for program in reversed(line.programs[:at]):
+    folder = ""
+    for program in line.programs[:at]:
         if program.name in {"cd", "pushd"}:
-            return next((word.text for word in program.words if word.text[:1] != "-"), "")
-    return ""
+            went = next((word.text for word in program.words if word.text[:1] != "-"), "")
+            folder = f"{folder}/{went}" if folder and went[:1] not in {"/", "~", ""} else went
+    return short_path(folder)
 
 
 def matches(rule: GuardRule, seen: Seen) -> Match | None:
     """Whether all that a rule asks for is there; MAYBE when a word could stand for it."""
     if rule.paths and not rule.programs and seen.usual:
         return None
-    if not (_shape_matches(rule, seen) and _texts_match(rule, seen)):
+    if (rule.shaped and not _shape_matches(rule, seen)) or not _texts_match(rule, seen):
         return None
     return _names_path(rule, seen) if rule.paths else Match.SURE
 
@@ -151,17 +164,31 @@ def _shape_matches(rule: GuardRule, seen: Seen) -> bool:
     return _company_matches(rule, seen)
 
 
+def _filled(rule: GuardRule, seen: Seen) -> bool:
+    """Whether an argument isn't written out, or holds what another program wrote, or was read."""
+    if all(word.known or word is MORE for word in seen.program.words):
+        return False
+    if not rule.filled:
+        return True
+    gets = any(one.name in _READERS for one in seen.line.programs)
+    return gets or "substitution" in seen.line.features
+
+
 def _company_matches(rule: GuardRule, seen: Seen) -> bool:
     programs = seen.line.programs
+    if rule.folder is not None and not rule.folder(_folder(seen.line, seen.at)):
+        return False
+    if (rule.filled or rule.holes) and not _filled(rule, seen):
+        return False
     if rule.after and not any(one.name in rule.after for one in programs[: seen.at]):
         return False
     return not rule.company or any(one.name in rule.company for one in programs)
 
 
 def _texts_match(rule: GuardRule, seen: Seen) -> bool:
-    if rule.word and not _some_word(rule, seen.texts):
-        return False
     if rule.path and not rule.path(seen.program.path):
+        return False
+    if rule.word and not _some_word(rule, seen.texts):
         return False
     if rule.text is None and rule.unless is None:
         return True
@@ -202,7 +229,11 @@ def _names_path(rule: GuardRule, seen: Seen) -> Match | None:
 def _line_matches(rule: GuardRule, line: CommandLine) -> bool:
     if rule.features and not rule.features & line.features:
         return False
-    if rule.assigns and not any(one.name in rule.assigns for one in line.assignments):
+    if rule.assigns and not any(_named(one.name, rule.assigns) for one in line.assignments):
+        return False
+    if rule.except_assigns and not _assigns_other(line, rule.except_assigns):
+        return False
+    if rule.company and not any(one.name in rule.company for one in line.programs):
         return False
     if rule.writes is not None and not _writes(rule, line):
         return False
@@ -211,6 +242,18 @@ def _line_matches(rule: GuardRule, line: CommandLine) -> bool:
     if rule.source and not (line.opaque and rule.source(line.text)):
         return False
     return not (rule.loose and not _loose(rule, line))
+
+
+def _named(name: str, wanted: frozenset[str]) -> bool:
+    """Whether a variable is one of those named; a last * stands for anything."""
+    return name in wanted or any(one[-1] == "*" and name.startswith(one[:-1]) for one in wanted)
+
+
+def _assigns_other(line: CommandLine, harmless: frozenset[str]) -> bool:
+    """Whether a program is given a variable that is not one of those named."""
+    run = (program for program in line.programs if program.name not in _SHELL_OWN)
+    given = (one.name for program in run for one in program.assignments)
+    return any(not _named(name, harmless) for name in given)
 
 
 def _writes(rule: GuardRule, line: CommandLine) -> bool:

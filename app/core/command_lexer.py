@@ -1,8 +1,8 @@
 """A plain pipeline, read without the parser: words, plain quotes, pipes, harmless redirections.
 
-It knows only what every shell reads in the same way, and gives up at everything else. Most
-commands are that plain, and are taken apart in a tenth of the parser's time; the tests hold the
-two readings beside each other. What a profile permits must be readable here.
+It knows only what every shell reads in the same way, fish and csh too, and gives up at everything
+else. Most commands are that plain, and are taken apart in a tenth of the parser's time; the tests
+hold the two readings beside each other. What a profile permits must be readable here.
 """
 
 import re
@@ -12,15 +12,19 @@ from typing import Final, NamedTuple
 from app.core.command_parts import Redirect, Word
 
 _TOKEN: Final = re.compile(
-    r"(?P<blank>[ \t]+)"
+    r"[ \t]+(?P<word>[A-Za-z0-9_./:@%+,\-][A-Za-z0-9_./:=@%+,\-]*)(?=[ \t]|$)"
+    r"|(?P<blank>[ \t]+)"
     r"|(?P<redirect>(?P<number>[12]?)(?P<operator>&>|>|<) ?/dev/null(?=[ \t|]|$)"
     r"|2>&1(?=[ \t|]|$))"
     r"|(?P<bare>[A-Za-z0-9_./:=@%+,\-*?\[\]^~]+)"
-    r"|'(?P<single>[^'\n]*)'"
+    r"|'(?P<single>(?:[^'\\!\n]|\\[^'\\!\n])*)'"
     r'|"(?P<double>[^"\\$`!\n]*)"'
-    r"|\\(?P<escaped>[!-~])"
+    r"|\\(?P<escaped>[!-/:-@\[-`{-~])"
     r"|(?P<braces>\{\})"
     r"|(?P<pipe>\|)(?![|&])"
+)
+_SIMPLE: Final = re.compile(
+    r"[A-Za-z0-9_./:@%+,\-]+(?:[ \t]+[A-Za-z0-9_./:@%+,\-][A-Za-z0-9_./:@%+,=\-]*)*"
 )
 _GLOBS: Final = frozenset("*?[")
 _NAME: Final = re.compile(r"[A-Za-z0-9_./+-]+")
@@ -48,6 +52,8 @@ def plain_pipeline(text: str) -> list[Plain] | None:
     text = text.strip(" \t\n")
     if "\n" in text or not text.isascii():
         return None
+    if _SIMPLE.fullmatch(text):
+        return _simple(text.split())
     reading, at = _Reading(), 0
     for token in _TOKEN.finditer(text):
         if token.start() != at or not reading.take(token):
@@ -55,6 +61,14 @@ def plain_pipeline(text: str) -> list[Plain] | None:
         at = token.end()
     reading.end_word()
     return reading.programs if at == len(text) and reading.end_program() else None
+
+
+def _simple(words: list[str]) -> list[Plain] | None:
+    """Return the one program of a text without quotes, patterns and operators."""
+    path = words[0]
+    if path in _SHELLS_OWN or not _NAME.fullmatch(path):
+        return None
+    return [Plain(path, tuple(map(Word, words[1:])), ())]
 
 
 @dataclass(slots=True)
@@ -68,7 +82,15 @@ class _Reading:
     def take(self, token: re.Match[str]) -> bool:
         """Take one token in; False where it does not fit."""
         kind = token.lastgroup
+        if kind == "word":
+            self.end_word()
+            self.words.append(Word(token["word"]))
+            return True
         if kind in _PARTS:
+            if self.current is None and token[0][0] in "=^":
+                return False
+            if kind == "bare" and token[0].count("[") != token[0].count("]"):
+                return False
             self._part(token[kind], bare=kind == "bare")
             return True
         inside = self.current is not None

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from app.core.command_facts import CommandFacts
-from app.core.command_guard import GuardRules, judge
+from app.core.command_guard import GuardRules, Judgement, judge
 from app.core.command_line import parse_command
 from app.core.command_parts import CommandLine
 from app.core.command_profile import Profile, check
@@ -33,13 +33,18 @@ def parsed(text: str, *, fed: bool = False) -> CommandLine:
     return parse_command(text, fed=fed)
 
 
+@lru_cache(maxsize=_KEPT)
+def judged(text: str, guard: GuardRules, *, fed: bool = False) -> Judgement:
+    """Return what the guard says of a command; the last answers of a set of rules are kept."""
+    return judge(parsed(text, fed=fed), guard)
+
+
 def command_facts(text: str, rules: CommandRules, *, fed: bool = False) -> CommandFacts:
     """Return what conditions may ask of a command.
 
     :param fed: it is given input.
     """
-    line = parsed(text, fed=fed)
-    judgement = judge(line, rules.guard)
+    line, judgement = parsed(text, fed=fed), judged(text, rules.guard, fed=fed)
     return CommandFacts(line, judgement.effect.value, judgement.tags, _permits(line, rules))
 
 

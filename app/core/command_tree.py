@@ -3,6 +3,7 @@
 The only module that knows the parser. What it meets and does not know makes the line opaque.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -10,12 +11,13 @@ from typing import Final
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-from app.core.command_escapes import ansi_quoted, bare, double_quoted
+from app.core.command_escapes import ansi_quoted, bare, double_quoted, shells_differ
 from app.core.command_found import Parts
 from app.core.command_parts import Assignment, Program, Redirect, Word, program_name
 
 _LANGUAGE: Final = Language(tree_sitter_bash.language())
 
+_BLANK: Final = re.compile(r"(?<!\\)[ \t]")
 _GLOBS: Final = frozenset("*?[")
 _PASSED: Final = frozenset({"comment", "heredoc_start", "heredoc_end", "file_descriptor"})
 _COMPOUND: Final[Mapping[str, str]] = {
@@ -268,12 +270,15 @@ _HANDLERS: Final[Mapping[str, _Handler]] = {
 def _word(parts: Parts, node: Node, level: int) -> Word:
     """Return the word that a node stands for, and enter the programs inside it."""
     kind = node.type
-    if kind == "word":
-        return _bare(parts.text(node))
+    if kind in {"word", "raw_string"}:
+        raw = parts.text(node)
+        if shells_differ(raw):
+            parts.doubt("shells read a backslash of it in different ways")
+        if kind == "word" and _BLANK.search(raw):
+            parts.doubt("a bracket of it is left open")
+        return _bare(raw) if kind == "word" else Word(raw[1:-1])
     if kind == "number":
         return Word(parts.text(node), known=not node.children)
-    if kind == "raw_string":
-        return Word(parts.text(node)[1:-1])
     if kind == "string":
         return _string(parts, node, level)
     if kind == "concatenation":

@@ -51,7 +51,8 @@ class Delivery:
     """One message to one recipient; the fields stand in the order of the table's columns.
 
     :ivar purpose: why it is sent: ``asked``, ``escalated``, ``urgent`` (in quiet hours, on the
-        agent's word), ``alarm``, ``digest``, ``linked``, or an event's type.
+        agent's word), ``alarm``, ``fallback`` (the way of the route reached nobody), ``digest``,
+        ``linked``, or an event's type.
     :ivar token: opaque name of this copy; what a button carries.
     :ivar body: of a card the stage that it was made in, of a digest the requests' ids, of a note
         its lines.

@@ -6,6 +6,7 @@ from typing import ClassVar
 from app.core.audit import Actor
 from app.core.json_types import JsonObject
 from app.core.request import Ballot
+from app.core.routing import ANY_PLACE, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Submit(Event):
 @dataclass(frozen=True, slots=True)
 class _Cast(Event):
     ballot: Ballot
+    place: Place = ANY_PLACE
 
     def details(self) -> JsonObject:
         """Return what the audit entry keeps of it."""
@@ -45,6 +47,7 @@ class _Cast(Event):
             "display": self.ballot.display,
             "assurance": int(self.ballot.assurance),
             **({"except": list(excluded)} if excluded else {}),
+            **self.place.details(),
         }
 
 

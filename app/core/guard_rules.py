@@ -3,6 +3,8 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from app.core.command_match import Subs
@@ -10,15 +12,17 @@ from app.core.conditions.reading import array, below, boolean, integer, members,
 from app.core.errors import InvalidPolicy
 from app.core.json_types import JsonValue
 from app.core.policy import Effect
+from app.core.profile_grammar import Grammar
+from app.core.profile_reading import Grammars, patterns_of
 from app.core.regex import compile_search
 
 _FIELDS: Final = frozenset({
     "name", "effect", "reason", "tag", "programs", "except", "sub", "not_sub", "values", "flags",
     "without", "operands", "fed", "unknown", "after", "word", "text", "unless", "paths", "samples",
-    "path", "features", "assigns", "writes", "except_writes", "loose", "matching", "others",
-    "except_word", "with", "source", "reads",
+    "path", "features", "assigns", "except_assigns", "writes", "except_writes", "loose", "matching",
+    "others", "except_word", "with", "source", "reads", "folder", "filled", "holes",
 })  # fmt: skip
-_TOP: Final = frozenset({"ask_unknown", "rule", "group"})
+_TOP: Final = frozenset({"ask_unknown", "rule", "group", "harmless", "patterns"})
 MAX_RULE_PATTERN: Final = 4_096
 """Longest pattern of a rule, in characters."""
 
@@ -42,6 +46,12 @@ class GuardRule:
     """One rule: all that it names must be there.
 
     ``programs`` may use ``*``; without them it looks at all programs but ``excluded``.
+
+    :ivar except_assigns: variables that a program may be given; any other one matches.
+    :ivar folder: of a ``cd`` before the program.
+    :ivar filled: another program's output, or what is read, may stand in an argument.
+    :ivar holes: an argument isn't written out.
+    :ivar shaped: it asks for more than patterns do.
     """
 
     name: str
@@ -76,17 +86,48 @@ class GuardRule:
     loose: Search | None = None
     source: Search | None = None
     reads: Search | None = None
+    except_assigns: frozenset[str] = frozenset()
+    folder: Search | None = None
+    filled: bool = False
+    holes: bool = False
+    shaped: bool = field(init=False, repr=False)
     examples: tuple[GuardExample, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Note once what is asked of every command."""
+        shape = (
+            self.flags, self.sub, self.not_sub, self.without, self.fed, self.unknown, self.operands,
+            self.folder, self.filled, self.holes, self.after, self.company,
+        )  # fmt: skip
+        object.__setattr__(self, "shaped", any(shape))
 
     @property
     def of_line(self) -> bool:
         """Whether it looks at the line, not at its programs one by one."""
         return bool(
-            self.features or self.assigns or self.writes or self.loose or self.source or self.reads
+            self.features
+            or self.assigns
+            or self.except_assigns
+            or self.writes
+            or self.loose
+            or self.source
+            or self.reads
         )
 
 
 @dataclass(frozen=True, slots=True)
+class Harmless:
+    """The harmless uses of a program; whatever else it is given asks.
+
+    :ivar uses: one of them must fit.
+    :ivar rule: what is said of other uses.
+    """
+
+    uses: tuple[Grammar, ...]
+    rule: GuardRule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class GuardRules:
     """All rules, found by the program's name.
 
@@ -95,6 +136,7 @@ class GuardRules:
     :ivar paths: what any rule for all programs looks for in names of files.
     :ivar known: programs that a rule or a group names.
     :ivar asks: whether others ask a person.
+    :ivar harmless: programs whose harmless uses are listed, by name.
     """
 
     rules: tuple[GuardRule, ...] = ()
@@ -102,6 +144,7 @@ class GuardRules:
     paths: Search | None = None
     known: frozenset[str] = frozenset()
     asks: bool = False
+    harmless: Mapping[str, Harmless] = field(default_factory=dict[str, Harmless])
     cache: dict[str, tuple[GuardRule, ...]] = field(
         default_factory=dict[str, tuple[GuardRule, ...]], repr=False, compare=False
     )
@@ -118,7 +161,10 @@ class GuardRules:
     def with_more(self, more: "GuardRules") -> "GuardRules":
         """Return these rules and others behind them."""
         return guard_rules(
-            (*self.rules, *more.rules), self.known | more.known, asks=self.asks or more.asks
+            (*self.rules, *more.rules),
+            self.known | more.known,
+            {**self.harmless, **more.harmless},
+            asks=self.asks or more.asks,
         )
 
     def is_strange(self, name: str) -> bool:
@@ -131,13 +177,18 @@ class GuardRules:
 
 
 def guard_rules(
-    rules: tuple[GuardRule, ...], known: frozenset[str] = frozenset(), *, asks: bool = False
+    rules: tuple[GuardRule, ...],
+    known: frozenset[str] = frozenset(),
+    harmless: Mapping[str, Harmless] = MappingProxyType({}),
+    *,
+    asks: bool = False,
 ) -> GuardRules:
     """Return rules, ready to be found."""
     sources = [rule.paths_source for rule in rules if not rule.programs and rule.paths_source]
     union = "|".join(f"(?:{source})" for source in sources)
     paths = compile_search(union, _LONGEST_UNION) if sources else None
-    return GuardRules(rules, tuple(rule for rule in rules if rule.of_line), paths, known, asks)
+    lines = tuple(rule for rule in rules if rule.of_line)
+    return GuardRules(rules, lines, paths, known, asks, harmless)
 
 
 def _named(rules: tuple[GuardRule, ...]) -> frozenset[str]:
@@ -173,7 +224,18 @@ def read_guard(document: str) -> GuardRules:
     if not isinstance(asks, bool):
         refuse("must be true or false", "/ask_unknown")
     listed = frozenset(name for items in groups.values() for name in items)
-    return guard_rules(rules, listed | _named(rules), asks=asks)
+    harmless = _harmless(top)
+    return guard_rules(rules, listed | _named(rules) | frozenset(harmless), harmless, asks=asks)
+
+
+def _harmless(top: Mapping[str, JsonValue]) -> Mapping[str, Harmless]:
+    grammars = Grammars(patterns_of(top, ())).all(top, "harmless")
+    return {name: Harmless(uses, _unusual(name)) for name, uses in grammars.items()}
+
+
+def _unusual(name: str) -> GuardRule:
+    reason = f"It uses {name} in a way that is not listed as harmless."
+    return GuardRule(f"{name}: other uses", Effect.REVIEW, reason, "unlisted")
 
 
 def _groups(value: JsonValue) -> Mapping[str, tuple[str, ...]]:
@@ -214,7 +276,7 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
         unless=read.full("unless"),
         paths=read.pattern("paths"),
         paths_source=str(raw.get("paths", "")),
-        path=read.pattern("path"),
+        path=_kept(read.pattern("path")),
         samples=read.names("samples"),
         features=frozenset(read.names("features")),
         assigns=frozenset(read.names("assigns")),
@@ -223,6 +285,10 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
         loose=read.pattern("loose"),
         source=read.pattern("source"),
         reads=read.pattern("reads"),
+        except_assigns=frozenset(read.names("except_assigns")),
+        folder=read.pattern("folder"),
+        filled=boolean(raw.get("filled", False), below(pointer, "filled")),
+        holes=boolean(raw.get("holes", False), below(pointer, "holes")),
         examples=(
             *(GuardExample(one, matches=True) for one in read.names("matching", marks=False)),
             *(GuardExample(one, matches=False) for one in read.names("others", marks=False)),
@@ -230,6 +296,11 @@ def _rule(value: JsonValue, pointer: str, groups: Mapping[str, tuple[str, ...]])
     )
     _check(rule, raw, pointer)
     return rule
+
+
+def _kept(search: Search | None) -> Search | None:
+    """Return a search that keeps its last answers: commands name few programs."""
+    return None if search is None else lru_cache(_MOST)(search)
 
 
 def _check(rule: GuardRule, raw: Mapping[str, JsonValue], pointer: str) -> None:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 from app.core.approval_card import ApprovalCard
 from app.core.errors import AssentryError
 from app.core.json_types import JsonObject, JsonValue
-from app.core.outcome import HttpPlan, Injection, Outcome
+from app.core.outcome import Injection, Outcome
 from app.core.request import Choice
+from app.core.ssh_marker import Marker
 from app.core.tokens import TokenCall, TokenSet
 
 PlanT_contra = TypeVar("PlanT_contra", contravariant=True)
@@ -64,13 +65,25 @@ class Executor(Protocol[PlanT_contra]):
 
 
 @runtime_checkable
-class Warm(Protocol):
+class Warm(Protocol[PlanT_contra]):
     """An executor that keeps connections."""
 
-    def is_warm(self, plan: HttpPlan) -> bool:
+    def is_warm(self, plan: PlanT_contra) -> bool:
         """Whether a connection for the plan stands, as far as is known, so that it leaves at once.
 
         A hint, asked on any thread: carrying it out checks again.
+        """
+        ...
+
+
+@runtime_checkable
+class LooksBack(Protocol[PlanT_contra]):
+    """An executor that can look at what a plan left behind."""
+
+    async def look_back(self, plan: PlanT_contra, injection: Injection) -> Marker:
+        """Return what the marker of a command says whose end nobody saw; runs nothing of it.
+
+        :raises NotStarted: it could not be looked at.
         """
         ...
 

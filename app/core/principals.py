@@ -31,7 +31,7 @@ SCOPE_WORDS: Final[dict[Scope, str]] = {
     Scope.AUDIT_READ: "read the record and how channels do",
     Scope.POLICY_READ: "see policies, targets, agents and people",
     Scope.POLICY_WRITE: "change policies, and let calls pass again at a stopped target",
-    Scope.WEBHOOK_MANAGE: "make, change and remove webhooks",
+    Scope.WEBHOOK_MANAGE: "make, change and remove webhooks, and send messages again",
     Scope.CONNECTION_MANAGE: "connect and disconnect accounts at services",
     Scope.ADMIN: "change agents, people, targets and credentials; includes none of the others",
 }
@@ -96,12 +96,15 @@ class Permission:
     """Calls that a key permits at a target: any of the methods at any of the path globs.
 
     :ivar denied: the calls are taken out again of what the key's others permit.
+    :ivar profiles: command profiles of which one must permit a command there that nobody decides;
+        such a permission is about commands alone.
     """
 
     target: str
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     denied: bool = False
+    profiles: tuple[str, ...] = ()
 
     @property
     def calls(self) -> CallRule:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from app.core.command_parts import Program
+from app.core.command_parts import Program, Word
 
 Full: TypeAlias = Callable[[str], bool | None]
 """Whether a text is matched as a whole."""
@@ -26,6 +26,7 @@ class Grammar:
     :ivar positions: what the first operands must be.
     :ivar rest: what each further operand must be; None when there may be none.
     :ivar numbers: whether ``-5`` is an option.
+    :ivar wraps: behind so many operands stands another program, which is judged by itself.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Grammar:
     least: int = 0
     most: int = 64
     numbers: bool = False
+    wraps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +87,36 @@ class Profile:
 class _Read:
     operands: list[str] = field(default_factory=list[str])
     given: set[str] = field(default_factory=set[str])
+    end: int | None = None
 
 
 def objection(grammar: Grammar, program: Program) -> str:
     """Return why a program's arguments are not permitted; empty when they are."""
-    for word in program.words:
-        if not word.known:
-            return f"an argument of {grammar.name} is not written out"
-        if word.glob and not _safe_glob(word.text):
-            return f"a pattern for {grammar.name} must begin with / or ./"
-        if ".." in word.text and ".." in word.text.replace("=", "/").split("/"):
-            return f"a path of {grammar.name} must not go up with .."
     read = _Read()
     if problem := _options(grammar, program.texts, read):
+        return problem
+    if problem := _words(grammar, program.words[: read.end]):
         return problem
     if grammar.needs and not grammar.needs & read.given:
         return f"{grammar.name} needs an option that keeps it from running on"
     return _operands(grammar, read.operands)
 
 
+def _words(grammar: Grammar, words: tuple[Word, ...]) -> str:
+    for word in words:
+        if not word.known:
+            return f"an argument of {grammar.name} is not written out"
+        if word.glob and not _safe_glob(word.text):
+            return f"a pattern for {grammar.name} must begin with / or ./"
+        if ".." in word.text and ".." in word.text.replace("=", "/").split("/"):
+            return f"a path of {grammar.name} must not go up with .."
+    return ""
+
+
 def _safe_glob(text: str) -> bool:
     """Whether a pattern can't become an option, or ``..``."""
+    if text.startswith(("http://", "https://")):
+        return True
     if not text.startswith(("/", "./", "~/")) or text.count("*") > 4:  # noqa: PLR2004
         return False
     parts = text.split("/")
@@ -118,21 +129,30 @@ def _options(grammar: Grammar, texts: tuple[str, ...], read: _Read) -> str:
         text = texts[at]
         at += 1
         if text == _LONG:
-            read.operands += texts[at:]
+            end = at + grammar.wraps - len(read.operands) if grammar.wraps else last
+            read.operands += texts[at:end]
+            read.end = end
             return ""
         if len(text) < 2 or text[0] != "-":  # noqa: PLR2004 (a dash alone is an operand)
             read.operands.append(text)
+            if len(read.operands) == grammar.wraps:
+                last = read.end = at
             continue
         name, problem = _option(grammar, text, read)
         if problem:
             return problem
         if name:
-            if at >= last:
-                return f"{grammar.name} {name} needs a value"
-            if not grammar.values[name](texts[at]):
-                return f"the value of {grammar.name} {name} is not permitted"
+            if problem := _value(grammar, name, texts[at:last]):
+                return problem
             at += 1
     return ""
+
+
+def _value(grammar: Grammar, name: str, following: tuple[str, ...]) -> str:
+    if not following:
+        return f"{grammar.name} {name} needs a value"
+    fine = grammar.values[name](following[0])
+    return "" if fine else f"the value of {grammar.name} {name} is not permitted"
 
 
 def _option(grammar: Grammar, text: str, read: _Read) -> tuple[str, str]:

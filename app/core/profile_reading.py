@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,7 +37,7 @@ MAX_PATTERN: Final = 4_096
 _EXPANDED: Final = 16_384
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _PROGRAM_NAME: Final = re.compile(r"[A-Za-z0-9_.+\[-]{1,64}")
-_FLAG: Final = re.compile(r"-[A-Za-z0-9]|--?[A-Za-z0-9][A-Za-z0-9_-]*(?:=[A-Za-z0-9.-]+)?")
+_FLAG: Final = re.compile(r"-[A-Za-z0-9]|--?[A-Za-z0-9][A-Za-z0-9_.-]*(?:=[A-Za-z0-9.-]+)?")
 _REFERENCE: Final = re.compile(r"(?<!P)<([a-z][a-z_]*)>")
 _MOST: Final = 2_000
 _SHORT: Final = 128
@@ -76,8 +76,8 @@ def extended(document: str) -> tuple[str, ...]:
 def _profile(raw: Mapping[str, JsonValue], name: str, bases: Mapping[str, Profile]) -> Profile:
     parents = _parents(raw, bases)
     base = boolean(raw.get("base", False), "/base")
-    patterns = _patterns(raw, parents)
-    read = _Grammars(patterns)
+    patterns = patterns_of(raw, parents)
+    read = Grammars(patterns)
     programs, filters = read.all(raw, "program"), read.all(raw, "filter")
     allow, deny = read.whole(raw)
     inherited = any(parent.programs for parent in parents)
@@ -110,7 +110,8 @@ def _parents(raw: Mapping[str, JsonValue], bases: Mapping[str, Profile]) -> list
     return found
 
 
-def _patterns(raw: Mapping[str, JsonValue], parents: list[Profile]) -> Mapping[str, str]:
+def patterns_of(raw: Mapping[str, JsonValue], parents: Sequence[Profile]) -> Mapping[str, str]:
+    """Return the patterns that a document may speak of by name: inherited ones, and its own."""
     found = {name: one for parent in parents for name, one in parent.patterns.items()}
     own = raw.get("patterns", {})
     if not isinstance(own, Mapping):
@@ -153,7 +154,12 @@ def _expected(raw: Mapping[str, JsonValue]) -> tuple[ProfileExample, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grammars:
+class Grammars:
+    """Reads the grammars of programs.
+
+    :ivar patterns: by name, for those that write ``<name>``.
+    """
+
     patterns: Mapping[str, str]
 
     def whole(self, raw: Mapping[str, JsonValue]) -> tuple[tuple[Full, ...], tuple[Full, ...]]:
@@ -167,13 +173,17 @@ class _Grammars:
         return found[0], found[1]
 
     def all(self, raw: Mapping[str, JsonValue], what: str) -> Mapping[str, tuple[Grammar, ...]]:
-        """Return the grammars of all programs, or of all filters, by name."""
+        """Return the grammars of one sort of table by name.
+
+        Only what is harmless to the guard may wrap a program: profiles do not look inside.
+        """
         found: dict[str, tuple[Grammar, ...]] = {}
         if what not in raw:
             return found
+        keys = _PROGRAM | {"wraps"} if what == "harmless" else _PROGRAM
         for at, item in enumerate(array(raw[what], f"/{what}", _MOST)):
             place = below(f"/{what}", at)
-            one = members(item, place, _PROGRAM)
+            one = members(item, place, keys)
             for name in texts(one.get("names"), below(place, "names"), _WORDS, _SHORT):
                 if not _PROGRAM_NAME.fullmatch(name):
                     refuse(f"{name!r} is no name of a program", below(place, "names"))
@@ -202,6 +212,7 @@ class _Grammars:
             least,
             most,
             boolean(raw.get("numbers", False), below(place, "numbers")),
+            integer(raw.get("wraps", 0), below(place, "wraps"), 0, _WORDS),
         )
         if least > len(positions) and rest is None:
             refuse("min asks for more operands than are described", below(place, "min"))

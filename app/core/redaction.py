@@ -39,7 +39,10 @@ class Redactor:
     :ivar longest: bytes of the longest encoding (or of the mark); 0 without secrets.
     """
 
-    __slots__ = ("_any", "_begin", "_firsts", "_forms", "_mixed", "_mixed_begin", "longest")
+    __slots__ = (
+        *("_any", "_begin", "_firsts", "_forms", "_halves", "_mixed", "_mixed_begin"),
+        "longest",
+    )
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare every encoding of every secret of at least :data:`MIN_SECRET_LENGTH`."""
@@ -49,19 +52,30 @@ class Redactor:
             forms.update(_forms(secret))
             mixed.extend(mixtures(secret))
         self._forms = tuple(sorted(forms, key=len, reverse=True))
+        self._halves = tuple((form[: _least(form)], form) for form in self._forms)
         self._mixed = tuple(mixed)
         lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
         self.longest = max(*lengths, len(_MARK)) if lengths else 0
-        self._any = any_of(self._forms, mixed) if lengths else None
+        self._any = any_of((*self._forms, _MARK), mixed) if lengths else None
         self._begin: dict[int, tuple[_Bytes, ...]] = {}
         self._mixed_begin: dict[int, tuple[Mixture, ...]] = {}
         self._firsts: re.Pattern[_Bytes] | None = None
 
     def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
         """Return the data without secrets and how many places were replaced."""
+        if not self._may_change(data):
+            return data, 0
         pieces = data.split(_MARK)
         cleaned = [self._clean(piece) for piece in pieces]
         return _MARK.join(piece for piece, _ in cleaned), sum(count for _, count in cleaned)
+
+    def finds(self, text: str) -> bool:
+        """Whether a secret may be in the text; where it says no, none is in any part of it."""
+        return self._may_change(text.encode("utf-8", "surrogatepass"))
+
+    def _may_change(self, data: _Bytes) -> bool:
+        """Whether there is a secret, or a mark: one search for all of them."""
+        return self._any is not None and self._any(data) is not None
 
     def text(self, text: str) -> tuple[str, int]:
         """Return the text without secrets and how many places were replaced."""
@@ -73,8 +87,10 @@ class Redactor:
 
         An answer that ends in mid-air, by the upstream's doing or its agent's, would show it.
         """
+        if len(data) < _PART:
+            return data, 0
         tail = data[-self.longest :]
-        cut = max((_overlap(tail, form) for form in self._forms), default=0)
+        cut = max((_overlap(tail, form) for half, form in self._halves if half in tail), default=0)
         return (data[:-cut] + _MARK, 1) if cut else (data, 0)
 
     def stream(self) -> "RedactionStream":
@@ -134,7 +150,7 @@ class Redactor:
     def spans(self, piece: _Bytes) -> list[tuple[int, int]]:
         """Return the places of secrets, in order, overlapping ones merged."""
         merged: list[tuple[int, int]] = []
-        if self._any is None or self._any(piece) is None:
+        if not self._may_change(piece):
             return merged
         for start, end in sorted(self._places(piece)):
             if merged and start < merged[-1][1]:
@@ -154,11 +170,14 @@ class Redactor:
 
 
 def _headed(heads: set[bytes]) -> re.Pattern[bytes]:
-    """Return what finds the places where one of these begins, or may: the last byte."""
+    """Return what finds the places where one of these begins, or may: the last byte.
+
+    A place is one byte long, so that one does not hide the next.
+    """
     follow: dict[int, set[int]] = {}
     for head in heads:
         follow.setdefault(head[0], set()).add(head[1])
-    pairs = (_one_of({first}) + _one_of(second) for first, second in follow.items())
+    pairs = (_one_of({first}) + b"(?=" + _one_of(second) + b")" for first, second in follow.items())
     return re.compile(b"|".join([*pairs, _one_of(follow) + rb"\Z"]), re.DOTALL)
 
 
@@ -172,10 +191,12 @@ def _overlap(data: bytes, form: bytes) -> int:
     Half of a form is the least: what fewer bytes did would tell an agent that writes the end of an
     answer itself whether its guess was right, one character after the other.
     """
-    longest, least = min(len(data), len(form) - 1), max(_PART, (len(form) + 1) // 2)
-    if form[:least] not in data:
-        return 0
-    return next((n for n in range(longest, least - 1, -1) if data.endswith(form[:n])), 0)
+    longest = min(len(data), len(form) - 1)
+    return next((n for n in range(longest, _least(form) - 1, -1) if data.endswith(form[:n])), 0)
+
+
+def _least(form: bytes) -> int:
+    return max(_PART, (len(form) + 1) // 2)
 
 
 class RedactionStream:

@@ -27,19 +27,32 @@ Search: TypeAlias = Callable[[str], bool | None]
 """True or False; None when the text is too long or is not Unicode."""
 
 
+Span: TypeAlias = tuple[int, int]
+
+
+class _Regexp(Protocol):
+    def Match(self, anchor: object, text: bytes, start: int, end: int) -> list[Span]: ...  # noqa: N802
+
+
+class _Anchor(Protocol):
+    UNANCHORED: object
+
+
 class _Pattern(Protocol):
     """What is used of a compiled pattern."""
 
+    _regexp: _Regexp
+
     @property
     def programsize(self) -> int: ...
-
-    def search(self, text: bytes) -> object: ...
 
 
 class _Re2(Protocol):
     """What is used of the module."""
 
     error: type[Exception]
+    _Anchor: _Anchor
+    _NULL_SPAN: Span
 
     def compile(self, pattern: str, options: object) -> _Pattern: ...
 
@@ -73,7 +86,7 @@ def compile_pattern(pattern: str) -> object:
 
 
 def _searcher(compiled: _Pattern) -> Search:
-    find = compiled.search
+    find = _finder(compiled)
     limit = min(MAX_SUBJECT, _WORK // max(1, compiled.programsize))
 
     def search(text: str) -> bool | None:
@@ -81,9 +94,16 @@ def _searcher(compiled: _Pattern) -> Search:
             data = text.encode()
         except UnicodeEncodeError:
             return None
-        return None if len(data) > limit else find(data) is not None
+        return None if len(data) > limit else find(data)
 
     return search
+
+
+def _finder(compiled: _Pattern) -> Callable[[bytes], bool]:
+    """Return the search without what the module wraps around it, which takes as long."""
+    match = compiled._regexp.Match  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    anywhere, none = _RE2._Anchor.UNANCHORED, _RE2._NULL_SPAN  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return lambda data: match(anywhere, data, 0, len(data))[0] != none
 
 
 def _compile(pattern: str, longest: int = MAX_PATTERN) -> _Pattern:

@@ -118,6 +118,37 @@ class Voter:
     absent: tuple["Voter", ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a vote counts.
+
+    :ivar seat: the names that may fill the seat; empty where any approver may.
+    :ivar stands_for: who is away, and whose place the voter takes; None is the own place.
+    :ivar others: of the earlier voters, who is seated in the place of whom with this vote.
+    """
+
+    seat: tuple[str, ...] = ()
+    stands_for: Person | None = None
+    others: tuple[tuple[Person, Person], ...] = ()
+
+    def details(self) -> JsonObject:
+        """Return what an audit entry keeps of it."""
+        who = self.stands_for
+        kept: JsonObject = {"seat": list(self.seat)} if self.seat else {}
+        if who is not None:
+            kept |= {"for": who.id, "for_name": who.name}
+        if self.others:
+            kept["others"] = [
+                {"by": one.id, "by_name": one.name, "for": away.id, "for_name": away.name}
+                for one, away in self.others
+            ]
+        return kept
+
+
+ANY_PLACE: Final = Place()
+"""A vote in the voter's own place, on a seat that any approver may fill."""
+
+
 def is_called(voter: Voter, names: Sequence[str]) -> bool:
     """Whether one of the names calls this person; no names call every approver."""
     person = voter.person
@@ -141,18 +172,24 @@ def _may_vote(voter: Voter) -> bool:
 
 
 def seated(seats: Sequence[Sequence[str]], voters: Iterable[Voter]) -> dict[int, str]:
+    """Return the ids of voters by the number of their seat, as :func:`placed` seats them."""
+    return {number: who for number, (who, _) in placed(seats, voters).items()}
+
+
+def placed(seats: Sequence[Sequence[str]], voters: Iterable[Voter]) -> dict[int, tuple[str, str]]:
     """Return who sits where: a largest assignment of people, by places of people, to seats.
 
     Each voter takes one seat, in one place: the own one or that of somebody who is away. No place
     counts twice, whoever takes it.
 
-    :returns: the ids of voters by the number of their seat.
+    :returns: the id of the voter, and of the person whose place it is, by number of the seat.
     """
     ways: _Ways = {}
     for voter in voters:
         _lay(ways, voter, seats)
         _send(ways, ("voter", voter.person.id))
-    return {number: holder for number in range(len(seats)) if (holder := _holder(ways, number))}
+    found = ((number, _holder(ways, number)) for number in range(len(seats)))
+    return {number: holder for number, holder in found if holder}
 
 
 _Node: TypeAlias = tuple[str, str | int]
@@ -197,13 +234,14 @@ def _path(ways: _Ways, node: _Node, seen: set[_Node]) -> list[_Node]:
     return []
 
 
-def _holder(ways: _Ways, number: int) -> str:
-    """Return the voter on a seat, following the ways back, or an empty text."""
+def _holder(ways: _Ways, number: int) -> tuple[str, str] | None:
+    """Return the voter on a seat and whose place it is, following the ways back, or None."""
     back = ways.get(("seat", number), {})
     for kind, name in back:
         if kind == "placed":
-            return next(str(who) for what, who in ways["place", name] if what == "voter")
-    return ""
+            who = next(str(who) for what, who in ways["place", name] if what == "voter")
+            return who, str(name)
+    return None
 
 
 def shortage(plan: Plan, quorum: int, stage: int, able: Sequence[Voter]) -> str:

@@ -98,6 +98,7 @@ class SshPlace:
     :ivar wrap: the program ``timeout`` there ends a command whose time is over.
     :ivar profiles: command profiles of which one must permit a command that nobody decides.
     :ivar only_profiles: commands that none of them permits are denied.
+    :ivar key_profiles: the same of the key that asks: one of these must permit the command too.
     """
 
     host: str
@@ -113,6 +114,7 @@ class SshPlace:
     wrap: bool = True
     profiles: tuple[str, ...] = ()
     only_profiles: bool = False
+    key_profiles: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -171,9 +173,11 @@ def place_out(place: SshPlace) -> JsonObject:
     jumps: list[JsonValue] = [
         {**cast("JsonObject", asdict(hop)), "keys": list(hop.keys)} for hop in place.jumps
     ]
+    del fields["key_profiles"]
+    of_key = list[JsonValue](place.key_profiles)
     return {
         **fields, "keys": list(place.keys), "authorities": list(place.authorities), "jumps": jumps,
-        "profiles": list(place.profiles),
+        "profiles": list(place.profiles), **({"key_profiles": of_key} if of_key else {}),
     }  # fmt: skip
 
 
@@ -187,10 +191,11 @@ def place_in(document: JsonObject) -> SshPlace:
     keys = cast("list[str]", fields.pop("keys"))
     authorities = cast("list[str]", fields.pop("authorities"))
     profiles = cast("list[str]", fields.pop("profiles"))
+    of_key = cast("list[str]", fields.pop("key_profiles", []))
     return SshPlace(
         **fields,  # pyright: ignore[reportArgumentType] - as place_out wrote them
         keys=tuple(keys), authorities=tuple(authorities), jumps=tuple(map(_hop, hops)),
-        profiles=tuple(profiles),
+        profiles=tuple(profiles), key_profiles=tuple(of_key),
     )  # fmt: skip
 
 

@@ -71,6 +71,11 @@ def seconds_of(action: SshAction, place: SshPlace) -> int:
     return (action.timeout if isinstance(action, SshExec) else 0) or place.seconds
 
 
+def marker_path(place: SshPlace, request_id: str) -> str:
+    """Return where a request leaves its marker; only where the place has a directory for them."""
+    return f"{place.marker_dir.rstrip('/')}/{request_id}"
+
+
 def wire_command(action: SshExec, place: SshPlace, request_id: str) -> str:
     """Return the text that is sent for a command.
 
@@ -80,6 +85,6 @@ def wire_command(action: SshExec, place: SshPlace, request_id: str) -> str:
     limit = f"timeout -k {KILL_AFTER} {seconds_of(action, place)} " if place.wrap else ""
     if place.marker_dir:
         script = _SCRIPT.replace("{run}", f'{limit}"$SHELL" -c "$2"')
-        marker = f"{place.marker_dir.rstrip('/')}/{request_id}"
-        return f"exec sh -c {shlex.quote(script)} assentry {shlex.quote(marker)} {command}"
+        marker = shlex.quote(marker_path(place, request_id))
+        return f"exec sh -c {shlex.quote(script)} assentry {marker} {command}"
     return f'exec {limit}"$SHELL" -c {command}' if place.wrap else action.command

@@ -287,3 +287,15 @@ def permit_ssh(permissions: tuple[Permission, ...] | None, target: str) -> None:
     if not whole or any(one.denied for one in here):
         message = f"this key does not permit commands at {target}"
         raise TargetNotPermitted(message, pointer="/target")
+
+
+def profiles_of(permissions: tuple[Permission, ...] | None, target: str) -> tuple[str, ...]:
+    """Return the command profiles that a key names for a target; none where it permits all."""
+    whole = [
+        one
+        for one in permissions or ()
+        if one.target == target and not (one.methods or one.paths or one.denied)
+    ]
+    if not all(one.profiles for one in whole):
+        return ()
+    return tuple(dict.fromkeys(name for one in whole for name in one.profiles))

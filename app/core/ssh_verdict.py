@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.core.action import Submission
-from app.core.command_guard import Judgement, judge
+from app.core.command_guard import Judgement
 from app.core.command_parts import CommandLine
 from app.core.command_profile import check_any
-from app.core.command_rules import CommandRules, command_facts, parsed
+from app.core.command_rules import CommandRules, command_facts, judged, parsed
 from app.core.facts import Facts
 from app.core.policy import Effect
 from app.core.ssh_action import SSH_EXEC, SSH_GET, SSH_PUT, SshAction, SshExec
@@ -23,10 +23,16 @@ _ORDER: Final = (Effect.ALLOW, Effect.REVIEW, Effect.DENY)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which profiles a target names, and whether they alone permit commands."""
+    """Which profiles are named, and whether they alone permit commands.
+
+    :ivar profiles: the target's.
+    :ivar only: what none permits is denied.
+    :ivar of_key: the key's; a command has to pass both.
+    """
 
     profiles: tuple[str, ...] = ()
     only: bool = False
+    of_key: tuple[str, ...] = ()
 
 
 def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Verdict:
@@ -35,7 +41,9 @@ def guarded(verdict: Verdict, submission: Submission, rules: CommandRules) -> Ve
     if not isinstance(action, SshAction) or verdict.effect is Effect.DENY:
         return verdict
     place = None if target is None else target.ssh
-    wanted = Wanted() if place is None else Wanted(place.profiles, place.only_profiles)
+    wanted = Wanted()
+    if place is not None:
+        wanted = Wanted(place.profiles, place.only_profiles, place.key_profiles)
     exec_ = isinstance(action, SshExec)
     command = _as_command(action.name, action.command if exec_ else action.path)
     fed = exec_ and action.stdin is not None
@@ -76,7 +84,7 @@ def command_verdict(
     :param fed: it is given input, which a shell or an interpreter would run.
     """
     line = parsed(command, fed=fed)
-    for judgement in (judge(line, rules.guard), _by_profiles(line, wanted, rules)):
+    for judgement in (judged(command, rules.guard, fed=fed), *_by_profiles(line, wanted, rules)):
         if _ORDER.index(judgement.effect) > _ORDER.index(verdict.effect):
             reasons = (*judgement.reasons, *verdict.reasons)
             verdict = replace(verdict, effect=judgement.effect, reasons=reasons)
@@ -88,15 +96,24 @@ def command_verdict(
     return verdict
 
 
-def _by_profiles(line: CommandLine, wanted: Wanted, rules: CommandRules) -> Judgement:
-    """Return what the target's profiles say; without any, nothing."""
-    if not wanted.profiles and not wanted.only:
-        return Judgement(Effect.ALLOW)
-    known = [rules.profiles[name] for name in wanted.profiles if name in rules.profiles]
-    missing = [name for name in wanted.profiles if name not in rules.profiles]
+def _by_profiles(line: CommandLine, wanted: Wanted, rules: CommandRules) -> list[Judgement]:
+    """Return what the target's profiles say, and those of the key; without any, nothing."""
+    found = list[Judgement]()
+    if wanted.profiles or wanted.only:
+        found.append(_by_one_of(line, wanted.profiles, rules, only=wanted.only))
+    if wanted.of_key:
+        found.append(_by_one_of(line, wanted.of_key, rules, only=wanted.only))
+    return found
+
+
+def _by_one_of(
+    line: CommandLine, names: tuple[str, ...], rules: CommandRules, *, only: bool
+) -> Judgement:
+    known = [rules.profiles[name] for name in names if name in rules.profiles]
+    missing = [name for name in names if name not in rules.profiles]
     found = check_any(known, line)
     if found.effect is Effect.ALLOW:
         return found
-    effect = Effect.DENY if wanted.only else Effect.REVIEW
+    effect = Effect.DENY if only else Effect.REVIEW
     gone = tuple(f"There is no profile {name!r}." for name in missing)
     return replace(found, effect=effect, reasons=(*found.reasons, *gone))

@@ -70,12 +70,14 @@ class _Cache:
     """What was looked up by digest, and when keys were last used.
 
     :ivar age: grows with every change, so that what was read before one is not kept after it.
+    :ivar revised: what the store's signals said then; it grows before who changed a thing is told.
     """
 
     known: "OrderedDict[str, _Known]" = field(default_factory=OrderedDict[str, _Known])
     refused: "OrderedDict[str, Instant]" = field(default_factory=OrderedDict[str, Instant])
     seen: dict[str, Instant] = field(default_factory=dict[str, Instant])
     age: int = 0
+    revised: int = 0
 
     def clear(self) -> None:
         self.age += 1
@@ -101,7 +103,10 @@ class Access:
         if len(token) != _KEY_LENGTH:
             raise InvalidKey
         digest = hashlib.sha256(token.encode("ascii", "replace")).hexdigest()
-        now = self.clock.now()
+        now, revised = self.clock.now(), self.store.signals.revised
+        if revised != self._cache.revised:
+            self._cache.clear()
+            self._cache.revised = revised
         known = self._cache.known.get(digest)
         if known is None or not now < known.until <= now + _TTL:
             known = await self._look_up(token, digest, now)

@@ -60,8 +60,9 @@ class Announcements:
 
     def _events(self, record: AuditRecord, request: Request) -> list[AnnouncedEvent]:
         made: list[AnnouncedEvent] = []
+        place = f"{request.id.removeprefix('req_')}_{record.seq}"  # no other installation's
         for kind in types_of(record.event, record.details):
-            name = f"evt_{record.seq}_{kind.removeprefix('request.')}"
+            name = f"evt_{place}_{kind.removeprefix('request.')}"
             status = str(record.details.get("to", request.status.value))
             body = cloud_event(name, kind, record.at, self.settings.public_url, request, status)
             text = canonical(body).decode()

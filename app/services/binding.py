@@ -1,6 +1,6 @@
 """Binds calls to the targets that they name, once all that a key and a target allow is checked."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from app.core.action import Action, BoundTarget, BundleAction, BundleItem, HttpAction
@@ -12,7 +12,7 @@ from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
 from app.core.principals import Agent, ApiKey
 from app.core.ssh_action import SshAction
-from app.core.ssh_target import permit_ssh, place_of
+from app.core.ssh_target import permit_ssh, place_of, profiles_of
 from app.core.targets import Target
 from app.services.handles import check_handles
 from app.services.rates import Rates
@@ -108,7 +108,7 @@ class Binding:
             message = f"there is no SSH target {name!r} that can be used"
             raise NotFound(message, pointer="/target")
         self.rates.learn(target)
-        place = place_of(ssh, action)
+        place = replace(place_of(ssh, action), key_profiles=profiles_of(key.permissions, name))
         return BoundTarget(target.id, target.name, target.base_url, target.revision, place)
 
     async def target(self, action: HttpAction, key: ApiKey, name: str | None) -> Target:

@@ -27,11 +27,13 @@ from app.services.inline import Inline
 from app.services.intake import Intake
 from app.services.limits import Limits
 from app.services.links import Links
+from app.services.markers import Markers
 from app.services.notices import Notices
 from app.services.once import Once
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
+from app.services.reach import Reach
 from app.services.requests import Requests
 from app.services.ssh import Ssh
 from app.services.sweeps import Sweeps
@@ -70,6 +72,7 @@ class Services:
     execution: Execution
     inline: Inline
     ssh: Ssh
+    markers: Markers
     bundles: Bundles
     sweeps: Sweeps
     feed: Feed
@@ -77,6 +80,7 @@ class Services:
     bodies: Bodies
     cards: Cards
     notices: Notices
+    reach: Reach
     announcements: Announcements
     couriers: Couriers
     links: Links

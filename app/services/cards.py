@@ -11,8 +11,10 @@ from app.core.bundle import CallStatus, excluded_by
 from app.core.card import Card, card_of
 from app.core.errors import NotFound
 from app.core.instant import SECOND, Instant, to_datetime
+from app.core.json_types import JsonObject
+from app.core.principals import Person
 from app.core.request import Choice, Request, Status, Vote
-from app.core.routing import seated
+from app.core.routing import Assurance, placed
 from app.services.requests import Detail, detail_of
 from app.settings import Settings
 from app.store.audit import AuditRecord
@@ -36,6 +38,10 @@ _PLACES: Final = {
     "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
     "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
 }  # fmt: skip
+_ELSEWHERE: Final = (
+    "The policy asks to decide this on the dashboard, within 15 minutes of signing in. Press Open; "
+    "a decision made here would not count."
+)
 _DAMAGED: Final = Card(
     "", "This request cannot be shown", "does nothing", (), (), "",
     "",
@@ -48,16 +54,17 @@ class Cards:
 
     settings: Settings
 
-    def of(self, tx: Tx, request_id: str) -> ApprovalCard:
+    def of(self, tx: Tx, request_id: str, person: Person | None = None) -> ApprovalCard:
         """Return the card of a request as it stands.
 
+        :param person: who alone gets this copy.
         :raises NotFound: there is no such request.
         """
         request = tx.requests.get(request_id)
         if request is None:
             message = "there is no such request"
             raise NotFound(message)
-        detail = detail_of(tx, request, None)
+        detail = detail_of(tx, request, person)
         names = {person.id: person.name for person in tx.people.all()}
         return self.card(detail, names, tx.now)
 
@@ -85,7 +92,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         digest=request.digest,
         version=request.version,
         status=request.status,
-        state=state_of(request, detail.votes, names),
+        state=state_of(request, detail.votes, names, _stood_in(detail.trail)),
         urgency=request.urgency.value,
         risk="" if idle_risk(risk) else str(risk.get("level", "")),
         risk_reasons=tuple(map(str, risk.get("reasons", ()))),
@@ -96,8 +103,43 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         reason_required=request.require_reason,
         url=url,
         sent=request.sent_at is not None or request.kind is Kind.PLAIN,
+        elsewhere=_ELSEWHERE if request.plan.assurance > Assurance.CHAT else "",
+        asked_for=asked_for(detail),
         idle=_idle(detail),
     )
+
+
+def asked_for(detail: Detail) -> str:
+    """Return in whose place the one who looks decides, in a sentence, or an empty text."""
+    if not detail.in_place_of:
+        return ""
+    return f"You stand in for {' or '.join(who.name for who in detail.in_place_of)}, who is away."
+
+
+def _stood_in(trail: Sequence[AuditRecord]) -> dict[str, str]:
+    """Return by references of voters whose place their vote took, as it was recorded then."""
+    found: dict[str, str] = {}
+    for record in trail:
+        for voter, name in _standing_in(record):
+            found[voter or record.actor] = name
+    return found
+
+
+def _standing_in(record: AuditRecord) -> list[tuple[str, str]]:
+    """Return references of voters and in whose place they count with this entry.
+
+    An empty reference is that of the entry's own voter.
+    """
+    found: list[tuple[str, str]] = []
+    if record.details.get("for_name"):
+        found.append(("", str(record.details["for_name"])))
+    found.extend((f"person:{one['by']}", str(one["for_name"])) for one in _others(record))
+    return found
+
+
+def _others(record: AuditRecord) -> list[JsonObject]:
+    others = record.details.get("others")
+    return [one for one in others if isinstance(one, dict)] if isinstance(others, list) else []
 
 
 def idle_risk(risk: Mapping[str, Any]) -> bool:
@@ -115,30 +157,43 @@ def _idle(detail: Detail) -> frozenset[int]:
     return excluded_by(detail.votes) | skipped
 
 
-def state_of(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:
-    """Return where a request stands, in one line."""
+def state_of(
+    request: Request, votes: Sequence[Vote], names: dict[str, str], stood_in: dict[str, str]
+) -> str:
+    """Return where a request stands, in one line.
+
+    :param stood_in: names of those whose place a voter took, by the voter's reference.
+    """
     if request.status is Status.PENDING:
         count = f"{request.approvals} of {request.quorum} approvals"
         against = f", {request.denials} against" if request.denials else ""
         return f"Waiting: {count}{against}"
     if request.status in (Status.APPROVED, Status.DENIED):
         word = "Approved" if request.status is Status.APPROVED else "Denied"
-        return f"{word} {_by(request, votes, names)}"
+        return f"{word} {_by(request, votes, names, stood_in)}"
     if request.status is Status.CANCELLED:
         return "Withdrawn; it will not run"
     return _STATES[request.status]
 
 
-def _by(request: Request, votes: Sequence[Vote], names: dict[str, str]) -> str:
+def _by(
+    request: Request, votes: Sequence[Vote], names: dict[str, str], stood_in: dict[str, str]
+) -> str:
     kind, _, name = (request.decided_by or "").partition(":")
     if kind != "person":
         return "by policy" if kind == "policy" else "since nobody decided in time"
     wanted = Choice.DENY if request.status is Status.DENIED else Choice.APPROVE
     said = [vote for vote in votes if vote.ballot.choice is wanted]
     people = ", ".join(
-        f"{names.get(vote.person_id, '?')} {place_of(vote.ballot.channel)}" for vote in said
+        f"{names.get(vote.person_id, '?')}{_for(stood_in.get(f'person:{vote.person_id}'))} "
+        f"{place_of(vote.ballot.channel)}"
+        for vote in said
     )
     return f"by {people or names.get(name, '?')}"
+
+
+def _for(name: object) -> str:
+    return f" in place of {name}" if name else ""
 
 
 def _facts(detail: Detail) -> list[tuple[str, str]]:
@@ -184,10 +239,12 @@ def _seats(detail: Detail, names: dict[str, str]) -> list[str]:
 
 def _named_seats(detail: Detail, names: dict[str, str]) -> list[str]:
     seats = detail.request.plan.seats_at(detail.request.stage)
-    taken = seated(seats, detail.seated)
+    taken = placed(seats, detail.seated)
     lines: list[str] = []
     for number, seat in enumerate(seats):
-        who = names.get(taken.get(number, ""), "open")
+        who, place = taken.get(number, ("", ""))
+        whose = names.get(place, "") if place != who else ""
+        who = f"{names.get(who, 'open')}{_for(whose)}"
         lines.append(f"{' or '.join(seat) or 'any approver'}: {who}")
     return lines
 
@@ -224,4 +281,14 @@ def _line(record: AuditRecord) -> str:
     out = record.details.get("except")
     without = f", without {', '.join(map(str, out))}" if isinstance(out, list) else ""
     who = record.actor_name or record.actor
-    return f"{moment(record.at)} {what} by {who}{where}{without}{words}"
+    stood_in = _for(record.details.get("for_name"))
+    return (
+        f"{moment(record.at)} {what} by {who}{stood_in}{where}{_others_of(record)}{without}{words}"
+    )
+
+
+def _others_of(record: AuditRecord) -> str:
+    """Return which earlier voters count in whose place with this entry, in words, or nothing."""
+    return "".join(
+        f"; {one['by_name']} counts in place of {one['for_name']}" for one in _others(record)
+    )

@@ -10,11 +10,12 @@ from typing import Final
 import structlog
 
 from app.core.approval_card import ApprovalCard
-from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, retry_at
+from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, DeliveryState, retry_at
+from app.core.errors import NotFound
 from app.core.instant import Instant
 from app.core.json_types import JsonObject
 from app.core.ports import Announcer, Channel, DeliveryFailed, Digest, Posted
-from app.core.principals import Caller, Scope
+from app.core.principals import Caller, Person, Scope
 from app.core.request import Status
 from app.core.strict_json import parse_json
 from app.services.access import require
@@ -22,14 +23,16 @@ from app.services.announcements import WEBHOOK
 from app.services.cards import Cards, moment
 from app.services.holding import fell, told
 from app.services.links import Links
-from app.services.notices import ALARM, personal
+from app.services.notices import ALARM, NOT_SET_UP, Notices, personal
 from app.services.webhooks import Webhooks
 from app.store.deliveries import Counted
 from app.store.engine import Store
 from app.store.tx import Tx
 
-_UNKNOWN: Final = "this channel is not set up here"
 _TOGETHER: Final = 49
+_RESENT: Final = 1000
+UNDELIVERED_SHOWN: Final = 50
+"""Most messages that were given up which are shown at once."""
 _ONE: Final = "1 request waits for a decision"
 _DECIDED: Final = "decided before it was shown"
 _GONE: Final = "no longer a person here"
@@ -50,6 +53,7 @@ class Couriers:
     channels: Mapping[str, Channel]
     webhooks: Webhooks
     announcer: Announcer
+    notices: Notices
 
     async def next_at(self, channel: str) -> Instant | None:
         """Return when the next delivery of a channel is due."""
@@ -68,6 +72,45 @@ class Couriers:
         known = {*self.channels, WEBHOOK}
         blank = {name: Counted(name, {}, None, "", None) for name in known}
         return [(item, name in known) for name, item in sorted({**blank, **found}.items())]
+
+    async def undelivered(
+        self, caller: Caller, before: str | None = None, limit: int = UNDELIVERED_SHOWN
+    ) -> list[Delivery]:
+        """Return the messages to people that were given up, newest first."""
+        require(caller, Scope.AUDIT_READ)
+        return await self.store.read(
+            lambda tx: tx.deliveries.find(
+                state=DeliveryState.DEAD, before=before, limit=limit, without=WEBHOOK
+            )
+        )
+
+    async def resend(self, caller: Caller, delivery_id: str | None = None) -> int:
+        """Send a message to people that was given up again, or all of them; return how many.
+
+        What belongs to a channel that is not set up here stays as it is.
+
+        :raises NotFound: there is no such message that was given up.
+        """
+        require(caller, Scope.WEBHOOK_MANAGE)
+        return await self.store.write(lambda tx: self._resend(tx, caller, delivery_id))
+
+    def _resend(self, tx: Tx, caller: Caller, delivery_id: str | None) -> int:
+        dead = tx.deliveries.find(state=DeliveryState.DEAD, limit=_RESENT, without=WEBHOOK)
+        if delivery_id is not None:
+            one = tx.deliveries.get(delivery_id)
+            dead = [one] if one and one.channel != WEBHOOK else []
+        ids = [
+            item.id
+            for item in dead
+            if item.state is DeliveryState.DEAD and item.channel in self.channels
+        ]
+        if delivery_id is not None and not ids:
+            message = "there is no such message that was given up in a channel that is set up here"
+            raise NotFound(message)
+        count = tx.deliveries.resend(ids) if ids else 0
+        subject = f"delivery:{delivery_id or '-'}"
+        tx.note("delivery.resent", caller.actor, subject, {"deliveries": count})
+        return count
 
     async def carry(self, delivery: Delivery) -> bool:
         """Carry one claimed delivery, and write what came of it; False when it is tried again."""
@@ -108,7 +151,7 @@ class Couriers:
             return delivery.wanted, Posted({"status": status}, complete=True)
         channel = self.channels.get(delivery.channel)
         if channel is None:
-            raise DeliveryFailed(_UNKNOWN, permanent=True)
+            raise DeliveryFailed(NOT_SET_UP, permanent=True)
         if delivery.kind is DeliveryKind.CARD:
             return await self._show(delivery, channel)
         digest = await self.store.read(lambda tx: self._digest(tx, delivery))
@@ -130,8 +173,9 @@ class Couriers:
         return await self.store.write(lambda tx: self._linked(tx, delivery))
 
     def _plain(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
-        _check_person(tx, delivery)
-        return replace(self.cards.of(tx, delivery.request_id or ""), token=delivery.token)
+        person = _check_person(tx, delivery)
+        card = self.cards.of(tx, delivery.request_id or "", person)
+        return replace(card, token=delivery.token)
 
     def _linked(self, tx: Tx, delivery: Delivery) -> ApprovalCard:
         """Return the card with a link made for the one person who gets it."""
@@ -185,9 +229,23 @@ class Couriers:
 
         def write(tx: Tx) -> None:
             for delivery in together:
-                _failed(tx, delivery, failure, millis, jitter)
+                self._fail(tx, delivery, failure, millis, jitter)
 
         await self.store.write(write)
+
+    def _fail(
+        self, tx: Tx, delivery: Delivery, failure: DeliveryFailed, millis: int, jitter: float
+    ) -> None:
+        at = None if failure.permanent else retry_at(delivery, tx.now, jitter, failure.retry_after)
+        if tx.deliveries.failed(delivery, failure.detail, at) and at is None:
+            if delivery.kind is DeliveryKind.DIGEST:
+                fell(tx, delivery)
+            elif delivery.kind is DeliveryKind.CARD:
+                self.notices.given_up(tx, delivery, failure.detail)
+        outcome = "dead" if at is None else "retry"
+        tx.deliveries.log(
+            Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
+        )
 
 
 def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:
@@ -197,16 +255,20 @@ def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:
     return tx.deliveries.join(delivery, _TOGETHER, LEASE)
 
 
-def _check_person(tx: Tx, delivery: Delivery) -> None:
-    """Send nothing to the account of somebody who was switched off, or that is not theirs now."""
+def _check_person(tx: Tx, delivery: Delivery) -> Person | None:
+    """Return whose own account a message goes to, or None where it is nobody's.
+
+    Nothing is sent to the account of somebody who was switched off, or that is not theirs now.
+    """
     if delivery.person_id is None:
-        return
+        return None
     person = tx.people.get(delivery.person_id)
     if person is None or not person.active:
         raise _Needless(_GONE)
     own = (address for address, _ in personal(tx, delivery.channel, [person]))
     if delivery.recipient.lower() not in map(str.lower, own):
         raise _Needless(_GONE)
+    return person
 
 
 def _skip(tx: Tx, delivery: Delivery, why: str) -> None:
@@ -221,18 +283,6 @@ def _taken(tx: Tx, delivery: Delivery, shown: int, posted: Posted, millis: int) 
     if written and delivery.kind is DeliveryKind.DIGEST:
         told(tx, delivery)
     tx.deliveries.log(Attempt(delivery.id, delivery.fence, tx.now, millis, "taken", ""))
-
-
-def _failed(
-    tx: Tx, delivery: Delivery, failure: DeliveryFailed, millis: int, jitter: float
-) -> None:
-    at = None if failure.permanent else retry_at(delivery, tx.now, jitter, failure.retry_after)
-    written = tx.deliveries.failed(delivery, failure.detail, at)
-    if written and at is None and delivery.kind is DeliveryKind.DIGEST:
-        fell(tx, delivery)
-    outcome = "dead" if at is None else "retry"
-    attempt = Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
-    tx.deliveries.log(attempt)
 
 
 def _reference(delivery: Delivery) -> JsonObject:

@@ -8,7 +8,15 @@ from typing import TypeAlias, TypeVar
 from app.core import events as ev
 from app.core.action import Kind, unseal
 from app.core.audit import SYSTEM, Actor
-from app.core.ballots import Rules, check_ballot, filled, in_own_right, obstacle
+from app.core.ballots import (
+    Rules,
+    check_ballot,
+    filled,
+    in_own_right,
+    obstacle,
+    place_of,
+    standing_in,
+)
 from app.core.bundle import CallStatus, become, check_excluded, summary, whole
 from app.core.errors import (
     AlreadyDecided,
@@ -25,7 +33,7 @@ from app.core.lifecycle import step
 from app.core.pipeline import PoliciesChanged
 from app.core.principals import Agent, ApiKey, Caller, Person, Role, Scope, at_least
 from app.core.request import Ballot, Choice, Request, Status, Vote
-from app.core.routing import Voter, shortage
+from app.core.routing import ANY_PLACE, Place, Voter, shortage
 from app.services.access import require
 from app.services.judging import (
     judged_by,
@@ -107,11 +115,12 @@ class Decisions:
         except AssuranceTooLow as error:
             _comment(tx, actor, request, ballot)
             return error
+        place = _place(tx, request, voter, rules, ballot.choice)
         if ballot.choice is Choice.DENY:
-            event: ev.Event = ev.Deny(actor, ballot, needed=request.plan.denials)
+            event: ev.Event = ev.Deny(actor, ballot, place, needed=request.plan.denials)
             return tx.record(step(request, event, tx.now))
         seats = _seats(tx, request, voter, rules)
-        transition = step(request, ev.Approve(actor, ballot, filled=seats), tx.now)
+        transition = step(request, ev.Approve(actor, ballot, place, filled=seats), tx.now)
         if transition.after.status is Status.APPROVED and request.kind is Kind.PLAIN:
             vote = (Vote(request.id, person_id, ballot, tx.now), voter)
             if refused := self._stopped(tx, request, asker, facts, vote):
@@ -270,6 +279,15 @@ def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
     if request.status is not Status.PENDING:
         return 0  # the step refuses it and says why
     return filled(request, voter, votes_so_far(tx, request), rules)
+
+
+def _place(tx: Tx, request: Request, voter: Voter, rules: Rules, choice: Choice) -> Place:
+    """Return the place that a vote takes; nothing is asked where there is but one kind."""
+    if not request.plan_is_special:
+        return ANY_PLACE
+    if choice is Choice.DENY:
+        return Place((), next(iter(standing_in(request, voter, rules)), None))
+    return place_of(request, voter, votes_so_far(tx, request), rules)
 
 
 def _comment(tx: Tx, actor: Actor, request: Request, ballot: Ballot) -> None:

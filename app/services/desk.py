@@ -113,28 +113,27 @@ class Desk:
         done = self.decisions.count(tx, person.actor, person.id, request.id, ballot)
         if not isinstance(done, Request):
             return done
-        card = replace(self.cards.of(tx, request.id), token=token)
-        return Said(counted(done, choice), card)
+        card = self.cards.of(tx, request.id, person if delivery.person_id == person.id else None)
+        return Said(counted(done, choice), replace(card, token=token))
 
     async def card(self, account: Account, token: str) -> ApprovalCard:
         """Return the card with this token as it stands now."""
         return await self._read(account, lambda tx: self._card(tx, account, token))
 
     def _card(self, tx: Tx, account: Account, token: str) -> ApprovalCard:
-        _person(tx, account)
+        person = _person(tx, account)
         delivery = tx.deliveries.by_token(token)
         if delivery is None or delivery.channel != account.channel:
             message = "there is no such card here"
             raise NotFound(message)
-        return replace(self.cards.of(tx, delivery.request_id or ""), token=token)
+        return replace(self.cards.of(tx, delivery.request_id or "", person), token=token)
 
     async def show(self, account: Account, request_id: str) -> ApprovalCard:
         """Return the card of a request, to be read, not to be decided on."""
         return await self._read(account, lambda tx: self._show(tx, account, request_id))
 
     def _show(self, tx: Tx, account: Account, request_id: str) -> ApprovalCard:
-        _person(tx, account)
-        return self.cards.of(tx, request_id)
+        return self.cards.of(tx, request_id, _person(tx, account))
 
     async def inbox(self, account: Account) -> tuple[ApprovalCard, ...]:
         """Return the cards of what waits for this person, newest first."""

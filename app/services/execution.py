@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, cast
 
 import structlog
 
@@ -177,9 +178,9 @@ class Execution:
         request = claimed.request
         executor = self.executors.get(request.kind.value)
         plan = plan_for(claimed.submission, claimed.target, request.id)
-        if not isinstance(executor, Warm) or not isinstance(plan, HttpPlan):
+        if executor is None or not _keeps_connections(type(executor)):
             return False
-        return executor.is_warm(plan)
+        return cast("Warm[Any]", executor).is_warm(plan)
 
     def _taken(
         self, tx: Tx, request: Request, submission: Submission, target: Target
@@ -381,6 +382,11 @@ def needs_whole(request: Request) -> bool:
         return False
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)
+
+
+@cache
+def _keeps_connections(kind: type[object]) -> bool:
+    return issubclass(kind, Warm)
 
 
 def _nothing() -> None:

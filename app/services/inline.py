@@ -97,9 +97,9 @@ class Inline:
                 await self.execution.bodies.release(held.body_id)
         if held.claimed is None:
             return made, None
-        held.claimed = replace(held.claimed, content=content)
-        taking = None if relay is None else relay(held.claimed.request)
-        return await self.execution.carry_out(held.claimed, once=True, relay=taking)
+        claimed = held.claimed if content is None else replace(held.claimed, content=content)
+        taking = None if relay is None else relay(claimed.request)
+        return await self.execution.carry_out(claimed, once=True, relay=taking)
 
     async def _submit(
         self, caller: Caller, asked: Asked, remote_ip: str | None, held: _Held

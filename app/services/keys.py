@@ -9,7 +9,7 @@ from typing import Final
 from app.core.calls import check_rules
 from app.core.errors import Conflict, InvalidField, ScopeConflict
 from app.core.instant import Instant
-from app.core.principals import ApiKey, Caller, Scope, check_scopes
+from app.core.principals import ApiKey, Caller, Permission, Scope, check_scopes
 from app.services.access import require
 
 PREFIX_LENGTH: Final = 12
@@ -84,13 +84,21 @@ def check_key(key: ApiKey, now: Instant) -> None:
         except ValueError as error:
             message = f"{network!r} is not a network such as 192.0.2.0/24 or 2001:db8::/32"
             raise InvalidField(message, pointer=f"/networks/{place}") from error
-    check_rules(tuple(one.calls for one in key.permissions or ()), "/permissions")
+    _check_permissions(key.permissions or ())
     if key.rate_limit is not None and not 1 <= key.rate_limit <= 1_000_000:  # noqa: PLR2004
         message = "rate_limit is 1 to 1000000 calls in a minute"
         raise InvalidField(message, pointer="/rate_limit")
     if key.expires_at is not None and key.expires_at <= now:
         message = "expires_at lies in the past"
         raise InvalidField(message, pointer="/expires_at")
+
+
+def _check_permissions(permissions: tuple[Permission, ...]) -> None:
+    check_rules(tuple(one.calls for one in permissions), "/permissions")
+    for place, one in enumerate(permissions):
+        if one.profiles and (one.methods or one.paths or one.denied):
+            message = "profiles are about commands: leave methods and paths out, and denied false"
+            raise InvalidField(message, pointer=f"/permissions/{place}/profiles")
 
 
 def votes(key: ApiKey) -> bool:

@@ -75,7 +75,7 @@ class Links:
         link, person, request = _live(tx, link_id)
         if request.status is not Status.PENDING:
             raise LinkUsed(_stands(tx, request, person, link))
-        card = self.cards.of(tx, request.id)
+        card = self.cards.of(tx, request.id, person)
         voter = tx.groups.voter(person, request.action)
         against = obstacle(request, voter, rules_of(tx, request))
         why = f"You cannot decide this. {against}" if against else _sign_in(request, card)

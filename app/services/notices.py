@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.clock import Ids
+from app.core.audit import SYSTEM
 from app.core.delivery import Delivery, DeliveryKind, DeliveryState
+from app.core.json_types import JsonObject
 from app.core.people import Identity
 from app.core.principals import Person, Role, at_least
 from app.core.request import Request, Status
@@ -21,6 +23,14 @@ EMAIL: Final = "email"
 
 ALARM: Final = "alarm"
 """Purpose of cards that tell of an unknown outcome."""
+
+FELL_BACK: Final = "fallback"
+"""Purpose of cards for people whom the way of the route did not reach."""
+
+UNDELIVERED: Final = "request.undelivered"
+"""Entry on record that a request could not be shown somewhere."""
+
+NOT_SET_UP: Final = "this channel is not set up here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +102,57 @@ class Notices:
             return
         copies = tx.deliveries.of_request(request_id)
         purpose = "escalated" if request.stage else "asked"
-        known = {(item.channel, item.recipient) for item in copies if _is_told(item, request)}
         tx.deliveries.want(request_id, request.version)
-        for notice in self.defaults.of(request):
-            for recipient, person_id in _recipients(tx, request, notice):
-                at = Address(notice.channel, recipient, person_id)
-                if (at.channel, at.recipient) not in known:
-                    known.add((at.channel, at.recipient))
-                    self._add(tx, request, at, purpose)
+        asked = self.defaults.of(request)
+        there = [notice for notice in asked if notice.channel in self.defaults.channels]
+        reached = [
+            Address(notice.channel, recipient, person_id)
+            for notice in there
+            for recipient, person_id in _recipients(tx, request, notice)
+        ]
+        self._tell(tx, request, reached, copies, purpose)
+        for notice in asked:
+            if notice not in there:
+                _mark(tx, request, notice.channel, ", ".join(notice.to), NOT_SET_UP)
+        if len(there) < len(asked) or not reached:
+            self._fall_back(tx, request, None)
+
+    def _tell(
+        self,
+        tx: Tx,
+        request: Request,
+        addresses: Sequence[Address],
+        copies: Sequence[Delivery],
+        purpose: str,
+    ) -> None:
+        known = {(item.channel, item.recipient) for item in copies if _is_told(item, request)}
+        for at in addresses:
+            if (at.channel, at.recipient) not in known:
+                known.add((at.channel, at.recipient))
+                self._add(tx, request, at, purpose)
+
+    def given_up(self, tx: Tx, delivery: Delivery, error: str) -> None:
+        """Say on a request that a card reached nobody, and ask by the other ways of people.
+
+        Who was asked on an account of their own is asked by their other ways; where a place of
+        several people was not reached, everybody who may decide is asked by theirs.
+        """
+        request = tx.requests.get(delivery.request_id or "")
+        if request is None or request.status is not Status.PENDING or delivery.reference:
+            return
+        own = None if delivery.person_id is None else tx.people.get(delivery.person_id)
+        _mark(tx, request, delivery.channel, own.name if own else delivery.recipient, error)
+        self._fall_back(tx, request, delivery.person_id)
+
+    def _fall_back(self, tx: Tx, request: Request, person_id: str | None) -> None:
+        people = [voter.person for voter in able(tx, request)]
+        wanted = [who for who in people if person_id in (None, who.id)]
+        addresses = [
+            Address(channel, *found)
+            for channel in self.defaults.channels
+            for found in personal(tx, channel, wanted)
+        ]
+        self._tell(tx, request, addresses, tx.deliveries.of_request(request.id), FELL_BACK)
 
     def _add(self, tx: Tx, request: Request, to: Address, purpose: str) -> None:
         goes = turn(tx, request, to, purpose)
@@ -152,6 +205,14 @@ def _is_told(copy: Delivery, request: Request) -> bool:
     """Whether its recipient needs no other copy at the present stage."""
     waits = copy.state in (DeliveryState.HELD, DeliveryState.DUE) and not copy.reference
     return waits or not request.plan.reminds_at(request.stage) or copy.body == str(request.stage)
+
+
+def _mark(tx: Tx, request: Request, channel: str, to: str, error: str) -> None:
+    """Say on the record of a request that it was not shown somewhere; once a stage."""
+    details: JsonObject = {"channel": channel, "to": to, "note": error, "stage": request.stage}
+    trail = tx.audit.of_request(request.id)
+    if not any(item.event == UNDELIVERED and item.details == details for item in trail):
+        tx.note(UNDELIVERED, SYSTEM, f"request:{request.id}", details, request.id)
 
 
 def _refresh(tx: Tx, request_id: str) -> None:

@@ -1,5 +1,6 @@
 """Policies: kept with all their versions, compiled once per revision, tried without effect."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -91,8 +92,19 @@ class Policies:
             newest = await self.store.read(_newest)
             if newest.revision > self.snapshot.revision:
                 self._current.policies = newest
-        self.commands.refresh()
+        await self._refresh_commands()
         return self.snapshot
+
+    async def _refresh_commands(self) -> None:
+        """Read the rules for commands where they changed, or a first target needs them.
+
+        That takes a good part of a second, so a thread does it.
+        """
+        if not self.commands.due:
+            return
+        needed = self.commands.folder is not None
+        if needed or await self.store.read(lambda tx: tx.targets.any_of(Kind.SSH)):
+            await asyncio.to_thread(self.commands.refresh)
 
     def is_newest(self, revision: int) -> bool:
         """Whether the compiled set is the one in force, by the revision that a transaction read."""

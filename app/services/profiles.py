@@ -4,6 +4,7 @@ They are files, so that they can be reviewed and kept under version control. A s
 or not at all: after a broken edit the last good one stays, and the error is there to be shown.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -56,7 +57,7 @@ def _guard(bundled: GuardRules, document: str, name: str) -> GuardRules:
     try:
         return bundled.with_more(read_guard(document))
     except InvalidPolicy as error:
-        raise _in_file(error, name) from error
+        raise _in_file(error, name, document) from error
 
 
 def _documents(folder: Path) -> dict[str, str]:
@@ -64,19 +65,28 @@ def _documents(folder: Path) -> dict[str, str]:
     try:
         if not folder.is_dir():
             raise InvalidPolicy(f"{folder}: there is no such folder")
-        paths = sorted(folder.glob("*.toml"))
+        paths = _files(folder)
         if len(paths) > _MOST_FILES:
             raise InvalidPolicy(f"{folder.name}: more than {_MOST_FILES} files")
         return {path.name: _text(path) for path in paths}
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{folder.name}: can't be read ({type(error).__name__})"
+    except OSError as error:
+        message = f"{folder}: can't be read ({type(error).__name__})"
         raise InvalidPolicy(message) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the TOML files of a folder; unlike ``glob``, an unreadable folder is an error."""
+    return sorted(path for path in folder.iterdir() if path.suffix == ".toml")
 
 
 def _text(path: Path) -> str:
     if path.stat().st_size > _MOST_BYTES:
         raise InvalidPolicy(f"{path.name}: larger than {_MOST_BYTES} bytes")
-    return path.read_text("utf-8")
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path.name}: can't be read ({type(error).__name__})"
+        raise InvalidPolicy(message) from error
 
 
 def _profiles(documents: Mapping[str, str]) -> Mapping[str, Profile]:
@@ -85,7 +95,7 @@ def _profiles(documents: Mapping[str, str]) -> Mapping[str, Profile]:
         try:
             profile = read_profile(documents[name], read)
         except InvalidPolicy as error:
-            raise _in_file(error, name) from error
+            raise _in_file(error, name, documents[name]) from error
         if f"{profile.name}.toml" != name:
             raise InvalidPolicy(f"{name}: the name in it is {profile.name!r}", pointer="/name")
         read[profile.name] = profile
@@ -100,7 +110,7 @@ def _ordered(documents: Mapping[str, str]) -> Iterator[str]:
         try:
             waiting[name] = {f"{one}.toml" for one in extended(document)} & set(documents)
         except InvalidPolicy as error:
-            raise _in_file(error, name) from error
+            raise _in_file(error, name, document) from error
     while waiting:
         ready = [name for name, needs in waiting.items() if needs <= done]
         if not ready:
@@ -111,8 +121,33 @@ def _ordered(documents: Mapping[str, str]) -> Iterator[str]:
             yield name
 
 
-def _in_file(error: InvalidPolicy, name: str) -> InvalidPolicy:
-    return InvalidPolicy(f"{name}: {error.detail}", pointer=error.pointer)
+def _in_file(error: InvalidPolicy, name: str, document: str) -> InvalidPolicy:
+    line = line_of(document, error.pointer or "")
+    where = f"{name}, line {line}" if line else name
+    return InvalidPolicy(f"{where}: {error.detail}", pointer=error.pointer)
+
+
+def line_of(document: str, pointer: str) -> int:
+    """Return the line of a TOML document that a pointer is about; 0 where that is not found."""
+    table, *rest = pointer.split("/")[1:] or [""]
+    lines = document.splitlines()
+    heads = [at for at, line in enumerate(lines) if line.strip() in {f"[[{table}]]", f"[{table}]"}]
+    number = int(rest.pop(0)) if rest and rest[0].isdigit() else 0
+    if number >= len(heads):
+        return _key(lines, table, 0)
+    start = heads[number]
+    return (_key(lines, rest[0], start + 1) if rest else 0) or start + 1
+
+
+def _key(lines: list[str], key: str, start: int) -> int:
+    """Return the line, counted from 1, of a key in the table whose first line is given."""
+    for at in range(start, len(lines)):
+        line = lines[at].lstrip()
+        if line.startswith("["):
+            return 0
+        if key and re.match(rf'"?{re.escape(key)}"?\s*=', line):
+            return at + 1
+    return 0
 
 
 @dataclass(slots=True)
@@ -135,12 +170,23 @@ class Profiles:
             self._current = load()
         return self._current
 
+    @property
+    def due(self) -> bool:
+        """Whether there is something to read: for the first time, or since a file changed."""
+        if self.folder is None:
+            return self._current is None
+        return _stamp(self.folder) != self._seen
+
     def refresh(self) -> bool:
         """Read the files again if one has changed; returns whether the set in use did.
 
         After a broken edit the last good set stays in use.
         """
-        if self.folder is None or (stamp := _stamp(self.folder)) == self._seen:
+        if self.folder is None:
+            fresh = self._current is None
+            self._current = self.current
+            return fresh
+        if (stamp := _stamp(self.folder)) == self._seen:
             return False
         self._seen = stamp
         try:
@@ -160,7 +206,8 @@ def opened(folder: str) -> Profiles:
     :raises SettingsError: with the file and what is wrong in it.
     """
     profiles = Profiles(Path(folder) if folder else None)
-    profiles.refresh()
+    if profiles.folder is not None:
+        profiles.refresh()
     if profiles.error:
         message = f"{PREFIX}COMMAND_RULES: {profiles.error}"
         raise SettingsError(message)
@@ -170,10 +217,7 @@ def opened(folder: str) -> Profiles:
 def _stamp(folder: Path) -> Stamp:
     """Return what changes when a file of the folder does."""
     try:
-        found = [(path.name, path.stat()) for path in sorted(folder.glob("*.toml"))]
-        return (
-            ("", folder.stat().st_mtime_ns, 0),
-            *((n, s.st_mtime_ns, s.st_size) for n, s in found),
-        )
+        found = [("", folder.stat()), *((path.name, path.stat()) for path in _files(folder))]
+        return tuple((name, stat.st_ctime_ns, stat.st_size) for name, stat in found)
     except OSError:
         return (("", 0, 0),)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from app.core.action import BundleAction, BundleItem, HttpAction, Kind, Submission, unseal
-from app.core.ballots import counting, obstacle
+from app.core.ballots import counting, obstacle, standing_in
 from app.core.bundle import CallState
 from app.core.call_errors import ResultNotKept
 from app.core.errors import Invalid, NotFound
@@ -73,6 +73,7 @@ class Detail:
     :ivar seated: who approved and still may.
     :ivar shortage: why these people can never reach the quorum, or empty.
     :ivar why_not: why this caller may not decide, empty when it may.
+    :ivar in_place_of: in whose places alone this caller decides.
     """
 
     request: Request
@@ -90,6 +91,7 @@ class Detail:
     seated: list[Voter]
     shortage: str
     why_not: str
+    in_place_of: tuple[Person, ...] = ()
 
     @property
     def may_decide(self) -> bool:
@@ -296,6 +298,7 @@ def detail_of(tx: Tx, request: Request, person: Person | None) -> Detail:
         seated=_seated(tx, request, votes),
         shortage=shortage(request.plan, request.quorum, request.stage, voters),
         why_not=_why_not(tx, request, person, votes),
+        in_place_of=_in_place_of(tx, request, person),
     )
 
 
@@ -375,3 +378,9 @@ def _why_not(tx: Tx, request: Request, person: Person | None, votes: list[Vote])
         return "You have voted on this request."
     voter = tx.groups.voter(person, request.action)
     return obstacle(request, voter, rules_of(tx, request)) or ""
+
+
+def _in_place_of(tx: Tx, request: Request, person: Person | None) -> tuple[Person, ...]:
+    if person is None or request.status is not Status.PENDING:
+        return ()
+    return standing_in(request, tx.groups.voter(person, request.action), rules_of(tx, request))

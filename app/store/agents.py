@@ -237,7 +237,11 @@ def _permissions(document: list[Mapping[str, Any]] | None) -> tuple[Permission, 
         return None
     return tuple(
         Permission(
-            item["target"], tuple(item["methods"]), tuple(item["paths"]), item.get("denied", False)
+            item["target"],
+            tuple(item["methods"]),
+            tuple(item["paths"]),
+            item.get("denied", False),
+            tuple(item.get("profiles", ())),
         )
         for item in document
     )

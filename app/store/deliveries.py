@@ -189,8 +189,9 @@ class Deliveries:
             update(D)
             .where(D.c.id == delivery.id, D.c.fence == delivery.fence)
             .values(
-                state=case((more, "due"), else_="done"), run_at=now, lease_until=None, tries=0,
-                shown=shown, reference=json.dumps(reference), display=display, complete=complete,
+                state=case((more, "due"), else_="done"), run_at=now, lease_until=None,
+                tries=case((more, 0), else_=D.c.tries), shown=shown,
+                reference=json.dumps(reference), display=display, complete=complete,
                 last_error="", updated_at=now, delivered_at=now,
             )
         ).rowcount  # fmt: skip
@@ -327,9 +328,10 @@ class Deliveries:
         state: DeliveryState | None = None,
         before: str | None = None,
         limit: int = 100,
+        without: str = "",
     ) -> list[Delivery]:
-        """Return deliveries, newest first."""
-        statement = select(D).order_by(D.c.id.desc()).limit(limit)
+        """Return deliveries, newest first; none of the channel ``without``."""
+        statement = select(D).where(D.c.channel != without).order_by(D.c.id.desc()).limit(limit)
         exact = ((D.c.channel, channel), (D.c.recipient, recipient), (D.c.state, state))
         for column, value in exact:
             if value is not None:

@@ -134,6 +134,7 @@ class Requests:
     def insert(self, request: Request) -> None:
         """Add a request; it is written with the others of its group."""
         self._tx.defer(_INSERT, to_row(request), first=True)
+        self._recount(None, request)
 
     def update(self, before: Request, after: Request) -> None:
         """Write what a transition changed, if nobody else has meanwhile.
@@ -144,11 +145,20 @@ class Requests:
         row = self._unwritten(before.id)
         if row is not None and row["version"] == before.version:
             row.update(params)
+            self._recount(before, after)
             return
         params["b_id"] = before.id
         params["b_version"] = before.version
         if self._tx.run(_UPDATE, params).rowcount != 1:
             raise VersionMismatch
+        self._recount(before, after)
+
+    def _recount(self, before: Request | None, after: Request) -> None:
+        """Keep the number of those that are carried out right."""
+        was = before is not None and before.status is Status.EXECUTING
+        difference = (after.status is Status.EXECUTING) - was
+        if difference:
+            self._tx.recount((after.agent_id, after.effect.value), difference)
 
     def _unwritten(self, request_id: str) -> dict[str, object] | None:
         """Return the row of a request that this transaction added and has not written yet."""
@@ -234,7 +244,10 @@ class Requests:
 
         :param by_people: whether to count those that people approved, or the others.
         """
-        return self.running(agent_id, by_people=by_people)[0]
+        return self._tx.counted(
+            (agent_id, _effect(by_people=by_people)),
+            lambda: self.running(agent_id, by_people=by_people)[0],
+        )
 
     def running(self, agent_id: str, *, by_people: bool) -> tuple[int, int]:
         """Return the same, and by the way the revision of the policies in force."""

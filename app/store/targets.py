@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 
+from app.core.action import Kind
 from app.core.calls import CallRule
 from app.core.ssh_action import SshHop
 from app.core.ssh_target import SshSettings
@@ -66,6 +67,11 @@ class Targets:
         """Return all targets by name."""
         rows = self._tx.query(select(*_COLUMNS).order_by(T.c.name)).all()
         return [self._target(row) for row in rows]
+
+    def any_of(self, kind: Kind) -> bool:
+        """Whether there is a target of this kind."""
+        wanted = select(T.c.id).where(T.c.kind == kind.value).limit(1)
+        return self._tx.query(wanted).first() is not None
 
     def add(self, target: Target) -> None:
         """Add a target.

@@ -66,6 +66,7 @@ class Tx:
         self._alone = False
         self._asked: dict[tuple[object, ...], list[Any]] = {}
         self._asked_of: set[str] = set()
+        self._counts: dict[tuple[str, str], int] = {}
         self.began = self.now = Instant(0)
         self._clock: Callable[[], Instant] = lambda: self.now
         self.touched = False
@@ -98,6 +99,7 @@ class Tx:
         self._deferred.clear()
         self._unseen.clear()
         self._forget()
+        self._counts.clear()
         self._alone = self.engine == "sqlite"
         self.changes = []
         self.touched = False
@@ -131,6 +133,23 @@ class Tx:
                 self._asked[key] = rows
                 self._asked_of |= sql.tables
         return rows
+
+    def counted(self, what: tuple[str, str], count: Callable[[], int]) -> int:
+        """Return a count that many units of a group need, and that ``recount`` keeps right.
+
+        As ``ask`` does, it counts once on SQLite and every time on PostgreSQL.
+        """
+        if not self._alone:
+            return count()
+        found = self._counts.get(what)
+        if found is None:
+            found = self._counts[what] = count()
+        return found
+
+    def recount(self, what: tuple[str, str], difference: int) -> None:
+        """Note that this transaction changed what was counted."""
+        if what in self._counts:
+            self._counts[what] += difference
 
     def _wrote(self, sql: Sql) -> None:
         if self._asked and not self._asked_of.isdisjoint(sql.tables):

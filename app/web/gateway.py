@@ -49,6 +49,7 @@ _OURS_TOO: Final = ("proxy-", "x-forwarded-")
 _CLEARTEXT: Final = "h2c"
 """An offer of HTTP/2 that a server may ignore, and we do (RFC 9113 dropped it)."""
 
+_APPLIED: Final = b"preference-applied"
 _BODILESS: Final = frozenset({204, 304})
 _WAITS: Final = frozenset({Status.PENDING, Status.APPROVED, Status.EXECUTING})
 
@@ -81,6 +82,7 @@ class Carried(Response):
         self._caller = caller
         self._asked = asked
         self._relay: CallerRelay | None = None
+        self._waited = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the call out and answer it."""
@@ -90,8 +92,11 @@ class Carried(Response):
         finally:
             if self._content is not None:
                 self._content.close()
-        if response is not None:
-            await response(scope, receive, send)
+        if response is None:
+            return
+        if self._waited:
+            _say_applied(response, self._waited)
+        await response(scope, receive, send)
 
     async def _answered(self, send: Send) -> Response | None:
         """Return what to answer, or nothing where an answer was passed on (or broke off)."""
@@ -118,6 +123,7 @@ class Carried(Response):
         )
         seconds = preferred_wait(request) if caller.may(Right.REQUEST_READ) else 0
         if made.status in _WAITS and seconds and may_wait(caller, services.settings):
+            self._waited = seconds
             with waiter(caller, services.settings.max_waiters_per_key):
                 made = await services.feed.wait(caller, made.id, seconds)
             result = await services.requests.result(caller, made.id) if made.final else None
@@ -201,6 +207,12 @@ def _answer(request: Request, made: Asking, result: HttpResult | None) -> Respon
     if result.truncated:
         raise AnswerTooLarge(extra=told(made))
     return _relayed(result, made, head=request.method == "HEAD")
+
+
+def _say_applied(response: Response, seconds: int) -> None:
+    """Say that the caller's wish to wait was granted; an upstream never heard of it (RFC 7240)."""
+    kept = [line for line in response.raw_headers if line[0] != _APPLIED]
+    response.raw_headers = [*kept, (_APPLIED, b"wait=%d" % seconds)]
 
 
 def _relayed(result: HttpResult, made: Asking, *, head: bool) -> Response:

@@ -270,7 +270,7 @@ class PolicyUpdateIn(Strict):
 
 
 class PolicyOut(Out):
-    """A policy."""
+    """A policy; ``warnings`` says what its routes do not reach as things are."""
 
     id: str
     name: str
@@ -281,6 +281,7 @@ class PolicyOut(Out):
     author: str
     created_at: datetime
     updated_at: datetime
+    warnings: list[str]
 
 
 class PolicyList(Out):

@@ -21,14 +21,20 @@ class CallRuleIn(Strict):
 
 
 class PermissionIn(CallRuleIn, kw_only=True):
-    """Calls that a key permits at a target; ``denied`` takes them out of the others again."""
+    """Calls that a key permits at a target; ``denied`` takes them out of the others again.
+
+    With ``profiles`` it is about commands over SSH: one of these has to permit a command wholly.
+    """
 
     target: Annotated[str, Meta(min_length=1, max_length=64)]
     denied: bool = False
+    profiles: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
 
     def permission(self) -> Permission:
         """Return the permission as the core has it."""
-        return Permission(self.target, tuple(self.methods), tuple(self.paths), self.denied)
+        calls = self.value()
+        profiles = tuple(self.profiles)
+        return Permission(self.target, calls.methods, calls.paths, self.denied, profiles)
 
 
 class FromPreset(Strict):

@@ -8,6 +8,7 @@ from app.core.host_keys import ShownKey
 from app.core.json_types import JsonObject
 from app.core.ssh_action import SshHop
 from app.core.ssh_target import SshSettings
+from app.services.markers import Looked
 from app.web.bodies import Strict
 from app.web.models import JsonDict, Out, Text
 
@@ -17,6 +18,28 @@ User = Annotated[str, Meta(max_length=64)]
 Keys = Annotated[list[Annotated[str, Meta(min_length=1, max_length=2000)]], Meta(max_length=64)]
 Hosts = Annotated[list[Host], Meta(max_length=64)]
 Base64 = Annotated[str, Meta(max_length=24_000_000)]
+
+
+class MarkerOut(Out):
+    """What the marker of a command says whose outcome was unknown.
+
+    ``status`` is the request's after that: it stays ``unknown`` unless the command has ended.
+    """
+
+    request_id: str
+    status: str
+    marker: Literal["none", "began", "finished", "unreadable"]
+    exit_code: int | None
+    detail: str
+
+    @classmethod
+    def of(cls, looked: Looked) -> "MarkerOut":
+        """Return it for the wire."""
+        request, marker = looked.request, looked.marker
+        return cls(
+            request_id=request.id, status=request.status.value, marker=marker.says.value,
+            exit_code=marker.exit_code, detail=marker.detail,
+        )  # fmt: skip
 
 
 class SshHopIn(Strict):
@@ -137,11 +160,16 @@ class ShownKeyOut(Out):
     kind: str
     key: str
     fingerprint: str
+    pinned: list[str]
+    changed: bool
 
     @classmethod
     def of(cls, shown: ShownKey) -> "ShownKeyOut":
-        """Return the answer for a key."""
-        return cls(shown.host, shown.port, shown.kind, shown.key, shown.fingerprint)
+        """Return the answer for a key, beside the fingerprints that are pinned."""
+        pinned = list(shown.pinned)
+        return cls(
+            shown.host, shown.port, shown.kind, shown.key, shown.fingerprint, pinned, shown.changed
+        )
 
 
 class CommandOut(Out):

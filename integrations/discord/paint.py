@@ -137,7 +137,9 @@ def _lines(parts: tuple[Part, ...]) -> Iterator[str]:
 def _notes(card: ApprovalCard, *, complete: bool) -> Iterator[str]:
     if not complete:
         yield _warning(INCOMPLETE)
-    if card.pending and card.reason_required:
+    if card.pending and card.elsewhere:
+        yield _bold(card.elsewhere)
+    elif card.pending and card.reason_required:
         yield escaped(COMMENT)
     if card.url and not _is_linkable(card.url):
         yield f"{'Open' if complete else 'Review in full'}: {card.url}"
@@ -168,7 +170,7 @@ def _listing(title: str, lines: list[str], url: str) -> _Embed:
 
 def _controls(card: ApprovalCard, *, complete: bool) -> list[_Embed]:
     made: list[_Embed] = []
-    if card.pending and card.token:
+    if card.pending and card.token and not card.elsewhere:
         asked = card.reason_required
         if complete:
             made.append(_button(_approve(card), 3, Act("approve", card.token, asks=asked)))

@@ -107,6 +107,7 @@ class SlackInbound:
         """
         check_shape(payload)
         if payload.get("type") != VERIFICATION and payload.get("api_app_id") != self._app:
+            log.warning("slack_other_application", ours=self._app)
             return None
         return AsyncBoltRequest(body=payload, mode="socket_mode")
 

@@ -9,7 +9,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
-from app.core.errors import AssentryError, NotLinked
+from app.core.errors import AssentryError, AssuranceTooLow, NotLinked
 from app.core.ports import Account, DeliveryFailed, Desk
 from app.core.request import Choice
 from integrations.slack import views
@@ -109,6 +109,8 @@ class Listeners:
             form = views.Form.read(str(view.get("private_metadata")))
             account = await self._account(body)
             done = await self.desk.cast(account, form.token, form.choice, _comment(view))
+        except AssuranceTooLow as error:
+            return {"response_action": "update", "view": views.said(error.detail)}
         except AssentryError as error:
             return {"response_action": "errors", "errors": {views.COMMENT: error.detail}}
         except ValueError:

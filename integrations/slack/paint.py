@@ -118,12 +118,14 @@ def _headline(text: str) -> Block:
 def _notes(card: ApprovalCard, *, complete: bool) -> Iterator[Block]:
     if not complete:
         yield rich([line([words(f"\u26a0 {INCOMPLETE}", bold=True)])])
-    if card.pending and card.reason_required:
+    if card.pending and card.elsewhere:
+        yield rich([line([words(card.elsewhere, bold=True)])])
+    elif card.pending and card.reason_required:
         yield rich([line([words(COMMENT)])])
 
 
 def _controls(card: ApprovalCard, *, complete: bool) -> Iterator[Block]:
-    if card.pending and card.token:
+    if card.pending and card.token and not card.elsewhere:
         if complete:
             yield _approve(card)
         if not card.reason_required:

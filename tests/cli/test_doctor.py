@@ -13,7 +13,8 @@ from tests.support.smtp import MailSink
 
 pytestmark = pytest.mark.requirement("OPS-2")
 
-CHECKS = ["settings", "master key", "database", "clock", "policies", "targets", "queues", "port"]
+CHECKS = ["settings", "master key", "database", "clock", "command rules", "policies", "targets",
+          "queues", "port"]  # fmt: skip
 
 
 def examined(env: dict[str, str]) -> tuple[int, dict[str, tuple[bool, str]]]:
@@ -48,6 +49,40 @@ def test_a_good_installation(migrated: dict[str, str]) -> None:
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [
         f"ok   {check}" for check in CHECKS
     ]
+
+
+@pytest.mark.requirement("SSH-3")
+def test_broken_rules_for_commands_are_named(migrated: dict[str, str], tmp_path: Path) -> None:
+    env = {**migrated, "ASSENTRY_COMMAND_RULES": str(tmp_path / "rules")}
+    assert "no such folder" in bad(env)["command rules"]
+    (tmp_path / "rules").mkdir()
+    _, findings = examined(env)
+    assert findings["command rules"][0]
+    profile = 'name = "app"\ntitle = "App"\ndescription = "App."\n\n[[program]]\nname = ["x"]\n'
+    (tmp_path / "rules" / "app.toml").write_text(profile, "utf-8")
+    said = bad(env)["command rules"]
+    assert "app.toml, line 6" in said and "last good set" in said
+
+
+@pytest.mark.requirement("CH-6")
+@pytest.mark.parametrize(
+    ("given", "channel", "words"),
+    [
+        ({"EMAIL_HOST": "127.0.0.1"}, "email", "SENDER"),
+        ({"SLACK_BOT_TOKEN": "none"}, "slack", "APP_TOKEN"),
+        ({"SLACK_BOT_TOKEN_FILE": "/none"}, "slack", "cannot read /none"),
+        ({"DISCORD_TOKEN_FILE": "/none"}, "discord", "cannot read /none"),
+    ],
+)
+def test_a_channel_whose_settings_are_not_whole_is_a_finding(
+    migrated: dict[str, str], given: dict[str, str], channel: str, words: str
+) -> None:
+    env = {**migrated, **{f"ASSENTRY_{name}": text for name, text in given.items()}}
+    found = bad(env)
+    assert list(found) == [channel]
+    assert words in found[channel]
+    done = run(env, "doctor")
+    assert "Traceback" not in done.stderr + done.stdout and "UserWarning" not in done.stderr
 
 
 @pytest.mark.requirement("CH-6")

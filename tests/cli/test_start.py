@@ -49,6 +49,22 @@ sys.exit(guarded(run))
 """
 
 
+FILES = """
+import resource
+from app.cli.start import allow_files
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, min(hard, 512)))
+allow_files()
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 512),) * 2
+allow_files()
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, 512),) * 2
+"""
+
+
+def test_as_many_files_may_be_open_as_are_allowed() -> None:
+    subprocess.run([sys.executable, "-c", FILES], check=True)
+
+
 @pytest.mark.requirement("OPS-2")
 @pytest.mark.parametrize("wrapped", ["plain", "group"])
 @pytest.mark.parametrize(

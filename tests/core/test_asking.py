@@ -114,6 +114,7 @@ def test_headers_of_the_framing_are_refused(name: str) -> None:
         ((), False),
         ((Permission("github"),), True),
         ((Permission("Github"),), False),
+        ((Permission("github", profiles=("readonly-safe",)),), False),
         ((Permission("mail"),), False),
         ((Permission("github", ("GET",)),), False),
         ((Permission("github", ("GET", "POST")),), True),

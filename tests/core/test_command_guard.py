@@ -17,6 +17,7 @@ pytestmark = pytest.mark.requirement("SSH-5", "T41")
 
 RULES = load().guard
 HOSTILE, HARMLESS = corpus("hostile"), corpus("harmless")
+OPTIONS, EVERYDAY = corpus("options"), corpus("everyday")
 RANK = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
 
 
@@ -42,10 +43,16 @@ def test_it_asks_or_blocks_for_all_that_destroys_or_is_hostile() -> None:
     assert [one for one in HOSTILE if said(one).effect is Effect.ALLOW] == []
 
 
-def test_it_asks_for_at_most_one_in_fifty_of_the_harmless() -> None:
-    asked = [one for one in HARMLESS if said(one).effect is not Effect.ALLOW]
-    assert len(HARMLESS) >= 150
-    assert len(asked) * 50 <= len(HARMLESS), asked
+def test_it_asks_for_all_that_runs_writes_or_shows_secrets_by_an_option() -> None:
+    assert len(OPTIONS) >= 1_000
+    assert [one for one in OPTIONS if said(one).effect is Effect.ALLOW] == []
+
+
+@pytest.mark.parametrize("commands", [HARMLESS, EVERYDAY], ids=["look-alikes", "everyday"])
+def test_it_asks_for_at_most_one_in_fifty_of_the_harmless(commands: list[str]) -> None:
+    asked = [one for one in commands if said(one).effect is not Effect.ALLOW]
+    assert len(commands) >= 150
+    assert len(asked) * 50 <= len(commands), asked
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,9 @@ WRAPPERS = (
     "true && {}", "{} 2>/dev/null", "\n{}\n", "if true; then {}; fi",
 )  # fmt: skip
 SIMPLE = [
-    one for one in (*HOSTILE, *HARMLESS) if not set(one) & set("'\"\\$`(){}[]<>|&;!#~*?\n=\r{},")
+    one
+    for one in (*HOSTILE, *HARMLESS)
+    if one.isascii() and not set(one) & set("'\"\\$`(){}[]<>|&;!#~*?\n=\r{},")
 ]
 
 

@@ -27,7 +27,9 @@ def assert_same(text: str) -> None:
     assert parts.redirects == [one for plain in quick for one in plain.redirects], text
 
 
-@pytest.mark.parametrize("name", ["hostile", "harmless", "reads", "beyond_reading"])
+@pytest.mark.parametrize(
+    "name", ["hostile", "options", "harmless", "everyday", "reads", "beyond_reading"]
+)
 def test_both_readings_agree_on_the_corpus(name: str) -> None:
     for command in corpus(name):
         assert_same(command)
@@ -64,7 +66,8 @@ def test_words_in_plain_quotes_come_out_as_they_went_in(words: list[str]) -> Non
 @pytest.mark.parametrize(
     "text",
     ["", " ", "|", "ls |", "| ls", "ls || x", "ls |& x", "A=b ls", "if x", "ls 'a", "ls\nid",
-     "ls a{b,c}", "ls $x", "~/x", "l? x", "ls >x", "ls caf\u00e9", "time ls", "ls # x"],
+     "ls a{b,c}", "ls $x", "~/x", "l? x", "ls >x", "ls caf\u00e9", "time ls", "ls # x",
+     "ls =", "ls =id", "ls ^x", "ls \\x41", "ls 'a\\'", "ls 'a\\' 'b; id #'", "ls '!1'"],
 )  # fmt: skip
 def test_it_gives_up_at_anything_else(text: str) -> None:
     assert plain_pipeline(text) is None

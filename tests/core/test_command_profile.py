@@ -43,7 +43,7 @@ def test_every_starter_has_examples_of_both_sorts() -> None:
         assert {one.allowed for one in profile.expect} == {True, False}, profile.name
 
 
-@pytest.mark.parametrize("name", ["hostile", "beyond_reading"])
+@pytest.mark.parametrize("name", ["hostile", "options", "beyond_reading"])
 def test_no_reading_profile_lets_anything_of_it_through(name: str) -> None:
     commands = corpus(name)
     assert len(commands) >= 150

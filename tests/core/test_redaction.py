@@ -151,6 +151,14 @@ def test_a_stream_gives_what_the_whole_gives(case: tuple[list[str], str], sizes:
     assert (out, stream.count) == Redactor(found).bytes(data)
 
 
+def test_what_may_begin_a_secret_does_not_hide_the_next_beginning() -> None:
+    """``30`` may begin ``000000`` in hexadecimal; its second byte may begin the secret itself."""
+    stream = Redactor(["000000"]).stream()
+    assert stream.feed(b"data: 3") == b"data: "
+    assert stream.feed(b"0") == b""
+    assert stream.feed(b"00000") + stream.finish() == b"3" + MARK.encode()
+
+
 @given(st.integers(0, len("token-abcdefgh")))
 def test_a_cut_stream_shows_no_part_of_a_secret(kept: int) -> None:
     stream = Redactor(["token-abcdefgh"]).stream()

@@ -41,6 +41,13 @@ def test_the_envelope_holds_all_of_an_action(action: SshAction) -> None:
     assert read_params(action.name, action_params(action)) == action
 
 
+@pytest.mark.requirement("SSH-3", "REQ-2")
+def test_the_profiles_of_a_key_are_kept_and_old_envelopes_stay_as_they_are() -> None:
+    asked = submission(SshExec("uptime"), replace(TARGET, ssh=replace(PLACE, key_profiles=("a",))))
+    assert unseal(seal(asked)) == asked
+    assert b"key_profiles" not in seal(submission(SshExec("uptime")))
+
+
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1))
 def test_a_command_comes_back_as_it_was(command: str) -> None:
     asked = submission(SshExec(command))
@@ -60,6 +67,7 @@ def test_a_command_comes_back_as_it_was(command: str) -> None:
         replace(PLACE, jumps=(SshHop("bastion", 2222, "jump", ("SHA256:y",)),)),
         replace(PLACE, seconds=31),
         replace(PLACE, marker_dir=""),
+        replace(PLACE, key_profiles=("a",)),
     ],
 )
 def test_whatever_shapes_the_run_is_in_the_digest(place: SshPlace) -> None:

@@ -18,6 +18,7 @@ from app.core.ssh_target import (
     fingerprint,
     permit_ssh,
     place_of,
+    profiles_of,
 )
 
 KEY = (
@@ -146,3 +147,20 @@ def test_a_key_permits_a_host_as_a_whole(permissions: Any, *, good: bool) -> Non
         return
     with pytest.raises(TargetNotPermitted):
         permit_ssh(permissions, "db")
+
+
+@pytest.mark.requirement("SSH-3", "KEY-2")
+@pytest.mark.parametrize(
+    ("permissions", "found"),
+    [
+        (None, ()),
+        ((Permission("db"),), ()),
+        ((Permission("db", profiles=("a", "b")),), ("a", "b")),
+        ((Permission("web", profiles=("a",)),), ()),
+        ((Permission("db", profiles=("a",)), Permission("db", profiles=("b", "a"))), ("a", "b")),
+        ((Permission("db", profiles=("a",)), Permission("db")), ()),
+        ((Permission("db", profiles=("a",)), Permission("db", ("GET",))), ("a",)),
+    ],
+)
+def test_a_key_names_profiles_for_a_host(permissions: Any, found: tuple[str, ...]) -> None:
+    assert profiles_of(permissions, "db") == found

@@ -48,6 +48,21 @@ def test_profiles_bound_what_is_allowed() -> None:
     assert verdict("uptime", Wanted((), only=True)).effect is Effect.DENY
 
 
+@pytest.mark.requirement("SSH-3")
+def test_a_command_has_to_pass_what_the_target_and_the_key_name() -> None:
+    host, logs = ("readonly-safe",), ("logs-readonly",)
+    assert verdict("uptime", Wanted(host)).effect is Effect.ALLOW
+    assert verdict("uptime", Wanted(host, of_key=logs)).effect is Effect.REVIEW
+    assert verdict("uptime", Wanted(logs, of_key=host)).effect is Effect.REVIEW
+    assert verdict("uptime", Wanted(host, only=True, of_key=logs)).effect is Effect.DENY
+    assert verdict("uptime", Wanted(of_key=logs)).effect is Effect.REVIEW
+    assert verdict("uptime", Wanted(of_key=(*logs, *host))).effect is Effect.ALLOW
+    for both in (Wanted(host, of_key=logs), Wanted(logs, of_key=host)):
+        assert verdict("tail -5 /var/log/syslog", both).effect is Effect.ALLOW
+    gone = verdict("uptime", Wanted(host, of_key=("no-such",)))
+    assert "There is no profile 'no-such'." in gone.reasons
+
+
 def test_commands_and_files_are_judged_alike() -> None:
     def submission(action: SshAction | PlainAction) -> Submission:
         place = SshPlace("h", 22, "u", (), profiles=("no-such",))

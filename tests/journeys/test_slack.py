@@ -26,7 +26,7 @@ def slack_settings(slack: Slack, door: str) -> dict[str, Any]:
     world = slack.world
     found = {"slack_bot_token": world.acme.bot_token, "slack_api_url": slack.api_url}
     if door == "socket":
-        return {**found, "slack_app_token": world.app.app_token, "slack_app_id": world.app.id}
+        return {**found, "slack_app_token": world.app.app_token}
     return {**found, "slack_signing_secret": world.app.signing_secret, "slack_app_id": world.app.id}
 
 

@@ -16,7 +16,7 @@ from tests.journeys.test_kills import check_rows, drained
 from tests.support.api import Api
 from tests.support.nursery import Nursery, nursery
 from tests.support.server import Installation, installation
-from tests.support.sshd import Sshd, running_sshd
+from tests.support.sshd import Sshd, eventually, running_sshd
 
 pytestmark = [
     pytest.mark.usefixtures("_clients"),
@@ -31,7 +31,9 @@ LOOKS = 1000
 
 
 @asynccontextmanager
-async def host(place: Installation, folder: Path) -> AsyncGenerator[tuple[Api, Sshd]]:
+async def host(
+    place: Installation, folder: Path, **more: object
+) -> AsyncGenerator[tuple[Api, Sshd]]:
     """An SSH host that is the target ``box``."""
     admin = Api(place.base_url, place.admin_key)
     async with running_sshd(folder) as server:
@@ -40,7 +42,7 @@ async def host(place: Installation, folder: Path) -> AsyncGenerator[tuple[Api, S
         )
         ssh = {
             "host": "127.0.0.1", "port": server.port, "user": server.user,
-            "host_keys": [server.host_key], "seconds": 3,
+            "host_keys": [server.host_key], "seconds": 3, **more,
         }  # fmt: skip
         await admin.made(
             "/api/targets", name="box", credential_id=credential["id"],
@@ -135,3 +137,41 @@ async def test_a_killed_worker_runs_nothing_twice(database_url: str, tmp_path: P
     assert any(row.status == "unknown" for row in rows), "no kill hit a command"
     succeeded = sum(row.status == "succeeded" for row in rows)
     assert succeeded <= len(counts) <= sum(row.sent_at is not None for row in rows)
+
+
+@pytest.mark.requirement("SSH-7")
+async def test_what_a_killed_worker_left_is_found_by_its_marker(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"database_url": database_url, "lease_margin": 0.5}
+    (marks := tmp_path / "marks").mkdir()
+    with (
+        NamedTemporaryFile(dir="/tmp") as ran,
+        installation(tmp_path, servers=1, **settings) as place,
+        nursery(place.env) as young,
+    ):
+        async with host(place, tmp_path / "sshd", marker_dir=str(marks)) as (admin, _):
+            rule = {"name": "all", "effect": "allow", "reason": "a test"}
+            await admin.made("/api/policies", name="all pass", rules=[rule])
+            agent, asked = Api(place.base_url, place.agent_key), dict[str, int]()
+            for code in (0, 3):
+                before, worker = size(ran.name), await young.work()
+                command = f"echo {code} >>{ran.name}; sleep 1; exit {code}"
+                made = await agent.made(
+                    "/api/requests", action="ssh.exec", target="box", params={"command": command}
+                )
+                asked[made["id"]] = code
+                await eventually(lambda before=before: size(ran.name) > before)
+                await worker.kill9()
+            await asyncio.to_thread(place.work)
+            await drained(admin)
+            for name, code in asked.items():
+                _, lost = await admin.call("GET", f"/api/requests/{name}")
+                assert lost["status"] == "unknown"
+                await eventually((marks / name).read_text)
+                status, looked = await admin.call("POST", f"/api/requests/{name}/reconcile")
+                assert (status, looked["marker"], looked["exit_code"]) == (200, "finished", code)
+                assert looked["status"] == ("failed" if code else "succeeded")
+        counts = Counter(ran.read().decode().split())
+        place.stop()
+    assert counts == {"0": 1, "3": 1}

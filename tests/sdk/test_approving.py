@@ -76,6 +76,12 @@ def _read(terminal: int) -> bytes:
         raise
 
 
+def test_an_agents_key_is_told_so_also_when_nothing_waits(product: Installation) -> None:
+    refused = run(person(product, ASSENTRY_KEY=product.agent_key), "inbox")
+    assert refused.returncode != 0
+    assert "people" in refused.stderr
+
+
 def test_what_waits_is_listed_and_shown_whole(product: Installation) -> None:
     made = ask(product, to="ada@example.org", text="right\u202eto left \x1b[2K")
     listed = run(person(product), "inbox")

@@ -79,6 +79,7 @@ async def test_a_key_is_random_and_kept_as_a_hash(place: World) -> None:
 async def test_what_a_key_may_is_kept(place: World, clock: FakeClock) -> None:
     permissions = (
         Permission("github", ("GET",), ("/repos/**",)), Permission("mail"),
+        Permission("web1", profiles=("readonly-safe",)),
         Permission("github", ("GET",), ("/repos/secret/**",), denied=True),
     )  # fmt: skip
     key, _ = await made(
@@ -90,6 +91,14 @@ async def test_what_a_key_may_is_kept(place: World, clock: FakeClock) -> None:
     closed, _ = await made(place, permissions=())
     stored = await place.services.agents.list_keys(place.anne, agent_id=place.agent.id)
     assert next(one for one in stored if one.id == closed.id).permissions == ()
+
+
+@pytest.mark.requirement("SSH-3", "KEY-2")
+@pytest.mark.parametrize("more", [{"methods": ("GET",)}, {"paths": ("/x",)}, {"denied": True}])
+async def test_profiles_of_a_key_are_about_whole_hosts(place: World, more: Any) -> None:
+    with pytest.raises(InvalidField) as caught:
+        await made(place, permissions=(Permission("web1", profiles=("a",), **more),))
+    assert caught.value.pointer == "/permissions/0/profiles"
 
 
 @pytest.mark.requirement("KEY-1")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.core.delivery import Delivery, DeliveryKind, DeliveryState
+from app.core.errors import MissingRole, NotFound
+from app.core.ports import DeliveryFailed
 from app.core.request import Request
 from app.services.intake import Asked
 from tests.support.channel import FakeChannel
@@ -150,3 +152,25 @@ async def test_no_agent_hides_anothers_requests_in_a_digest(
     (digest,) = [item.digest for item in chat.messages if item.recipient == BEN.id]
     assert digest is not None and len(digest.lines) == 31
     assert digest.lines[1].startswith("important")
+
+
+async def test_what_was_given_up_is_listed_and_sent_again(place: World, chat: FakeChannel) -> None:
+    couriers, anne = place.services.couriers, place.anne
+    request = await ask(place)
+    chat.failure = DeliveryFailed("no such account", permanent=True)
+    await carried(place)
+    found = await couriers.undelivered(anne)
+    assert {(item.request_id, item.last_error) for item in found} == {
+        (request.id, "no such account")
+    }
+    assert len(found) == 2 and len(await couriers.undelivered(anne, found[0].id)) == 1
+    with pytest.raises(MissingRole):
+        await couriers.resend(place.ben)
+    mail = next(item for item in await bens(place, request) if item.channel == "email")
+    with pytest.raises(NotFound):
+        await couriers.resend(anne, mail.id)
+    chat.failure = None
+    assert await couriers.resend(anne, found[0].id) == 1
+    assert await couriers.resend(anne) == 1
+    await carried(place)
+    assert len(chat.messages) == 2 and await couriers.undelivered(anne) == []

@@ -9,11 +9,15 @@ import pytest
 
 from app.core.errors import InvalidField, MissingRole
 from app.core.request import Request, Status
-from app.core.ssh_target import SshSettings, fingerprint
+from app.core.ssh_action import SshHop
+from app.core.ssh_target import HostNotPinned, SshSettings, fingerprint
 from app.core.targets import Target, TargetSettings
 from app.services.host_keys import HostNotReached
+from tests.services.test_couriers import carried
+from tests.support.channel import FakeChannel
 from tests.support.server import free_port
 from tests.support.sshd import Sshd, running_sshd
+from tests.support.telling import Mail, opened
 from tests.support.world import World, world
 
 pytestmark = [pytest.mark.requirement("SSH-2", "T51"), pytest.mark.timeout(60)]
@@ -65,6 +69,9 @@ async def test_a_key_is_compared_before_it_is_pinned(here: World, server: Sshd) 
     assert after.settings.ssh is not None
     assert (after.settings.ssh.host_keys, after.revision) == ((server.host_key,), 2)
     assert (await ask(here)).status is Status.SUCCEEDED
+    again = await keys.look(here.anne, target.id)
+    assert (shown.pinned, shown.changed) == ((), False)
+    assert (again.is_pinned, again.changed) == (True, False)
 
 
 async def test_another_key_is_recorded_and_voids_what_was_approved(
@@ -80,12 +87,57 @@ async def test_another_key_is_recorded_and_voids_what_was_approved(
     (noted,) = [record for record in trail if record.event == "host_key.refused"]
     assert fingerprint(server.host_key) in str(noted.details["detail"])
     shown = await here.services.host_keys.look(here.anne, target.id)
+    assert shown.changed
+    assert shown.pinned != (shown.fingerprint,)
     await here.services.host_keys.enrol(here.anne, target.id, shown.key)
     await here.vote(waiting)
     await here.services.execution.run(waiting.id)
     voided = await here.get(waiting)
     assert voided.status is Status.CANCELLED
     assert (await ask(here)).status is Status.SUCCEEDED
+
+
+async def test_operators_are_told_of_another_key_once(
+    database_url: str, server: Sshd, tmp_path: Path
+) -> None:
+    chat = FakeChannel()
+    async with opened(database_url, tmp_path, chat, Mail()) as place:
+        target = await host(place, server, host_keys=(server.host_key,))
+        await server.new_host_key()
+        for _ in range(2):
+            assert (await ask(place)).status is Status.FAILED
+        await carried(place, "chat")
+        told = [one for one in chat.messages if one.digest is not None]
+        assert len(told) == 1 and told[0].recipient == "T1:ANNE"
+        assert told[0].digest is not None
+        lines = " ".join((told[0].digest.title, *told[0].digest.lines))
+        assert target.name in lines and fingerprint(server.host_key) in lines
+        assert "nothing was sent" in lines
+
+
+@pytest.mark.requirement("SSH-6")
+async def test_a_host_behind_another_is_enrolled_by_hand(
+    here: World, server: Sshd, tmp_path: Path
+) -> None:
+    async with running_sshd(tmp_path / "bastion") as bastion:
+        (bastion.home / "authorized_keys").write_text((server.home / "client_key.pub").read_text())
+        hop = SshHop("127.0.0.1", bastion.port, bastion.user, (bastion.host_key,))
+        target = await host(here, server, jumps=(hop,))
+        keys = here.services.host_keys
+        with pytest.raises(InvalidField, match="by hand"):
+            await keys.look(here.anne, target.id)
+        with pytest.raises(HostNotPinned):
+            await ask(here)
+        assert "Accepted publickey" not in bastion.log
+        await keys.enrol(here.anne, target.id, server.host_key)
+        assert (await ask(here)).status is Status.SUCCEEDED
+        assert "Accepted publickey" in bastion.log
+        server.end_sessions()
+        await server.new_host_key()
+        changed = await ask(here)
+        assert "host_key_changed" in (changed.outcome or "")
+        await keys.enrol(here.anne, target.id, server.host_key)
+        assert (await ask(here)).status is Status.SUCCEEDED
 
 
 @pytest.mark.requirement("SSH-4")

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.audit import SYSTEM
 from app.core.errors import VersionMismatch
-from app.core.events import Claim
+from app.core.events import Claim, Fail
 from app.core.lifecycle import step
 from app.core.request import Request, Status, evolve
 from app.services.execution import Claimed
@@ -134,3 +134,33 @@ async def test_a_request_that_is_not_written_yet_counts_and_changes(place: World
         lambda tx: tx.requests.executing(new.agent_id, by_people=False)
     )
     assert count == 1
+
+
+async def test_running_calls_are_counted_through_a_transaction(place: World) -> None:
+    """A group of units asks once; what the group itself claims and ends counts at once."""
+    first = await claimed(place)
+    agent_id = first.request.agent_id
+
+    def write(tx: Tx) -> list[int]:
+        def running() -> int:
+            return tx.requests.executing(agent_id, by_people=False)
+
+        counts = [running()]
+        new = evolve(first.request, {"id": "req_new", "version": 1, "status": Status.APPROVED})
+        tx.requests.insert(new)
+        counts.append(running())
+        tx.requests.update(new, step(new, Claim(SYSTEM, "w", 60.0), tx.now).after)
+        counts.append(running())
+        fence = first.request.fence
+        over = step(first.request, Fail(actor=SYSTEM, fence=fence, outcome="{}"), tx.now).after
+        tx.requests.update(first.request, over)
+        counts.append(running())
+        assert tx.requests.executing("agt_other", by_people=False) == 0
+        assert tx.requests.executing(agent_id, by_people=True) == 0
+        return counts
+
+    assert await place.services.store.write(write) == [1, 1, 2, 1]
+    count = await place.services.store.read(
+        lambda tx: tx.requests.running(agent_id, by_people=False)
+    )
+    assert count[0] == 1

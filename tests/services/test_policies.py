@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import text
 
 from app.core.errors import (
@@ -21,6 +23,8 @@ from app.core.facts import Facts
 from app.core.pipeline import PoliciesChanged
 from app.core.policy import Effect
 from app.core.request import Status
+from app.core.ssh_target import SshSettings
+from app.core.targets import TargetSettings
 from app.services.policies import Policies
 from app.store.tx import Tx
 from tests.support.world import FakeClock, World, world
@@ -237,3 +241,22 @@ async def test_what_judged_by_an_older_set_is_done_again(place: World) -> None:
     with pytest.raises(PoliciesChanged):
         await other.with_newest(never)
     assert seen.count(-1) == 3
+
+
+@pytest.mark.requirement("SSH-5")
+async def test_the_rules_for_commands_are_read_before_the_first_one_asks(place: World) -> None:
+    policies = place.services.policies
+    await policies.refresh()
+    assert policies.commands.due
+    key = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    )
+    credential = await place.services.vault.create(
+        place.anne, name="key", kind="ssh_key", fields={"private_key": key.decode()}
+    )
+    settings = TargetSettings(ssh=SshSettings(host="db.example.com", user="ops"))
+    await place.services.targets.create(
+        place.anne, name="box", credential_id=credential.id, settings=settings
+    )
+    await policies.refresh()
+    assert not policies.commands.due

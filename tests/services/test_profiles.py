@@ -10,7 +10,7 @@ from app.core.command_profile import check
 from app.core.command_rules import CommandRules
 from app.core.errors import InvalidPolicy
 from app.core.policy import Effect
-from app.services.profiles import Profiles, load, opened
+from app.services.profiles import Profiles, line_of, load, opened
 from app.settings import SettingsError
 
 pytestmark = pytest.mark.requirement("SSH-3")
@@ -78,7 +78,10 @@ def test_a_change_is_taken_up_and_a_broken_one_is_not(tmp_path: Path) -> None:
     (tmp_path / "app.toml").write_text("[[progam]]", "utf-8")
     assert not profiles.refresh()
     assert permits(profiles, "app", "another")
-    assert profiles.error == "app.toml: unknown field \"progam\"; did you mean 'program'? /progam"
+    assert (
+        profiles.error
+        == "app.toml, line 1: unknown field \"progam\"; did you mean 'program'? /progam"
+    )
     write(tmp_path, "app", "a-third")
     assert profiles.refresh()
     assert (profiles.error, permits(profiles, "app", "a-third")) == ("", True)
@@ -115,7 +118,7 @@ def test_what_is_wrong_is_said_with_the_file(
         write(tmp_path, name, "x", more)
     with pytest.raises(InvalidPolicy, match=said) as error:
         load(tmp_path)
-    assert error.value.detail.startswith("a.toml: ")
+    assert error.value.detail.startswith(("a.toml: ", "a.toml, line "))
 
 
 def test_a_file_is_named_like_its_profile(tmp_path: Path) -> None:
@@ -123,3 +126,29 @@ def test_a_file_is_named_like_its_profile(tmp_path: Path) -> None:
     (tmp_path / "a.toml").rename(tmp_path / "b.toml")
     with pytest.raises(InvalidPolicy, match="the name in it is 'a'"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "line"),
+    [("/name", 1), ("/patterns/word", 4), ("/program/0", 6), ("/program/1/flags/2", 11),
+     ("/program/1/flag", 9), ("/program/7", 0), ("", 0), ("/extends", 0)],
+)  # fmt: skip
+def test_a_pointer_is_about_a_line(pointer: str, line: int) -> None:
+    document = (
+        'name = "x"\n\n[patterns]\nword = "a"\n\n[[program]]\nnames = ["x"]\n\n'
+        '[[program]]\nnames = ["y"]\nflags = ["-a"]\n'
+    )
+    assert line_of(document, pointer) == line
+
+
+def test_a_file_whose_rights_change_is_read_again(tmp_path: Path) -> None:
+    write(tmp_path, "app", "app-status")
+    profiles = opened(str(tmp_path))
+    assert not profiles.refresh()
+    (tmp_path / "app.toml").chmod(0o600)
+    assert profiles.refresh()
+    (tmp_path / "app.toml").unlink()
+    tmp_path.rmdir()
+    assert not profiles.refresh()
+    assert "no such folder" in profiles.error
+    assert permits(profiles, "app", "app-status")

@@ -270,3 +270,60 @@ async def test_an_identical_request_that_waits_is_joined(place: World) -> None:
     assert [entry.event for entry in trail] == ["request.submitted", "request.attached"]
     await place.vote(first)
     assert (await place.ask("send_mail", context={"to": "x"})).id != first.id
+
+
+async def standing_in(place: World, ada: Caller, bob: Caller) -> Delegation:
+    now = place.services.clock.now()
+    made = Delegation(
+        "dlg_1", ada.actor.id, bob.actor.id, now, plus(now, 3600), (), "", now, ada.actor.reference
+    )
+    await place.services.store.write(lambda tx: tx.groups.add_delegation(made))
+    return made
+
+
+@pytest.mark.requirement("PPL-4", "AUD-1", "CH-6")
+@pytest.mark.parametrize("choice", list(Choice))
+async def test_in_whose_place_a_vote_was_cast_stays_on_the_record(
+    place: World, choice: Choice
+) -> None:
+    ada, bob = await person(place, "ada"), await person(place, "bob")
+    request = await ask(place, {"seats": [["person:per_ada"]], "expires_in": 9999})
+    leave = await standing_in(place, ada, bob)
+    cards, store = place.services.cards, place.services.store
+    asked = await store.read(lambda tx: cards.of(tx, request.id, bob.person))
+    assert asked.asked_for == "You stand in for ada, who is away."
+    assert (await store.read(lambda tx: cards.of(tx, request.id, ada.person))).asked_for == ""
+    await place.vote(request, bob, choice)
+    await store.write(lambda tx: tx.groups.revoke_delegation(leave.id))
+    (record,) = [
+        item
+        for item in await place.services.requests.trail(place.anne, request.id)
+        if item.event in ("request.approved", "request.denied")
+    ]
+    assert (record.details["for"], record.details["for_name"]) == ("per_ada", "ada")
+    after = await store.read(lambda tx: cards.of(tx, request.id))
+    assert after.state.endswith("by bob in place of ada through the API")
+    assert 'by bob in place of ada through the API: "looked at it"' in after.timeline[-1]
+
+
+@pytest.mark.requirement("PPL-4", "DEC-3")
+async def test_who_comes_to_count_in_anothers_place_by_a_later_vote_is_said_there(
+    place: World,
+) -> None:
+    ada, bob = await person(place, "ada"), await person(place, "bob")
+    request = await ask(place, {"seats": [["role:approver"], ["person:per_ada"]]})
+    await standing_in(place, ada, bob)
+    await place.vote(request, bob)
+    after = await place.vote(request, place.ben)
+    assert after.status is Status.APPROVED
+    trail = await place.services.requests.trail(place.anne, request.id)
+    first, second = [record.details for record in trail if "seat" in record.details]
+    assert (first["seat"], second["seat"]) == (["role:approver"], ["role:approver"])
+    assert "for" not in first and "for" not in second
+    assert second["others"] == [
+        {"by": "per_bob", "by_name": "bob", "for": "per_ada", "for_name": "ada"}
+    ]
+    cards, store = place.services.cards, place.services.store
+    card = await store.read(lambda tx: cards.of(tx, request.id))
+    assert "; bob counts in place of ada" in card.timeline[-1]
+    assert "bob in place of ada through the API" in card.state

@@ -132,6 +132,9 @@ async def test_failures_are_retried_and_counted(place: World) -> None:
         attempts = await place.services.store.read(lambda tx: tx.deliveries.attempts(done.id))
     assert [attempt.outcome for attempt in attempts] == ["retry", "retry", "taken"]
     assert "500" in attempts[0].detail
+    assert done.tries == len(attempts)
+    assert done.request_id is not None and done.event_id is not None
+    assert done.request_id.removeprefix("req_") in done.event_id  # another installation has others
     assert len(receiver.times) == 1 and len(receiver.log) == 3
 
 

@@ -61,10 +61,10 @@ class World:
         self.names = Names()
         self._last = 0
         secret = hashlib.sha256(b"played").hexdigest()
+        own = self.names.new("A")
         self.app = Application(
-            self.names.new("A"), secret[:32], secret[32:56],
-            "-".join(("xapp", "1", "A0PLAYED", secret[:20])),
-        )  # fmt: skip
+            own, secret[:32], secret[32:56], "-".join(("xapp", "1", own, secret[:20]))
+        )
         self.teams: dict[str, Team] = {}
         self.messages: list[Message] = []
         self.views: list[View] = []

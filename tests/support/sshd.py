@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,18 +112,15 @@ class Sshd:
             self.process = None
 
     def end_sessions(self) -> None:
-        """Kill what serves the connections that are open."""
-        parent = os.getpid() if self.process is None else self.process.pid
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                words = (entry / "cmdline").read_bytes()
-                near = str(self.home) in (entry / "environ").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if words.startswith(b"sshd: ") and near and int(entry.name) != parent:
-                os.kill(int(entry.name), signal.SIGKILL)
+        """Kill what serves the connections that are open, which leaves their commands alone."""
+        assert self.process is not None, "once it has ended, nobody knows what it served"
+        listing = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        for pid in listing.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     async def new_host_key(self) -> None:
         """Become a server with another host key on the same port."""

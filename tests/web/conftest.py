@@ -139,9 +139,16 @@ class Served:
 @pytest.fixture
 async def served(door: Door) -> AsyncIterator[Served]:
     """The application on a socket of its own."""
+    async with Upstream() as upstream, serving(door, upstream) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def serving(door: Door, upstream: Upstream) -> AsyncGenerator[Served, None]:
+    """Put the application on a socket of its own, with this upstream."""
     sock = bound("127.0.0.1", 0)
     stop = asyncio.Event()
-    async with Upstream() as upstream, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         await door.world.target(upstream.url)
         await door.world.policy("reads", "allow", {"http.method": {"in": ["GET", "HEAD", "PUT"]}})
         group.create_task(Server(config(door.app, lifespan="off")).until(stop, sock))

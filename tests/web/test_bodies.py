@@ -199,6 +199,32 @@ async def test_a_large_body_waits_with_its_request_and_runs_as_it_came(served: S
         await world.services.bodies.download(world.anne, request)
 
 
+@pytest.mark.requirement("GW-2", "T1")
+async def test_a_caller_waits_for_what_becomes_of_a_large_body(served: Served) -> None:
+    world = served.door.world
+    room = world.services.inline.room
+    async with asyncio.TaskGroup() as group, asyncio.timeout(WAIT):
+        call = group.create_task(
+            served.agent.post(
+                "/gateway/upstream/status/200", content=LARGE, headers={"Prefer": "wait=9"}
+            )
+        )
+        with world.services.store.signals.following() as news:
+            page: list[dict[str, str]] = []
+            while not page:
+                await news.get()
+                page = (await served.agent.get("/api/requests?status=pending")).json()["items"]
+        request = await world.services.requests.get(world.anne, page[0]["id"])
+        await world.vote(request)
+        await world.services.execution.run(request.id)
+        answer = await call
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=9")
+    assert answer.headers["x-assentry-request"] == request.id
+    (got,) = served.upstream.log
+    assert got.body == LARGE
+    room.share(world.agent.id).grow(room.each)
+
+
 @pytest.mark.requirement("GW-2", "T4")
 async def test_a_body_that_is_not_shown_is_reviewed_in_full(served: Served) -> None:
     world = served.door.world

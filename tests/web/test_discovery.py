@@ -5,6 +5,8 @@ import re
 import pytest
 
 from app.core.principals import Permission
+from app.core.ssh_target import SshSettings
+from app.core.targets import TargetSettings
 from app.web.api.discovery import code, quoted
 from tests.support.upstream import Upstream
 from tests.web.conftest import Door
@@ -46,6 +48,39 @@ async def test_an_unchanged_answer_is_not_sent_again(door: Door) -> None:
     for page in PAGES:
         again = await client.get(page, headers=known)
         assert again.status_code == 200 and "new" in again.text
+
+
+async def test_what_changes_is_seen_at_once(door: Door) -> None:
+    """A key that ends or takes over, a target that changes, and a policy; each on every page."""
+    world, services = door.world, door.world.services
+    target = await world.target("https://alpha.example.org", "alpha")
+    key, door.keys["first"] = await services.agents.create_key(
+        world.anne, name="first", scopes=["request:create", "request:read"],
+        agent_id=world.agent.id, permissions=[Permission("alpha", ("GET",), ("/open/**",))],
+    )  # fmt: skip
+    client = await door.client("first")
+
+    async def seen() -> list[str]:
+        return [(await client.get(page)).text for page in PAGES]
+
+    assert all("/gateway/alpha" in text for text in await seen())
+    await services.targets.update(world.anne, target.id, description="The new books.")
+    assert all("The new books." in text for text in await seen())
+    before = (await client.get("/discovery")).json()["targets"][0]["calls"]
+    await world.policy("reads", "allow", {"http.method": "GET"})
+    (after,) = (await client.get("/discovery")).json()["targets"]
+    assert (before, after["calls"]) == (
+        [{"method": "GET", "outcomes": ["ask"]}], [{"method": "GET", "outcomes": ["pass"]}],
+    )  # fmt: skip
+    await services.targets.update(world.anne, target.id, enabled=False)
+    assert not any("/gateway/alpha" in text for text in await seen())
+    await services.targets.update(world.anne, target.id, enabled=True)
+    _, door.keys["second"] = await services.agents.rotate_key(world.anne, key.id)
+    assert [(await client.get(page)).status_code for page in PAGES] == [401, 401, 401]
+    client = await door.client("second")
+    assert all("/gateway/alpha" in text for text in await seen())
+    await services.targets.delete(world.anne, target.id)
+    assert not any("/gateway/alpha" in text for text in await seen())
 
 
 async def test_words_of_people_stay_words(door: Door) -> None:
@@ -111,4 +146,11 @@ async def test_the_skill_has_front_matter_and_examples_that_can_be_run(door: Doo
     text = (await (await door.client("agent")).get("/api/skill")).text
     head = re.match(r"---\nname: assentry\ndescription: \"[^\n]*\"\n---\n", text)
     assert head and "mail" in head[0]
+    assert "{{" not in text and "{%" not in text and "\n\n\n" not in text
+    ssh = SshSettings(host="db", user="deploy", host_keys=("SHA256:" + "A" * 43,))
+    await door.world.services.targets.create(
+        door.world.anne, name="box", settings=TargetSettings(ssh=ssh)
+    )
+    text = (await (await door.client("agent")).get("/api/skill")).text
+    assert "/ssh/box/exec" in text and "/gateway/box" not in text
     assert "{{" not in text and "{%" not in text and "\n\n\n" not in text

@@ -6,9 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.core.delivery import Attempt
 from app.core.instant import SECOND, Instant
 from app.core.principals import Role
 from app.core.request import Status, evolve
+from app.services.webhooks import Wanted
 from app.web.dashboard.rendering import relative
 from tests.web.conftest import BASE, Door
 from tests.web.test_selection import PASSWORD, fields, signed_in
@@ -117,6 +119,19 @@ async def test_a_history_without_requests_says_what_to_do(door: Door) -> None:
     assert "No request yet" in page and "Make an agent and a key" in page
 
 
+@pytest.mark.requirement("SSH-3", "KEY-2")
+async def test_a_key_is_given_profiles_on_the_page(door: Door) -> None:
+    browser, agent = await administrator(door), f"/agents/{door.world.agent.id}"
+    form = {**fields(await browser.get(agent)), "name": "ci", "request:read": "on"}
+    line = "web1 profiles=readonly-safe,docker-readonly"
+    page = await browser.post(f"{agent}/keys", data={**form, "permissions": line})
+    assert page.status_code == 200
+    assert "web1 *  profiles=readonly-safe,docker-readonly</code>" in page.text
+    for wrong in ("profiles=a", "web1 GET profiles=a"):
+        page = await browser.post(f"{agent}/keys", data={**form, "permissions": wrong})
+        assert page.status_code == 400
+
+
 @pytest.mark.requirement("KEY-2")
 async def test_what_was_written_for_a_key_stays_after_a_mistake(door: Door) -> None:
     browser, agent = await administrator(door), f"/agents/{door.world.agent.id}"
@@ -144,6 +159,25 @@ async def test_what_is_wrong_with_a_person_stands_above_the_list(door: Door) -> 
     assert page.index('class="problem"') < page.index("<table")
     added = await browser.post("/people", data={**form, "name": "", "role": "viewer"})
     assert added.text.index('class="problem"') > added.text.index("<summary>Add a person")
+
+
+@pytest.mark.requirement("HOOK-1")
+async def test_the_tries_of_a_delivery_are_shown(door: Door) -> None:
+    services = door.world.services
+    hook, _ = await services.webhooks.create(
+        door.world.anne, Wanted(name="out", url="https://hooks.example.org/")
+    )
+    await services.announcements.look()
+    asked = await door.world.ask("send_mail")
+    await services.announcements.announce(asked.id)
+    (sent,) = await services.webhooks.deliveries(door.world.anne, hook.id, None, None, 9)
+    tried = Attempt(sent.id, 1, Instant(0), 12, "retry", "it answered 500")
+    await services.store.write(lambda tx: tx.deliveries.log(tried))
+    browser = await administrator(door)
+    page = await browser.get(f"/notices/webhooks/{hook.id}", params={"tries": sent.id})
+    assert "it answered 500" in page.text and "12 ms" in page.text
+    assert f'href="?tries={sent.id}#tries"' in page.text
+    assert (await browser.get(f"/notices/webhooks/{hook.id}?tries=dlv_none")).status_code == 404
 
 
 @pytest.mark.requirement("T31", "PPL-1")

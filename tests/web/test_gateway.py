@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.request import Status
+from app.core.request import Choice, Status
 from tests.support.upstream import Upstream
 from tests.web.conftest import Door
 
@@ -103,8 +103,37 @@ async def test_a_caller_who_prefers_to_wait_gets_the_answer(
         await world.services.execution.run(found.id)
         answer = await call
     assert answer.status_code == 200 and answer.json()["method"] == "DELETE"
+    assert answer.headers.get_list("preference-applied") == ["wait=20"]
     assert answer.headers["x-assentry-request"] == found.id
     assert [got.method for got in upstream.log] == ["DELETE"]
+
+
+async def test_a_wait_that_ended_without_a_decision_was_applied_too(
+    agent: httpx.AsyncClient, upstream: Upstream
+) -> None:
+    path = "/gateway/upstream/echo/7"
+    waited = await agent.delete(path, headers={"Prefer": "wait=1"})
+    assert (waited.status_code, waited.headers["preference-applied"]) == (202, "wait=1")
+    for method, headers in (("DELETE", {}), ("GET", {"Prefer": "wait=1"})):
+        answer = await agent.request(method, path, headers=headers)
+        assert "preference-applied" not in answer.headers, "nobody waited"
+    assert len(upstream.log) == 1
+
+
+async def test_a_denial_says_that_it_was_waited_for(
+    any_door: Door, agent: httpx.AsyncClient, upstream: Upstream
+) -> None:
+    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        call = group.create_task(
+            agent.delete("/gateway/upstream/echo/7", headers={"Prefer": "wait=20"})
+        )
+        with any_door.world.services.store.signals.following() as news:
+            while (found := await pending(any_door)) is None:
+                await news.get()
+        await any_door.world.vote(found, choice=Choice.DENY)
+        answer = await call
+    assert (answer.status_code, answer.json()["code"]) == (403, "denied")
+    assert answer.headers["preference-applied"] == "wait=20" and not upstream.log
 
 
 async def pending(door: Door) -> Any:

@@ -5,15 +5,20 @@ import gzip
 import hashlib
 import random
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from app.core.action import HttpAction, unseal
+from app.core.ports import Executor
 from app.core.request import Status
 from app.services.vault import Vault
 from tests.support.canary import CANARY
-from tests.web.conftest import Served
+from tests.support.upstream import Upstream
+from tests.web.conftest import Door, Served, serving
+from workers.executors.http import HttpExecutor
+from workers.executors.http_client import HttpClient
 
 pytestmark = [pytest.mark.requirement("GW-1"), pytest.mark.timeout(60)]
 
@@ -320,3 +325,63 @@ async def test_an_answer_has_one_date(served: Served) -> None:
     answer = await served.agent.get("/gateway/upstream/dated")
     assert answer.status_code == 200, answer.text
     assert len(answer.headers.get_list("date")) == 1
+
+
+# --- over TLS ---
+
+
+@pytest.fixture
+async def secure(door: Door) -> AsyncIterator[Served]:
+    """The same with an upstream that shows a certificate of an authority made for the test."""
+    async with Upstream(tls=True) as upstream, serving(door, upstream) as opened:
+        executor = HttpExecutor(HttpClient(ssl_context=upstream.client_context()))
+        executors = cast("dict[str, Executor[Any]]", door.world.services.execution.executors)
+        executors["http"] = executor
+        yield opened
+        await executor.close()
+
+
+async def test_streams_come_event_by_event_over_tls(secure: Served) -> None:
+    for _ in range(2):
+        async with secure.agent.stream("GET", "/gateway/upstream/sse/2") as answer:
+            events = _pieces(answer)
+            for number in range(2):
+                assert await anext(events) == f"data: {number}\n\n".encode()
+                secure.upstream.release.set()
+            assert not [piece async for piece in events]
+        request = await secure.settled(answer.headers["x-assentry-request"])
+        assert (request.status, secure.outcome(request)["bytes"]) == (Status.SUCCEEDED, 18)
+    assert secure.upstream.connections == 1, "a connection is used again"
+
+
+async def test_large_bodies_and_answers_pass_over_tls(secure: Served) -> None:
+    sent = random.Random(3).randbytes(3 << 20)
+    answer = await secure.agent.put("/gateway/upstream/coded/identity", content=sent)
+    assert answer.status_code == 200 and answer.content == sent
+    assert [got.body == sent for got in secure.upstream.log] == [True]
+
+
+@pytest.mark.requirement("EXE-2")
+async def test_what_breaks_off_over_tls_is_no_success(secure: Served) -> None:
+    for path in ("cut-later", "truncated-chunks"):
+        request = await secure.settled(await _broken(secure, f"/gateway/upstream/{path}"))
+        assert (request.status, secure.outcome(request)["cut"]) == (Status.UNKNOWN, "answer_cut")
+    for path in ("truncated", "drop", "reset"):
+        answer = await secure.agent.get(f"/gateway/upstream/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (502, "outcome_unknown"), path
+
+
+async def test_a_caller_that_leaves_ends_the_call_over_tls(secure: Served) -> None:
+    async with secure.agent.stream("GET", "/gateway/upstream/sse/3") as answer:
+        await anext(_pieces(answer))
+    async with asyncio.timeout(WAIT):
+        await secure.upstream.gone.wait()
+    request = await secure.settled(answer.headers["x-assentry-request"])
+    assert secure.outcome(request)["cut"] == "caller_left"
+
+
+async def test_an_upstream_of_an_unknown_authority_gets_nothing(door: Door) -> None:
+    async with Upstream(tls=True) as upstream, serving(door, upstream) as opened:
+        answer = await opened.agent.get("/gateway/upstream/echo")
+        assert (answer.status_code, answer.json()["code"]) == (502, "not_carried_out")
+        assert not upstream.log

@@ -31,6 +31,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "selections_decide": DECIDERS,
     "requests_cancel": frozenset({"agent", "agent_create", "admin"}),
     "requests_settle": DECIDERS,  # and of these operators only, once the request is found
+    "requests_reconcile": OPERATORS,
     "requests_result": READERS,
     "requests_trail": READERS,
     "requests_call_result": READERS,
@@ -72,6 +73,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "accounts_delegations": PEOPLE,
     "accounts_preferences": PEOPLE,
     "webhooks_channels": PEOPLE,
+    "webhooks_undelivered": PEOPLE,
     "accounts_link": frozenset(),  # by somebody who is signed in, and their password
     **dict.fromkeys(
         (
@@ -84,6 +86,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
             "webhooks_deliveries",
             "webhooks_attempts",
             "webhooks_resend",
+            "webhooks_send_again",
             "connections_index",
             "connections_connect",
             "connections_disconnect",
@@ -159,6 +162,7 @@ BODIES: Final[dict[str, Any]] = {
     "webhooks_create": {"name": "w", "url": "https://hooks.example.org/x"},
     "webhooks_update": {"enabled": False},
     "webhooks_resend": {},
+    "webhooks_send_again": {},
 }  # fmt: skip
 
 

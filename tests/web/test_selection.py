@@ -1,14 +1,17 @@
 """Decisions on pages count for what the page showed, and for nothing else (T1, T4)."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from app.core.instant import plus
 from app.core.principals import Role
 from app.core.request import Status
 from app.services.decisions import MAX_SELECTION
+from app.store.tx import Tx
 from app.web.cursors import Cursor, encode
 from tests.web.conftest import BASE, Door
 
@@ -163,3 +166,46 @@ async def test_a_page_that_refreshes_itself_keeps_what_it_showed(door: Door) -> 
     for address in (other, live[1].partition("?")[0]):
         part = (await browser.get(address)).text
         assert ("Look at it again" in part, "<form" in part) == (True, False)
+
+
+async def signed_in_long_ago(door: Door) -> httpx.AsyncClient:
+    """Return a browser whose session began more than 15 minutes ago."""
+    browser = await signed_in(door)
+
+    def write(tx: Tx) -> None:
+        cara = tx.people.by_email("cara@example.org")
+        assert cara is not None
+        (session,) = tx.people.sessions(cara.id)
+        tx.people.drop_session(session.sha256)
+        tx.people.add_session(replace(session, created_at=plus(session.created_at, -1000)))
+
+    await door.world.services.store.write(write)
+    return browser
+
+
+@pytest.mark.requirement("DEC-4")
+async def test_an_old_sign_in_is_said_before_one_presses_and_leads_back(door: Door) -> None:
+    duty = {"kind": "require_assurance", "level": "L3"}
+    await door.world.policy("sure", "review", {"action": "send_mail"}, obligations=[duty])
+    made = await door.pending()
+    browser = await signed_in_long_ago(door)
+    address = f"/requests/{made.id}"
+    again = f'href="/sign-in?again=yes&amp;next={address}"'
+    shown = await browser.get(address)
+    assert again in shown.text and 'value="approve"' not in shown.text
+    several = await browser.get("/decisions", params={"pick": made.id})
+    assert again in several.text and 'value="approve"' not in several.text
+    token = fields(await browser.get("/account"))["form_token"]
+    page = await door.world.services.requests.detail(door.world.anne, made.id)
+    seen = door.world.services.cards.card(page, {}, door.world.services.clock.now())
+    form = {"form_token": token, "digest": made.digest, "display": seen.display,
+            "decision": "approve"}  # fmt: skip
+    refused = await browser.post(f"{address}/decide", data=form)
+    assert refused.status_code == 403 and "It was kept as a comment" in refused.text
+    assert "Nothing was changed" not in refused.text and again in refused.text
+    given = {"email": "cara@example.org", "password": PASSWORD, "next": address}
+    back = await browser.post("/sign-in", data=given)
+    assert back.headers["location"] == address
+    form |= fields(await browser.get(address))
+    assert (await browser.post(f"{address}/decide", data=form)).status_code == 303
+    assert await status_of(door, made.id) is Status.APPROVED

@@ -48,7 +48,7 @@ async def test_the_api_takes_the_guard_and_lists_of_calls(door: Door) -> None:
     }  # fmt: skip
     answer = await admin.post("/api/keys", json=key)
     assert answer.status_code == 201
-    assert answer.json()["key"]["permissions"][1] == denied
+    assert answer.json()["key"]["permissions"][1] == {**denied, "profiles": []}
     bad = {**key, "permissions": [{"target": "own", "paths": ["x"]}]}
     refused = await admin.post("/api/keys", json=bad)
     assert refused.json()["pointer"] == "/permissions/0/paths/0"

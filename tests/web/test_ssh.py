@@ -1,5 +1,6 @@
 """Commands and files over the doors: what runs, what waits, what is refused (SSH-1)."""
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest
 from app.core.principals import Role
 from app.core.request import Status
 from app.core.ssh_target import fingerprint
-from tests.support.sshd import Sshd, running_sshd
+from tests.support.sshd import Sshd, eventually, running_sshd
 from tests.web.conftest import Door
 from tests.web.test_targets import browser
 
@@ -144,6 +145,22 @@ async def test_profiles_bound_what_is_allowed(host: Host) -> None:
     assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
     answer = await host.agent.post("/ssh/box/exec", json={"command": "echo x"})
     assert answer.status_code == 403
+
+
+@pytest.mark.requirement("SSH-3", "KEY-2")
+async def test_a_keys_profiles_bound_what_is_allowed(host: Host) -> None:
+    body = {
+        "name": "narrow", "scopes": ["request:create"], "agent_id": host.door.world.agent.id,
+        "permissions": [{"target": "box", "profiles": ["logs-readonly"]}],
+    }  # fmt: skip
+    made = await host.admin.post("/api/keys", json=body)
+    assert made.json()["key"]["permissions"][0]["profiles"] == ["logs-readonly"], made.text
+    narrow = {"Authorization": f"Bearer {made.json()['secret']}"}
+    asked = {"command": "echo x"}
+    assert (await host.agent.post("/ssh/box/exec", json=asked)).status_code == 200
+    waits = await host.agent.post("/ssh/box/exec", json=asked, headers=narrow)
+    assert waits.status_code == 202
+    assert "logs-readonly" in " ".join(waits.json()["verdict"]["reasons"])
 
 
 @pytest.mark.requirement("SSH-6")
@@ -289,3 +306,83 @@ def token(page: str) -> str:
     found = re.search(r'name="form_token" value="([^"]+)"', page)
     assert found
     return found[1]
+
+
+@pytest.mark.requirement("SSH-7", "EXE-1")
+async def test_a_marker_settles_what_nobody_saw(host: Host, tmp_path: Path) -> None:
+    (marks := tmp_path / "marks").mkdir()
+    os.mkfifo(gate := tmp_path / "gate")
+    settings = host.target["settings"]
+    settings["ssh"] |= {"marker_dir": str(marks)}
+    path = f"/api/targets/{host.target['id']}"
+    assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
+    await host.agent.post("/ssh/box/exec", json={"command": "echo loads what the first one needs"})
+    body = {"command": f"echo x; cat {gate}"}
+    asking = asyncio.ensure_future(host.agent.post("/ssh/box/exec", json=body))
+    await eventually(lambda: asking.done() or len(list(marks.iterdir())) == 2)
+    host.server.end_sessions()
+    answer = await asking
+    assert (answer.status_code, answer.json()["code"]) == (502, "outcome_unknown")
+    request_id = answer.json()["request_id"]
+    page = await browser(host.door, Role.ADMIN)
+    shown = (await page.get(f"/requests/{request_id}")).text
+    assert "Look at the marker" in shown
+    token = re.search(r'name="form_token" value="([^"]+)"', shown)
+    assert token is not None
+    pressed = await page.post(
+        f"/requests/{request_id}/reconcile", data={"form_token": token.group(1)}
+    )
+    assert pressed.status_code == 303
+    shown = (await page.get(f"/requests/{request_id}")).text
+    assert "It began, and has not ended" in shown
+    await asyncio.to_thread(gate.write_text, "")
+    await eventually((marks / request_id).read_text)
+    looked = await host.admin.post(f"/api/requests/{request_id}/reconcile")
+    assert looked.json() == {
+        "request_id": request_id, "status": "succeeded", "marker": "finished", "exit_code": 0,
+        "detail": "It ended with exit status 0, as its marker says.",
+    }  # fmt: skip
+    again = await host.admin.post(f"/api/requests/{request_id}/reconcile")
+    assert (again.status_code, again.json()["code"]) == (409, "no_marker")
+
+
+@pytest.mark.requirement("SSH-4", "SSH-2")
+async def test_the_agent_names_a_host_within_bounds(host: Host) -> None:
+    settings = host.target["settings"]
+    key = host.server.host_key
+    settings["ssh"] |= {
+        "host": "", "cidrs": ["127.0.0.0/30"], "hosts": ["*.box.example.org"],
+        "host_keys": [f"127.0.0.1 {key}"],
+    }  # fmt: skip
+    path = f"/api/targets/{host.target['id']}"
+    assert (await host.admin.patch(path, json={"settings": settings})).status_code == 200
+
+    async def named(**more: str) -> tuple[int, str, dict[str, Any]]:
+        answer = await host.agent.post("/ssh/box/exec", json={"command": "echo x", **more})
+        said = answer.json()
+        return answer.status_code, said["code"], said
+
+    assert (await named())[2]["pointer"] == "/params/host"
+    for name in ("127.0.0.9", "10.0.0.1", "box.example.org", "0x7f.1", "2130706433", "[::1]"):
+        code, slug, said = await named(host=name)
+        assert 400 <= code < 500 and slug in ("host_not_permitted", "invalid_action"), (name, said)
+    for name in ("127.0.0.2", "db.box.example.org"):
+        assert (await named(host=name))[:2] == (403, "host_not_pinned")
+    assert "Accepted publickey" not in host.server.log
+    code, slug, said = await named(host="127.0.0.1")
+    assert (code, slug, said["stdout"]) == (200, "ok", "x\n")
+    found = await host.door.world.services.requests.get(host.door.world.anne, said["request_id"])
+    assert b'"host":"127.0.0.1"' in found.payload
+
+
+@pytest.mark.requirement("EXE-1", "T29")
+async def test_a_command_is_marked_with_its_claim_where_a_connection_stands(host: Host) -> None:
+    services, anne = host.door.world.services, host.door.world.anne
+    together: list[bool] = []
+    for _ in range(2):
+        said = (await host.agent.post("/ssh/box/exec", json={"command": "echo x"})).json()
+        found = await services.requests.get(anne, said["request_id"])
+        trail = await services.requests.trail(anne, found.id)
+        (claimed,) = [record.at for record in trail if record.event == "request.claimed"]
+        together.append(found.sent_at == claimed)
+    assert together == [False, True]

@@ -40,12 +40,14 @@ def clean(
     count = 0
     kept: list[tuple[str, str]] = []
     dropped = _dropped(lines, plan, decoded=decoded)
-    for raw_name, raw_value in lines:
-        if raw_name.lower() in dropped:
-            continue
-        name, in_name = redactor.text(raw_name)
-        value, in_value = redactor.text(raw_value)
-        count += in_name + in_value
+    passed = [line for line in lines if line[0].lower() not in dropped]
+    secret = redactor.finds("\n".join(part for line in passed for part in line))
+    for raw_name, raw_value in passed:
+        name, value = raw_name, raw_value
+        if secret:
+            name, in_name = redactor.text(raw_name)
+            value, in_value = redactor.text(raw_value)
+            count += in_name + in_value
         if header_name(name) is not None and _VALUE.fullmatch(value):
             kept.append((name.lower(), value))
     return tuple(kept), count

@@ -34,8 +34,9 @@ def compose(plan: HttpPlan, injection: Injection, read_bytes: int) -> Call:
         filled = _filled(plan, injection)
         target = _target(filled, base, injection)
         headers = _headers(request_headers(filled.headers), injection)
-        body = _body(filled.body, injection)
-        return _call(replace(filled, body=body), base, target, headers, injection, read_bytes)
+        if injection.body:
+            filled = replace(filled, body=_body(filled.body, injection))
+        return _call(filled, base, target, headers, injection, read_bytes)
     except AssentryError as error:
         raise NotStarted(error.code, error.detail, retryable=False) from None
 
@@ -44,12 +45,12 @@ def _filled(plan: HttpPlan, injection: Injection) -> HttpPlan:
     """Return the plan with values in the place of handles, once its own parts were checked."""
     _check(plan)
     values = dict(injection.handles)
-    return replace(
-        plan,
-        query=fill_query(plan.query, values),
-        headers=fill_headers(plan.headers, values),
-        body=fill_body(plan.body, plan.headers, values),
-    )
+    query = fill_query(plan.query, values)
+    headers = fill_headers(plan.headers, values)
+    body = fill_body(plan.body, plan.headers, values)
+    if not values:  # what is filled in, or refused, is a handle
+        return plan
+    return replace(plan, query=query, headers=headers, body=body)
 
 
 def _check(plan: HttpPlan) -> None:

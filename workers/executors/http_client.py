@@ -12,9 +12,7 @@ idempotent methods could see it.
 
 import asyncio
 import ssl
-import time
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 from typing import Final, TypeVar
 
 import aiohttp
@@ -23,13 +21,13 @@ from yarl import URL
 
 from app.core.addresses import permitted
 from app.core.outcome import Ambiguous, ClientCertificate, NotStarted
-from app.core.paths import parse_base_url
 from workers.executors.checked_resolver import Resolver
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.resolving import AddressRefused, Lookup, system_lookup
 from workers.executors.sending import headers, payload
+from workers.executors.standing import QUICK_SECONDS, Standing
 
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
@@ -39,7 +37,6 @@ _READ_BYTES: Final = 262_144
 """Bytes of an answer that are held before the upstream has to wait; twice that at most."""
 
 _WARM_SECONDS: Final = KEEPALIVE_SECONDS - 1
-_MOST_LEFT: Final = 1024
 
 MAX_CONNECTIONS: Final = 4096
 """Open connections per set of opted-in networks."""
@@ -80,7 +77,7 @@ class HttpClient:
         self._ssl: ssl.SSLContext | bool = ssl_context or True
         self._new_context = new_context
         self._sessions: dict[_Pool, aiohttp.ClientSession] = {}
-        self._left: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._standing = Standing(_WARM_SECONDS)
 
     async def exchange(self, call: Call, mark: Mark) -> Answer:
         """Send a call and collect its answer, as :meth:`send` does."""
@@ -103,23 +100,24 @@ class HttpClient:
         :raises NotStarted: when no byte of the request left.
         :raises Ambiguous: when bytes left and no complete answer came.
         """
-        flight = _Flight(call, mark)
+        flight = _Flight(call, mark, self._standing)
         ready(flight.hang_up)
         try:
             async with asyncio.timeout(call.total_seconds) as flight.deadline:
                 return await self._run(call, flight, take)
         except Exception as error:  # noqa: BLE001 - the promise holds for every error
+            if not flight.left:
+                self._standing.forget(call)
             raise flight.judge(error) from None
         finally:
             flight.deadline = None  # it is over: nobody can hang up any more
 
     def is_warm(self, base_url: str, networks: tuple[str, ...]) -> bool:
-        """Whether an exchange at this address ended so lately that its connection still stands.
+        """Whether a connection to this address still stands, or was made at once lately.
 
         May be asked on another thread; it looks at the clock alone.
         """
-        ended = self._left.get((_origin(base_url), networks))
-        return ended is not None and time.monotonic() - ended < _WARM_SECONDS
+        return self._standing.has(base_url, networks)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -145,13 +143,8 @@ class HttpClient:
             middlewares=(flight.guard,),
         ) as response:
             taken = await take(_read(response, call, flight))
-        self._note_left(call)
+        self._standing.note(call)
         return taken
-
-    def _note_left(self, call: Call) -> None:
-        if len(self._left) >= _MOST_LEFT:
-            self._left.clear()
-        self._left[f"{call.scheme}://{call.authority}", call.networks] = time.monotonic()
 
     def _session(self, pool: _Pool) -> aiohttp.ClientSession:
         """Return the session of a set of networks and a client certificate.
@@ -213,16 +206,17 @@ class _Flight:
     """The state of one exchange: whether it left, when, and what the mark raised."""
 
     __slots__ = (
-        *("_call", "_fault", "_mark", "_marked", "_started"),
+        *("_call", "_fault", "_mark", "_marked", "_standing", "_started"),
         *("deadline", "left", "limit", "over"),
     )
 
-    def __init__(self, call: Call, mark: Mark) -> None:
+    def __init__(self, call: Call, mark: Mark, standing: Standing) -> None:
         self._call = call
         self._mark = mark
+        self._standing = standing
         self._marked = False
         self._fault: Exception | None = None
-        self._started = 0.0
+        self._started = asyncio.get_running_loop().time()
         self.deadline: asyncio.Timeout | None = None
         self.left = False
         self.limit = ""
@@ -258,6 +252,8 @@ class _Flight:
             await _let_hang_ups_arrive()
             _check_alive(connection)
             self._check_peer(connection)
+            if asyncio.get_running_loop().time() - self._started < QUICK_SECONDS:
+                self._standing.note(self._call)
             await self._await_mark()
             self._marked = True
         if self.over:
@@ -355,12 +351,6 @@ def _ambiguous(reason: BaseException) -> Ambiguous:
         if isinstance(reason, kind):
             return Ambiguous(code, detail)
     return Ambiguous("connection_lost", "the connection was lost before the answer was complete")
-
-
-@lru_cache(_MOST_LEFT)
-def _origin(base_url: str) -> str:
-    base = parse_base_url(base_url)
-    return f"{base.scheme}://{base.authority}"
 
 
 def _is_literal(host: str) -> bool:

@@ -7,7 +7,7 @@ its first byte, and one that breaks off can still be told as an error.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from app.core.outcome import Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Relay
@@ -23,8 +23,18 @@ GRACE: Final = 0.02
 """Seconds that a small answer is waited for before it is passed on piece by piece."""
 
 _PIECE: Final = 262_144
+_LARGE: Final = 65_536
+"""Bytes that are searched on another thread, while the loop reads the next ones and serves others:
+both the search and the digest let go of the interpreter."""
+
 _OURS: Final = frozenset({CALLER_LEFT, STREAM_SECONDS})
 """Codes of exchanges that we ended: the status had come, so that the outcome is known."""
+
+
+class _Digest(Protocol):
+    def copy(self) -> "_Digest": ...
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
 
 
 class Relaying:
@@ -39,7 +49,7 @@ class Relaying:
         self._redactor = redactor
         self._stream = redactor.stream()
         self._relay = relay
-        self._digest = hashlib.sha256()
+        self._digest: _Digest = hashlib.sha256()
         self._size = 0
         self._kept: list[bytes] | None = []
         self._head: tuple[int, Lines] | None = None
@@ -118,11 +128,22 @@ class Relaying:
         """Pass on what a piece from the wire says; return why no more is, if so."""
         for place in range(0, len(piece), _PIECE):
             for part in decoder.feed(piece[place : place + _PIECE]):
-                out = self._stream.feed(part)
+                if len(part) < _LARGE or not self._redactor.longest:
+                    out, digest = self._searched(part)
+                else:
+                    loop = asyncio.get_running_loop()
+                    out, digest = await loop.run_in_executor(None, self._searched, part)
                 if self._size + len(out) > self._plan.stream_bytes:
                     return "stream_bytes"
-                await self._out(out)
+                await self._out(out, digest)
         return ""
+
+    def _searched(self, part: bytes) -> "tuple[bytes, _Digest]":
+        """Return what is certain by now, and the digest with it; large parts on another thread."""
+        out = self._stream.feed(part)
+        digest = self._digest.copy()
+        digest.update(out)
+        return out, digest
 
     async def _finish(self, decoder: Decoder) -> str:
         try:
@@ -131,14 +152,16 @@ class Relaying:
             return "unreadable"
         rest, count = self._redactor.end(self._stream.finish())
         self._redacted += count
-        await self._out(rest)
+        digest = self._digest.copy()
+        digest.update(rest)
+        await self._out(rest, digest)
         return ""
 
-    async def _out(self, data: bytes) -> None:
+    async def _out(self, data: bytes, digest: "_Digest") -> None:
         if not data:
             return
         self._size += len(data)
-        self._digest.update(data)
+        self._digest = digest
         if self._kept is not None:
             self._kept.append(data)
             if self._size > SMALL:

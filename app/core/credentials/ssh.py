@@ -1,5 +1,6 @@
 """The kinds that log in at SSH hosts: a key, a key with a certificate, a password."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,6 +18,9 @@ from app.core.redaction import MIN_SECRET_LENGTH
 from app.core.ssh_plan import SshIdentity
 
 _OPENSSH: Final = "-----BEGIN OPENSSH PRIVATE KEY-----"
+_MOST_READ: Final = 1024
+_READ: Final = set[bytes]()
+"""Digests of the keys, with their passphrases, that were read once."""
 
 
 def _key(fields: Mapping[str, str], _now: Instant) -> Injection:
@@ -43,12 +47,19 @@ def _password(fields: Mapping[str, str], _now: Instant) -> Injection:
 
 
 def _check_key(key: str, passphrase: str) -> None:
+    """Read a key, once in a process: an RSA key or a passphrase takes a fifth of a second."""
+    digest = hashlib.sha256(f"{key}\0{passphrase}".encode()).digest()
+    if digest in _READ:
+        return
     password = passphrase.encode() or None
     load = load_ssh_private_key if _OPENSSH in key else load_pem_private_key
     try:
         load(key.encode("ascii"), password)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         refuse("private_key", "give a private key as OpenSSH or PEM writes it, and its passphrase")
+    if len(_READ) >= _MOST_READ:
+        _READ.clear()
+    _READ.add(digest)
 
 
 def _injection(identity: SshIdentity) -> Injection:

@@ -111,6 +111,7 @@ from app.web.models_ssh import (
     FileWriteIn,
     HostIn,
     HostKeyIn,
+    MarkerOut,
     ShownKeyOut,
 )
 from app.web.models_vault import (  # fmt: skip
@@ -172,6 +173,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", "/api/decisions", selections.decide, "Approve or deny a frozen selection", SelectionOut, SelectionIn),
     Operation("POST", f"{_R1}/cancel", requests.cancel, "Withdraw", RequestOut, NoteIn, body_required=False),
     Operation("POST", f"{_R1}/settle", requests.settle, "Say whether an unknown outcome ran", RequestOut, SettleIn),
+    Operation("POST", f"{_R1}/reconcile", requests.reconcile, "Look at the marker of a command with unknown outcome", MarkerOut),
     Operation("GET", f"{_R1}/result", requests.result, "Read the upstream's answer", ResultOut),
     Operation("GET", f"{_R1}/items/{{number}}/result", requests.call_result, "Read the upstream's answer to a call of a bundle", ResultOut),
     Operation("GET", f"{_R1}/audit", requests.trail, "Read the request's part of the record", AuditPage),
@@ -256,6 +258,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", f"{_W1}/deliveries/{{delivery_id}}/attempts", webhooks.attempts, "List the tries of a delivery", AttemptList),
     Operation("POST", f"{_W1}/resend", webhooks.resend, "Send one delivery again, or all dead ones", ResentOut, ResendIn),
     Operation("GET", "/api/channels", webhooks.channels, "How the channels do", ChannelList),
+    Operation("GET", "/api/undelivered", webhooks.undelivered, "List messages to people that were given up, newest first", DeliveryPage, query=_LOG[1:]),
+    Operation("POST", "/api/undelivered/resend", webhooks.send_again, "Send one of them again, or all", ResentOut, ResendIn),
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),

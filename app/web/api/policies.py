@@ -26,18 +26,21 @@ from app.web.models import (
 )
 
 
-def shown(record: PolicyRecord) -> PolicyOut:
+async def shown(request: Request, record: PolicyRecord) -> PolicyOut:
     """Return the answer for a policy."""
-    fields: JsonDict = {name: getattr(record, name) for name in PolicyOut.__struct_fields__}
-    fields |= {"created_at": moment(record.created_at), "updated_at": moment(record.updated_at)}
-    return PolicyOut(**fields)
+    names = ("id", "name", "version", "priority", "enabled", "document", "author")
+    fields: JsonDict = {name: getattr(record, name) for name in names}
+    return PolicyOut(
+        **fields, created_at=moment(record.created_at), updated_at=moment(record.updated_at),
+        warnings=await services_of(request).reach.warnings(record),
+    )  # fmt: skip
 
 
 async def index(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     found = await services_of(request).policies.list(caller)
-    return reply(PolicyList(items=[shown(record) for record in found]))
+    return reply(PolicyList(items=[await shown(request, record) for record in found]))
 
 
 async def create(request: Request) -> Response:
@@ -45,14 +48,15 @@ async def create(request: Request) -> Response:
     caller = await caller_of(request)
     body, _ = await document(request)
     record = await services_of(request).policies.create(caller, body)
-    return reply(shown(record), 201, {"Location": f"/api/policies/{record.id}"})
+    return reply(await shown(request, record), 201, {"Location": f"/api/policies/{record.id}"})
 
 
 async def get(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     policy_id = request.path_params["policy_id"]
-    return reply(shown(await services_of(request).policies.get(caller, policy_id)))
+    record = await services_of(request).policies.get(caller, policy_id)
+    return reply(await shown(request, record))
 
 
 async def update(request: Request) -> Response:
@@ -62,7 +66,7 @@ async def update(request: Request) -> Response:
     record = await services_of(request).policies.update(
         caller, request.path_params["policy_id"], body.document, version=body.version
     )
-    return reply(shown(record))
+    return reply(await shown(request, record))
 
 
 async def delete(request: Request) -> Response:

@@ -16,11 +16,13 @@ from app.core.request import Ballot, Choice, Status
 from app.core.request import Request as Asking
 from app.services.intake import Asked
 from app.services.results import result_document
+from app.web.api.replies import reply
 from app.web.bodies import document, read, shaped
 from app.web.cursors import Cursor, encode
 from app.web.deps import caller_of, remote_ip, services_of
 from app.web.filters import MAX_WAIT, bare, number, once, request_filter
 from app.web.models import DecisionIn, NoteIn, RequestIn, SettleIn
+from app.web.models_ssh import MarkerOut
 from app.web.views import (
     Json,
     audit_document,
@@ -203,6 +205,14 @@ async def settle(request: Request) -> Response:
         caller, request_id, ran=body.ran, note=body.note
     )
     return _json(await whole(request, caller, after))
+
+
+async def reconcile(request: Request) -> Response:
+    """Look at the marker that a command left on its host."""
+    bare(request)
+    caller = await caller_of(request)
+    looked = await services_of(request).markers.look(caller, request.path_params["request_id"])
+    return reply(MarkerOut.of(looked))
 
 
 async def result(request: Request) -> Response:

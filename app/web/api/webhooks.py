@@ -114,6 +114,23 @@ async def resend(request: Request) -> Response:
     return reply(ResentOut(deliveries=count))
 
 
+async def undelivered(request: Request) -> Response:
+    caller = await caller_of(request)
+    given = once(request.query_params, ("before", "limit"))
+    limit = number(given, "limit", 50, 1, MAX_LIMIT)
+    found = await services_of(request).couriers.undelivered(caller, given.get("before"), limit)
+    last = found[-1].id if len(found) == limit else None
+    return reply(DeliveryPage(items=[DeliveryOut.of(item) for item in found], next=last))
+
+
+async def send_again(request: Request) -> Response:
+    bare(request)
+    caller = await caller_of(request)
+    body = await read(request, ResendIn)
+    count = await services_of(request).couriers.resend(caller, body.delivery_id)
+    return reply(ResentOut(deliveries=count))
+
+
 async def channels(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)

@@ -21,6 +21,7 @@ from app.web.deps import services_of
 from app.web.problems import status_of
 
 AUDIT_PAGE = 100
+_PROFILES = "profiles="
 LAST = 10
 """Requests that an agent's page lists."""
 
@@ -130,21 +131,27 @@ def _scopes(form: Form) -> list[str]:
 def _permissions(form: Form) -> list[Permission] | None:
     """Read lines such as ``github GET,HEAD /repos/**``; none means every target.
 
-    A line that begins with ``!`` takes its calls out of what the others permit.
+    A line that begins with ``!`` takes its calls out of what the others permit. A word such as
+    ``profiles=readonly-safe,docker-readonly`` names profiles for commands there.
     """
     lines = [line.split() for line in form["permissions"].splitlines() if line.strip()]
-    if not lines:
-        return None
-    found: list[Permission] = []
-    for words in lines:
-        target, methods, *paths = [*words, "*"] if len(words) == 1 else words
-        if any(not path.startswith("/") for path in paths):
-            message = "write a target, its methods and its paths, such as: github GET /repos/**"
-            raise InvalidField(message, pointer="/permissions")
-        chosen = () if methods == "*" else tuple(methods.upper().split(","))
-        denied = target.startswith("!")
-        found.append(Permission(target.removeprefix("!"), chosen, tuple(paths), denied))
-    return found
+    return [_permission(line) for line in lines] or None
+
+
+def _permission(line: list[str]) -> Permission:
+    given = [word.removeprefix(_PROFILES) for word in line if word.startswith(_PROFILES)]
+    words = [word for word in line if not word.startswith(_PROFILES)]
+    target, methods, *paths = [*words, "*"] if len(words) == 1 else words or ["", "*", "-"]
+    if any(not path.startswith("/") for path in paths):
+        message = "write a target, its methods and its paths, such as: github GET /repos/**"
+        raise InvalidField(message, pointer="/permissions")
+    return Permission(
+        target.removeprefix("!"),
+        () if methods == "*" else tuple(methods.upper().split(",")),
+        tuple(paths),
+        target.startswith("!"),
+        tuple(name for word in given for name in word.split(",") if name),
+    )
 
 
 @signed_in

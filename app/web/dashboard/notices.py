@@ -28,6 +28,8 @@ async def _index(request: Request, caller: Caller, error: AssentryError | None =
     manages = caller.may(Scope.WEBHOOK_MANAGE)
     answer = page(
         request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
+        undelivered=await services.couriers.undelivered(caller), known=services.couriers.channels,
+        people={one.id: one.name for one in await services.people.list(caller)},
         lanes=await services.backlog.lanes(caller),
         webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
         troubled=await services.webhooks.troubled(caller) if manages else {},
@@ -36,6 +38,14 @@ async def _index(request: Request, caller: Caller, error: AssentryError | None =
         status=status_of(error) if error else 200,
     )  # fmt: skip
     return forgotten(request, answer)
+
+
+@signed_in
+async def send_again(request: Request, caller: Caller) -> Response:
+    """Send messages to people again that were given up."""
+    form: Form = request.state.form
+    await services_of(request).couriers.resend(caller, form["delivery"] or None)
+    return to("/notices#undelivered")
 
 
 @signed_in
@@ -58,9 +68,11 @@ async def create(request: Request, caller: Caller) -> Response:
 async def one(request: Request, caller: Caller) -> Response:
     """Show a webhook and what it was sent."""
     services, name = services_of(request), request.path_params["webhook_id"]
+    of = request.query_params.get("tries")
     answer = page(
         request, "webhook.html", caller=caller, webhook=await services.webhooks.get(caller, name),
         deliveries=await services.webhooks.deliveries(caller, name, None, None, LOGGED),
+        attempts=await services.webhooks.attempts(caller, name, of) if of else None,
         secret=carried(request, caller),
     )  # fmt: skip
     return forgotten(request, answer)

@@ -68,6 +68,7 @@ async def _editor(
     return page(
         request, "policy.html", caller=caller, record=record, text=text, versions=versions,
         editor=caller.may(Scope.POLICY_WRITE), error=error,
+        warnings=[] if record is None else await services.reach.warnings(record),
         names={f"person:{one.id}": one.name for one in await services.people.list(caller)},
         status=status_of(error) if error else 200,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from app.core.errors import AssentryError, InvalidCursor, InvalidFilter
 from app.core.instant import SECOND, Instant
 from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
+from app.core.request import Request as Asked
 from app.core.routing import Assurance
 from app.services.requests import Detail, Page
 from app.services.results import result_document
@@ -111,6 +112,7 @@ async def _one(
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
+        weak=detail.may_decide and is_weak(caller, detail.request, services.clock.now()),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -180,6 +182,11 @@ def assurance_of(caller: Caller, now: Instant) -> Assurance:
     return Assurance.SESSION if now - since < FRESH * SECOND else Assurance.CHAT
 
 
+def is_weak(caller: Caller, request: Asked, now: Instant) -> bool:
+    """Whether the policy asks for a newer sign-in than the session's to decide a request."""
+    return assurance_of(caller, now) < request.plan.assurance
+
+
 @signed_in
 async def settle(request: Request, caller: Caller) -> Response:
     """Say whether an unknown outcome ran."""
@@ -192,6 +199,17 @@ async def settle(request: Request, caller: Caller) -> Response:
         await services_of(request).decisions.settle(
             caller, request_id, ran=form["ran"] == "yes", note=form["note"]
         )
+    except AssentryError as error:
+        return await _one(request, caller, "request.html", error)
+    return to(f"/requests/{request_id}")
+
+
+@signed_in
+async def reconcile(request: Request, caller: Caller) -> Response:
+    """Look at the marker that a command left on its host."""
+    request_id = request.path_params["request_id"]
+    try:
+        await services_of(request).markers.look(caller, request_id)
     except AssentryError as error:
         return await _one(request, caller, "request.html", error)
     return to(f"/requests/{request_id}")

@@ -19,7 +19,7 @@ from app.services.requests import Detail
 from app.web.dashboard.doors import Form, signed_in
 from app.web.dashboard.inbox import nothing_picked
 from app.web.dashboard.rendering import page
-from app.web.dashboard.requests import assurance_of
+from app.web.dashboard.requests import assurance_of, is_weak
 from app.web.deps import services_of
 
 _PICKED: Final = "pick."
@@ -32,6 +32,7 @@ class Shown:
     """A request of the selection, as the page shows it; ``outcome`` once it was decided on.
 
     :ivar seen: the same with everything made visible, which counts what had to be.
+    :ivar weak: whether the policy asks for a newer sign-in to decide it.
     :ivar card: None when it is damaged, or too large to be shown beside the others. Of another a
         part may be known by its digest only; then it is shown, and decided on its own page.
     """
@@ -41,6 +42,7 @@ class Shown:
     display: str
     seen: ApprovalCard | None = None
     outcome: core.Request | AssentryError | None = None
+    weak: bool = False
 
     @property
     def whole(self) -> bool:
@@ -50,7 +52,7 @@ class Shown:
     @property
     def waits(self) -> bool:
         """Whether it can be decided on this page."""
-        return self.detail.request.status is Status.PENDING and self.whole
+        return self.detail.request.status is Status.PENDING and self.whole and not self.weak
 
 
 @signed_in
@@ -107,8 +109,10 @@ async def _shown(request: Request, caller: Caller, names: Sequence[str]) -> list
         if submission is None or room < 0:
             found.append(Shown(detail, None, ""))
             continue
-        seen = cards.card(detail, {}, services_of(request).clock.now())
-        found.append(Shown(detail, card_of(submission, detail.injected), seen.display, seen))
+        now = services_of(request).clock.now()
+        seen, weak = cards.card(detail, {}, now), is_weak(caller, detail.request, now)
+        card = card_of(submission, detail.injected)
+        found.append(Shown(detail, card, seen.display, seen, weak=weak))
     return found
 
 

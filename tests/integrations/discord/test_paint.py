@@ -253,3 +253,10 @@ def test_ids_carry_the_token_and_fit() -> None:
             act = read_act(part["custom_id"])
             assert act is not None and act.token == made.token
             assert len(part["custom_id"]) <= 100
+
+
+@pytest.mark.requirement("DEC-4")
+def test_what_does_not_count_here_is_not_offered_here() -> None:
+    given = replace(card(), elsewhere="Decide it on the dashboard.")
+    assert buttons(message(given)) == ["Open"]
+    assert "Decide it on the dashboard." in read(message(given))

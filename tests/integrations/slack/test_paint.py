@@ -127,3 +127,10 @@ def test_a_long_digest_is_cut_and_counted(count: int, long: int) -> None:
     listed = [line for line in lines if line in shown]
     assert len(listed) >= 60 and listed == list(lines[: len(listed)])
     assert f"and {count - len(listed)} more" in shown and actions(made) == ["open"]
+
+
+@pytest.mark.requirement("DEC-4")
+def test_what_does_not_count_here_is_not_offered_here() -> None:
+    given = card(elsewhere="Decide it on the dashboard.", reason_required=True)
+    assert pressed(given) == ["open"]
+    assert "Decide it on the dashboard." in content(message(given)).shown

@@ -424,3 +424,25 @@ async def test_it_knows_where_a_connection_was_left(rig: Rig) -> None:
     assert rig.client.is_warm(here, LOOPBACK) and rig.client.is_warm(f"{here}/prefix", LOOPBACK)
     assert not rig.client.is_warm(here, ())
     assert not rig.client.is_warm("http://127.0.0.1:1", LOOPBACK)
+
+
+async def test_it_knows_where_connecting_took_no_time(rig: Rig) -> None:
+    known: list[bool] = []
+
+    async def mark() -> None:
+        known.append(rig.client.is_warm(rig.upstream.url, LOOPBACK))
+        raise NotStarted("lease_lost", "stopped here")
+
+    with pytest.raises(NotStarted):
+        await rig.client.exchange(rig.call("/echo"), mark)
+    assert known == [True]
+    assert not rig.client.is_warm(rig.upstream.url, LOOPBACK), "nothing was sent there"
+
+
+async def test_where_connecting_fails_is_forgotten(rig: Rig) -> None:
+    here = rig.upstream.url
+    await rig.client.exchange(rig.call("/echo"), Mark())
+    await rig.upstream.__aexit__(None, None, None)
+    with pytest.raises(NotStarted):
+        await rig.client.exchange(rig.call("/echo"), Mark())
+    assert not rig.client.is_warm(here, LOOPBACK)

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import ClassVar, Final
 
-from app.core.outcome import Injection, NotStarted, Outcome
+from app.core.outcome import Ambiguous, Injection, NotStarted, Outcome
 from app.core.ports import Relay
 from app.core.redaction import Redactor
 from app.core.ssh_action import SshExec
+from app.core.ssh_marker import LOOK_BYTES, Marker, look_command, marker_in
 from app.core.ssh_plan import (
     KILL_AFTER,
     SshIdentity,
@@ -28,6 +29,7 @@ _BY_TIME: Final = frozenset({124, 128 + 9})
 """Exit codes of ``timeout`` when it ended a command."""
 
 _AT_ONCE: Final = 65_536
+_LOOK_SECONDS: Final = 10.0
 
 MarkSent = Callable[[], Awaitable[None]]
 
@@ -58,18 +60,50 @@ class SshExecutor:
         :raises Ambiguous: when it was sent and nobody knows how it ended.
         """
         del relay
-        if injection.ssh is None:
-            detail = "The target has no credential to log in with."
-            raise NotStarted("no_credential", detail, retryable=False)
+        identity = _identity(injection)
         redactor = self._redactors.of(injection.secrets)
-        async with self._pool.session(plan, injection.ssh) as connected:
+        async with self._pool.session(plan, identity) as connected:
             if isinstance(plan.action, SshExec):
                 return await _command(connected.connection, plan, plan.action, redactor, mark_sent)
             return await files.carry_out(connected.connection, plan, redactor, mark_sent)
 
+    async def look_back(self, plan: SshPlan, injection: Injection) -> Marker:
+        """Return what the marker of a command says that was sent before.
+
+        :raises NotStarted: it could not be looked at.
+        """
+        async with self._pool.session(plan, _identity(injection)) as connected:
+            text = look_command(plan.place, plan.request_id)
+            try:
+                channel, running = await start(
+                    connected.connection, text, LOOK_BYTES, _unmarked, plan
+                )
+                channel.write_eof()
+                await finish(channel, running, _LOOK_SECONDS)
+            except Ambiguous as error:
+                raise NotStarted(
+                    error.code, "The host did not say what the marker holds."
+                ) from error
+        return marker_in(bytes(running.stdout.data))
+
+    def is_warm(self, plan: SshPlan) -> bool:
+        """Whether a connection to the place stands with room for one more session."""
+        return self._pool.is_warm(plan)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+
+
+def _identity(injection: Injection) -> SshIdentity:
+    if injection.ssh is None:
+        detail = "The target has no credential to log in with."
+        raise NotStarted("no_credential", detail, retryable=False)
+    return injection.ssh
+
+
+async def _unmarked() -> None:
+    """Nothing of the action is sent by a look at what it left."""
 
 
 async def _command(

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from app.core.outcome import NotStarted
 from app.core.ssh_plan import SshIdentity, SshPlan
@@ -23,6 +23,9 @@ CONNECTIONS: Final = 4
 """Connections of one kind at a time; what is more waits."""
 
 IDLE_SECONDS: Final = 60.0
+
+_Key: TypeAlias = tuple[Hashable, str]
+"""Where and how a connection leads, and as whom."""
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +41,11 @@ class _Lane:
     users: int = 0
     idle: asyncio.TimerHandle | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether it can be used, as far as is known."""
+        return self.connected is not None and self.connected.alive
+
 
 class Pool:
     """The connections of one process."""
@@ -46,11 +54,23 @@ class Pool:
         """Take how names are looked up, and how long an unused connection is kept."""
         self._lookup = lookup
         self._idle_seconds = idle_seconds
-        self._lanes: dict[Hashable, list[_Lane]] = {}
+        self._lanes: dict[_Key, list[_Lane]] = {}
 
     def __len__(self) -> int:
         """Return how many connections there are."""
         return sum(lane.connected is not None for lanes in self._lanes.values() for lane in lanes)
+
+    def is_warm(self, plan: SshPlan) -> bool:
+        """Whether a connection to the place stands with room for one more session.
+
+        A hint, asked on any thread; by which credential it was made does not matter to it.
+        """
+        place = _place_key(plan)
+        return any(
+            key[0] == place and lane.users < CHANNELS and lane.stands
+            for key, lanes in tuple(self._lanes.items())
+            for lane in tuple(lanes)
+        )
 
     @asynccontextmanager
     async def session(self, plan: SshPlan, identity: SshIdentity) -> AsyncGenerator[Connected]:
@@ -58,7 +78,7 @@ class Pool:
 
         :raises NotStarted: there is none to be had.
         """
-        key = _key(plan, identity)
+        key = (_place_key(plan), identity.digest)
         lane = self._lane(key)
         lane.users += 1
         if lane.idle is not None:
@@ -75,7 +95,7 @@ class Pool:
             if not lane.users:
                 self._rest(key, lane)
 
-    def _lane(self, key: Hashable) -> _Lane:
+    def _lane(self, key: _Key) -> _Lane:
         lanes = self._lanes.setdefault(key, [])
         for lane in lanes:
             if lane.users < CHANNELS:
@@ -94,15 +114,15 @@ class Pool:
                 lane.connected = await connect(plan, identity, self._lookup)
             return lane.connected
 
-    def _rest(self, key: Hashable, lane: _Lane) -> None:
+    def _rest(self, key: _Key, lane: _Lane) -> None:
         """Close a connection that nobody uses, after a while."""
-        if lane.connected is None or not lane.connected.alive:
+        if not lane.stands:
             self._drop(key, lane)
             return
         loop = asyncio.get_running_loop()
         lane.idle = loop.call_later(self._idle_seconds, self._drop, key, lane)
 
-    def _drop(self, key: Hashable, lane: _Lane) -> None:
+    def _drop(self, key: _Key, lane: _Lane) -> None:
         if lane.users:
             return
         lanes = self._lanes.get(key, [])
@@ -127,11 +147,11 @@ class Pool:
                 await lane.connected.closed()
 
 
-def _key(plan: SshPlan, identity: SshIdentity) -> Hashable:
+def _place_key(plan: SshPlan) -> Hashable:
     place = plan.place
     return (
         place.host, place.port, place.user, place.keys, place.authorities, place.jumps,
-        plan.networks, plan.cidrs, identity.digest,
+        plan.networks, plan.cidrs,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ from tests.support.sshd import (
     running_sshd,
     sign,
 )
+from workers.executors.ssh.connecting import connect, opened
 from workers.executors.ssh.executor import SshExecutor
+from workers.executors.ssh.pool import CHANNELS, Pool
 
 NETWORKS = ("127.0.0.0/8",)
 
@@ -89,6 +91,33 @@ async def test_a_command_runs_as_it_is_written(server: Sshd, executor: SshExecut
     assert outcome.facts == {"exit_code": 3, "signal": None}
 
 
+async def test_the_cheapest_safe_cipher_is_taken(server: Sshd) -> None:
+    identity = identity_of(server).ssh
+    assert identity is not None
+    async with opened(await connect(plan_for(server, "true"), identity)) as connected:
+        for way in ("send_cipher", "recv_cipher"):
+            assert connected.connection.get_extra_info(way) == "aes128-gcm@openssh.com"
+
+
+@pytest.mark.requirement("SSH-1")
+async def test_a_connection_with_room_is_warm(server: Sshd) -> None:
+    pool, identity = Pool(idle_seconds=0.0), identity_of(server).ssh
+    assert identity is not None
+    plan = plan_for(server, "true")
+    assert not pool.is_warm(plan)
+    async with pool.session(plan, identity):
+        assert pool.is_warm(plan)
+        assert not pool.is_warm(plan_for(server, "true", user="another"))
+        async with AsyncExitStack() as stack:
+            for _ in range(CHANNELS - 1):
+                await stack.enter_async_context(pool.session(plan, identity))
+            assert not pool.is_warm(plan)
+        assert pool.is_warm(plan)
+        server.end_sessions()
+        await eventually(lambda: not pool.is_warm(plan))
+    await pool.close()
+
+
 @pytest.mark.requirement("SSH-1")
 @pytest.mark.parametrize("wrap", [True, False])
 async def test_standard_input_is_given_or_closed(
@@ -126,6 +155,33 @@ async def test_a_time_limit_ends_the_process_there(server: Sshd, executor: SshEx
         executor, plan_for(server, SshExec(command, timeout=1)), identity_of(server)
     )
     assert (outcome.code, said["timed_out"], said["stdout"]) == ("timed_out", True, "begun\n")
+    await eventually(lambda: not running_with(f"sleep {word}"))
+
+
+@pytest.mark.requirement("SSH-1", "T53")
+@pytest.mark.parametrize("marked", [True, False])
+async def test_a_time_limit_holds_when_our_side_is_gone(
+    server: Sshd, executor: SshExecutor, tmp_path: Path, *, marked: bool
+) -> None:
+    word = "7772"
+    action = SshExec(f"touch {tmp_path}/began; (sleep {word}; true) | cat", timeout=3)
+    plan = plan_for(server, action, marker_dir=str(tmp_path) if marked else "")
+    running = asyncio.ensure_future(run(executor, plan, identity_of(server)))
+    await eventually((tmp_path / "began").exists)
+    server.end_sessions()
+    with pytest.raises(Ambiguous):
+        await running
+    await eventually(lambda: not running_with(f"sleep {word}"))
+
+
+@pytest.mark.requirement("SSH-1", "T53")
+async def test_a_time_limit_ends_what_ignores_the_first_signal(
+    server: Sshd, executor: SshExecutor
+) -> None:
+    word = "7773"
+    action = SshExec(f"trap '' TERM; while :; do sleep {word} || true; done", timeout=1)
+    outcome, said = await run(executor, plan_for(server, action), identity_of(server))
+    assert (outcome.code, said["timed_out"]) == ("timed_out", True)
     await eventually(lambda: not running_with(f"sleep {word}"))
 
 
@@ -368,8 +424,8 @@ async def test_what_is_left_behind_does_not_hold_the_answer(
 
 async def test_a_connection_that_died_is_made_anew(server: Sshd, executor: SshExecutor) -> None:
     await run(executor, plan_for(server, "true"), identity_of(server))
-    server.stop()
     server.end_sessions()
+    server.stop()
     await server.start()
     _, said = await run(executor, plan_for(server, "echo x"), identity_of(server))
     assert said["stdout"] == "x\n"
