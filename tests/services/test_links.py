@@ -14,7 +14,7 @@ from app.core.principals import Caller, Role
 from app.core.request import Request
 from integrations.links.pages import LinkPages
 from tests.support.telling import Mail, opened, settled, working
-from tests.support.world import World
+from tests.support.world import FakeClock, World
 
 pytestmark = pytest.mark.requirement("CH-4", "T10", "AUD-1", "T67")
 
@@ -110,3 +110,19 @@ async def test_what_may_not_be_undone_takes_a_sign_in(
     await place.policy("asks", "review", {"action": "http.request"})
     shown = await view(place, await place.call(method, "/notes/7"), place.ben)
     assert (bool(shown.form), "sign in" in shown.sign_in) == (form, not form)
+
+
+async def test_a_link_that_is_over_says_why(database_url: str, tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with opened(database_url, tmp_path, Mail(), clock=clock) as place:
+        services, request, ben = place.services, await place.ask("send_mail"), place.ben.actor.id
+        link = await services.store.write(
+            lambda tx: services.links.mint(tx, request, ben, "dlv_1", "email")
+        )
+        name = services.links.signer.read(link.rsplit("/l/", 1)[1])
+        clock.move(31 * 86_400)
+        with pytest.raises(LinkUsed, match=r"This link ended at 20\d\d-.*You did not decide by it"):
+            await services.links.view(name)
+        await services.people.update(place.anne, ben, active=False)
+        with pytest.raises(LinkUsed, match="an account that is switched off"):
+            await services.links.view(name)
