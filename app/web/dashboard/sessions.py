@@ -1,5 +1,7 @@
 """Set-up, sign-in, sign-out and one's own account."""
 
+from collections.abc import Collection
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -50,7 +52,8 @@ async def sign_in_form(request: Request) -> Response:
     if await services_of(request).people.setup_open():
         return to("/setup")
     form = Form(next=local(request.query_params.get("next", "/")))
-    return page(request, "sign_in.html", form=form)
+    lost = request.query_params.get("lost") == "yes"
+    return page(request, "sign_in.html", form=form, lost=lost)
 
 
 @opened
@@ -64,7 +67,8 @@ async def sign_in(request: Request) -> Response:
             form["email"], form["password"], remote_ip(request), agent
         )
     except AssentryError as error:
-        return page(request, "sign_in.html", form=form, error=error, status=status_of(error))
+        status = status_of(error)
+        return page(request, "sign_in.html", form=form, error=error, status=status, lost=False)
     return with_session(request, to(local(form["next"])), token)
 
 
@@ -150,6 +154,13 @@ async def _account(
         preferences=await services.accounts.preferences(caller),
         channel_names=[(name, name) for name in ("email", *services.couriers.channels)],
         keys=await services.agents.list_keys(caller, person_id=_own_id(caller)),
+        linked=_linked(request, services.couriers.channels),
         scopes=sorted(caller.scopes), changed="changed" in request.query_params,
         status=status_of(error) if error else 200,
     )  # fmt: skip
+
+
+def _linked(request: Request, channels: Collection[str]) -> str:
+    """Return the channel whose account was linked just now, or an empty text."""
+    channel = request.query_params.get("linked", "")
+    return channel if channel in channels else ""
