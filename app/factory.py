@@ -46,6 +46,7 @@ from app.services.limits import Limits
 from app.services.links import Links
 from app.services.markers import Markers
 from app.services.notices import Defaults, Notices
+from app.services.once import Once
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
@@ -297,6 +298,7 @@ def wire(
         clock=clock,
         ids=ids,
         agents=Agents(store, ids, clock, notices),
+        once=Once(sealer, clock),
         targets=targets,
         host_keys=host_keys,
         vault=vault,

@@ -97,12 +97,14 @@ class Fitting:
 
 def sheet_of(card: ApprovalCard, fitting: Fitting) -> Sheet:
     """Return what a message says of a card, as far as the agent's own parts fit."""
-    blocks = [part for block in card.blocks for part in fitting.block(block)]
+    blocks = [part for block in card.running for part in fitting.block(block)]
+    idle = [part for block in card.left_out for part in fitting.block(block)]
     words = [part for text in (card.reason, card.context) for part in fitting.quote(text)]
     sections = (
         Section("What it does", tuple(_risk(card))),
         Section("Who asks", tuple(_facts(card, why=False))),
         Section(card.runs, (*blocks, *_added(card))),
+        Section(card.rests, tuple(idle)),
         Section("The agent says (claimed, not checked)", tuple(words)),
         Section("Who may decide", tuple(_seats(card))),
         Section("What happened", tuple(Part("item", line) for line in card.timeline)),
@@ -120,7 +122,7 @@ def _seats(card: ApprovalCard) -> Iterator[Part]:
 
 
 def _risk(card: ApprovalCard) -> Iterator[Part]:
-    yield Part("line", f"{card.verb} {card.consequence}".strip())
+    yield Part("line", f"It {card.consequence}")
     if card.risk:
         yield Part("fact", "; ".join((card.risk, *card.risk_reasons)), "Risk")
     if card.urgency in ("high", "critical"):

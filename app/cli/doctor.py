@@ -177,7 +177,7 @@ async def _targets(settings: Settings) -> str:
     if names:
         message = f"calls are stopped at {', '.join(names)}: too many failed there"
         raise Unavailable(message)
-    return f"{len(targets)} set up, calls pass at all of them"
+    return f"{len(targets)} set up, no calls are held back"
 
 
 async def _queues(settings: Settings) -> str:

@@ -48,14 +48,14 @@ POLICIES: Final[tuple[JsonObject, ...]] = (
         ],
     },
     {
-        "name": "example: deletes",
+        "name": "example: changes",
         "priority": 200,
         "scope": {"targets": [NAME]},
         "rules": [
             {
                 "name": "changes",
                 "effect": "review",
-                "match": {"http.method": {"in": ["DELETE", "POST"]}},
+                "match": {"http.method": {"in": ["POST", "PUT", "PATCH", "DELETE"]}},
                 "reason": "this changes somebody's notes",
             }
         ],

@@ -1,11 +1,15 @@
 """``assentry hosts enrol TARGET``: show the key of an SSH host, and pin it once it is confirmed."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from app.cli.start import FAILED, check_schema, guarded
 from app.core.audit import SYSTEM
 from app.core.principals import ROLE_SCOPES, Caller, Role
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.core.host_keys import ShownKey
 
 
 def main(argv: list[str]) -> int:
@@ -33,7 +37,10 @@ async def _enrol(settings: Settings, options: argparse.Namespace) -> int:
             return FAILED
         shown = await opened.host_keys.look(caller, found[0].id, options.host)
         print(f"{shown.host}:{shown.port} shows {shown.kind} {shown.fingerprint}")
-        if not _confirmed(shown.fingerprint, options.fingerprint):
+        if shown.is_pinned and options.fingerprint in ("", shown.fingerprint):
+            print("This key is pinned already.")
+            return 0
+        if not _confirmed(shown, options.fingerprint):
             print("Nothing was changed.")
             return FAILED
         after = await opened.host_keys.enrol(caller, found[0].id, shown.key, options.host)
@@ -41,12 +48,17 @@ async def _enrol(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _confirmed(shown: str, wanted: str) -> bool:
+def _confirmed(shown: "ShownKey", wanted: str) -> bool:
     """Whether it is the wanted fingerprint, or a person says that it is the right one."""
     if wanted:
-        return shown == wanted
+        return shown.fingerprint == wanted
+    word = "yes"
+    if shown.changed:
+        word = "replace"
+        print(f"This is NOT the key that is pinned: {', '.join(shown.pinned)}.")
+        print("Somebody may stand between. Find out at the host itself why it changed.")
     try:
-        answer = input("Compare it with the host's own (ssh-keygen -lf). Type yes to pin it: ")
+        answer = input(f"Compare it with the host's own (ssh-keygen -lf). Type {word} to pin it: ")
     except EOFError:
         return False
-    return answer.strip() == "yes"
+    return answer.strip() == word

@@ -51,6 +51,7 @@ class ApprovalCard:
     :ivar reason_required: whether a decision needs a comment.
     :ivar deletes: whether a call of it is a DELETE, which may not be undone.
     :ivar sent: whether anything of it may have left; counts where it failed.
+    :ivar idle: numbers of the calls of a bundle that do not run though it was approved.
     :ivar token: opaque name of this copy of the card; what a button carries.
     :ivar url: the request's page, to review it in full.
     :ivar link: a one-click link made for the recipient, where the channel wants one.
@@ -82,6 +83,7 @@ class ApprovalCard:
     reason_required: bool
     deletes: bool = False
     sent: bool = True
+    idle: frozenset[int] = frozenset()
     token: str = ""
     url: str = ""
     link: str = ""
@@ -104,6 +106,22 @@ class ApprovalCard:
         if self.status is Status.FAILED and not self.sent:
             return "What would have run"
         return _RUNS.get(self.status, "What will run")
+
+    @property
+    def running(self) -> tuple[Block, ...]:
+        """The blocks that stand under that heading."""
+        return tuple(block for block in self.blocks if block.call not in self.idle)
+
+    @property
+    def rests(self) -> str:
+        """The heading over the calls that do not run though the request was approved."""
+        ended = self.status in (Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)
+        return "What did not run" if ended else "What does not run"
+
+    @property
+    def left_out(self) -> tuple[Block, ...]:
+        """The blocks of calls that do not run; they stand apart."""
+        return tuple(block for block in self.blocks if block.call in self.idle)
 
     @property
     def minds(self) -> tuple[str, ...]:
@@ -144,6 +162,7 @@ class Standing:
     sent: bool = True
     elsewhere: str = ""
     asked_for: str = ""
+    idle: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -205,6 +224,7 @@ def approval_card(card: Card, standing: Standing) -> ApprovalCard:
         sent=standing.sent,
         elsewhere=standing.elsewhere,
         asked_for=count.line(standing.asked_for),
+        idle=standing.idle,
     )
     return replace(shown, hidden=count.hidden, mixed=count.mixed)
 

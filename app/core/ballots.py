@@ -38,6 +38,13 @@ class Rules:
     owner_id: str | None = None
 
 
+_BY_SETTING: Final = (
+    "The owner of an agent does not decide its requests; an administrator can allow it under "
+    "People, Separation of duties."
+)
+_BY_RULE: Final = "The owner of an agent does not decide its requests; the policy's rule says so."
+
+
 def obstacle(request: Request, voter: Voter, rules: Rules) -> str | None:
     """Return why this person may not decide the request, in a sentence, or None."""
     person = voter.person
@@ -60,7 +67,7 @@ def _ownership(request: Request, voter: Voter, rules: Rules) -> str | None:
     if request.owner_id is None:
         return "The agent has no owner on record, so nobody can be told apart from its owner."
     if voter.person.id in _owners(request, rules):
-        return "The owner of an agent does not decide its requests."
+        return _BY_RULE if request.owner_may_decide is False else _BY_SETTING
     return None
 
 

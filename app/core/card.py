@@ -34,8 +34,8 @@ _EFFECTS: Final = {
 }  # fmt: skip
 _DELETE: Final = "DELETE"
 _AFTER: Final = {
-    OnFailure.STOP: "run in order; the first failure stops the rest",
-    OnFailure.CONTINUE: "run in order, also after one that fails",
+    OnFailure.STOP: "runs its calls in order; the first failure stops the rest",
+    OnFailure.CONTINUE: "runs its calls in order, also after one that fails",
 }
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s"]|\s+')
 

@@ -40,6 +40,7 @@ class _Cast(Event):
         """Return what the audit entry keeps of it."""
         excluded = self.ballot.excluded
         return {
+            "choice": self.ballot.choice.value,
             "comment": self.ballot.comment,
             "channel": self.ballot.channel,
             "shown": self.ballot.digest,

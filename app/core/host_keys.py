@@ -10,12 +10,24 @@ class ShownKey:
 
     :ivar key: as ``type data``.
     :ivar fingerprint: ``SHA256:...``, as ``ssh-keygen -l`` writes it.
+    :ivar pinned: the fingerprints that are pinned for the host now.
     """
 
     host: str
     port: int
     key: str
     fingerprint: str
+    pinned: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is another key than those that are pinned: somebody may be in between."""
+        return bool(self.pinned) and not self.is_pinned
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is one of those that are pinned."""
+        return self.fingerprint in self.pinned
 
     @property
     def kind(self) -> str:

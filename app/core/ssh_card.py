@@ -12,7 +12,7 @@ from app.core.ssh_plan import wire_command
 _HEADLINE: Final = 160
 """Characters of a command that stand in the headline; the block has all of it."""
 
-VERBS: Final = {"ssh.exec": "Run", "ssh.get": "Read", "ssh.put": "Write"}
+VERBS: Final = {"ssh.exec": "command", "ssh.get": "read", "ssh.put": "write"}
 CONSEQUENCES: Final = {
     "ssh.exec": "runs a command on another machine",
     "ssh.get": "reads a file of another machine",

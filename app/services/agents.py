@@ -1,5 +1,6 @@
 """Agents and API keys: made, changed, rotated and revoked by administrators."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -22,6 +23,7 @@ from app.services.access import require
 from app.services.confirming import prove, proven
 from app.services.keys import (
     PREFIX_LENGTH,
+    FormRepeated,
     check_ceiling,
     check_key,
     check_name,
@@ -41,6 +43,7 @@ CHANGEABLE: Final = frozenset({"name", "description", "owner_id", "open_limit", 
 """What an administrator changes of an agent."""
 
 _MAX_DESCRIPTION: Final = 2000
+_NUMBER: Final = re.compile(r"key_[0-9a-z]{26}")
 _VOTES: Final = "A key was made that decides in your name"
 
 
@@ -128,11 +131,14 @@ class Agents:
         rate_limit: int | None = None,
         expires_at: Instant | None = None,
         password: str = "",
+        number: str = "",
     ) -> tuple[ApiKey, str]:
         """Make a key of an agent or of a person, and return it with its secret, this once.
 
         One that votes takes its person's password, and tells them (T15, T23).
 
+        :param number: id that the form gave the key: the same form makes no second one.
+        :raises FormRepeated: the form made its key before.
         :raises ScopeConflict: scopes that such a key can never hold (T21), or that the caller
             does not hold (T23).
         :raises InvalidField: with a pointer to what must change.
@@ -142,7 +148,7 @@ class Agents:
         require_keys(caller, person_id)
         secret = new_secret()
         key = ApiKey(
-            id=self.ids.new("key"),
+            id=_numbered(number) or self.ids.new("key"),
             name=name,
             prefix=secret[:PREFIX_LENGTH],
             sha256=fingerprint(secret),
@@ -228,6 +234,13 @@ class Agents:
         return await self.store.write(rotate, order=key_id), secret
 
 
+def _numbered(number: str) -> str:
+    if number and not _NUMBER.fullmatch(number):
+        message = "the form is not of this page; load it again"
+        raise InvalidField(message)
+    return number
+
+
 def _own(caller: Caller, key: ApiKey) -> bool:
     return caller.person is not None and caller.person.id == key.person_id
 
@@ -302,6 +315,8 @@ def _add_key(tx: Tx, actor: Actor, key: ApiKey) -> None:
         if surplus:
             message = f"the role {person.role} does not include {', '.join(surplus)}"
             raise InvalidField(message, pointer="/scopes")
+    if tx.agents.key(key.id) is not None:
+        raise FormRepeated
     tx.agents.add_key(key)
     _note_key(tx, actor, "key.created", key)
 

@@ -29,6 +29,7 @@ from app.services.limits import Limits
 from app.services.links import Links
 from app.services.markers import Markers
 from app.services.notices import Notices
+from app.services.once import Once
 from app.services.people import People
 from app.services.policies import Policies
 from app.services.presets import Presets
@@ -54,6 +55,7 @@ class Services:
     access: Access
     people: People
     agents: Agents
+    once: Once
     targets: Targets
     host_keys: HostKeys
     vault: Vault

@@ -1,12 +1,13 @@
 """Approval cards: from what is stored of a request to what every surface outside shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.core.action import Kind, Submission
 from app.core.approval_card import ApprovalCard, Standing, approval_card
+from app.core.bundle import CallStatus, excluded_by
 from app.core.card import Card, card_of
 from app.core.errors import NotFound
 from app.core.instant import SECOND, Instant, to_datetime
@@ -30,6 +31,9 @@ _STATES: Final = {
     Status.UNKNOWN: "Approved; whether it ran is unknown, somebody must look",
     Status.EXPIRED: "Expired; it will not run",
 }
+_APPROVED: Final = frozenset(
+    {Status.APPROVED, Status.EXECUTING, Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN}
+)
 _PLACES: Final = {
     "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
     "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
@@ -90,7 +94,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         status=request.status,
         state=state_of(request, detail.votes, names, _stood_in(detail.trail)),
         urgency=request.urgency.value,
-        risk=str(risk.get("level", "")),
+        risk="" if idle_risk(risk) else str(risk.get("level", "")),
         risk_reasons=tuple(map(str, risk.get("reasons", ()))),
         facts=tuple(_facts(detail)),
         seats=tuple(_seats(detail, names)),
@@ -101,6 +105,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         sent=request.sent_at is not None or request.kind is Kind.PLAIN,
         elsewhere=_ELSEWHERE if request.plan.assurance > Assurance.CHAT else "",
         asked_for=asked_for(detail),
+        idle=_idle(detail),
     )
 
 
@@ -135,6 +140,21 @@ def _standing_in(record: AuditRecord) -> list[tuple[str, str]]:
 def _others(record: AuditRecord) -> list[JsonObject]:
     others = record.details.get("others")
     return [one for one in others if isinstance(one, dict)] if isinstance(others, list) else []
+
+
+def idle_risk(risk: Mapping[str, Any]) -> bool:
+    """Whether a risk says nothing: no declared factor applied, and nothing was raised."""
+    return risk.get("level") == "low" and not risk.get("reasons")
+
+
+def _idle(detail: Detail) -> frozenset[int]:
+    """Return the numbers of the calls of a bundle that do not run though it was approved."""
+    request = detail.request
+    if request.status not in _APPROVED:
+        return frozenset()
+    states = [call.state for call in detail.calls if request.sent_at is not None]
+    skipped = {state.number for state in states if state.status is CallStatus.SKIPPED}
+    return excluded_by(detail.votes) | skipped
 
 
 def state_of(
@@ -179,7 +199,9 @@ def _for(name: object) -> str:
 def _facts(detail: Detail) -> list[tuple[str, str]]:
     request, policy = detail.request, detail.verdict.get("policy") or {}
     rule = f"{policy.get('name')} › {detail.verdict.get('rule')}" if policy else "no policy matched"
-    reasons = "; ".join(map(str, detail.verdict.get("reasons", ())))
+    reasons = "; ".join(
+        str(reason) for reason in detail.verdict.get("reasons", ()) if policy or reason != rule
+    )
     facts = [
         ("Agent", detail.agent.name if detail.agent else request.agent_id),
         ("Owner", detail.owner.name if detail.owner else "nobody"),
@@ -243,8 +265,15 @@ def place_of(channel: str) -> str:
     return _PLACES.get(channel, f"in {channel}")
 
 
+def told(event: str, details: Mapping[str, object]) -> str:
+    """Return what an event of a request is called; a vote that decided nothing yet, which way."""
+    name = event.removeprefix("request.")
+    which = {"approve": " to approve", "deny": " to deny"}.get(str(details.get("choice")), "")
+    return f"{name}{which}" if name == "voted" else name
+
+
 def _line(record: AuditRecord) -> str:
-    what = record.event.removeprefix("request.")
+    what = told(record.event, record.details)
     channel = record.details.get("channel")
     where = f" {place_of(str(channel))}" if channel else ""
     said = record.details.get("comment") or record.details.get("note")

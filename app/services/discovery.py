@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from app.core.errors import Forbidden
+from app.core.errors import Forbidden, TargetNotPermitted
 from app.core.outlook import outlook
 from app.core.paths import METHODS
 from app.core.policy import Effect
 from app.core.principals import Agent, ApiKey, Caller, Permission, Scope
+from app.core.ssh_target import permit_ssh
 from app.core.targets import Target
 from app.services.breakers import Breakers
 from app.services.policies import Policies
@@ -36,6 +37,7 @@ class Calls:
 class Usable:
     """A target that the key may use.
 
+    :ivar gateway: its base address; empty for an SSH host, whose commands go to ``ssh``.
     :ivar paths: globs of paths that the key permits; empty means any.
     :ivar stopped: whether its circuit breaker stops calls at present.
     """
@@ -47,6 +49,7 @@ class Usable:
     paths: tuple[str, ...]
     rate: str
     stopped: bool
+    ssh: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,9 @@ class Discovery:
     ) -> "list[Usable]":
         found: list[Usable] = []
         for target in targets:
+            if target.settings.ssh is not None:
+                found += self._host(base, key, target)
+                continue
             permissions = _permissions(key, target)
             calls = self._calls(agent, target, permissions) if permissions else ()
             if calls and Scope.REQUEST_CREATE in key.scopes:
@@ -114,6 +120,22 @@ class Discovery:
                     )
                 )
         return found
+
+    def _host(self, base: str, key: ApiKey, target: Target) -> "list[Usable]":
+        """Return an SSH host, where the key permits commands; each is judged when it is asked."""
+        try:
+            permit_ssh(key.permissions, target.name)
+        except TargetNotPermitted:
+            return []
+        if Scope.REQUEST_CREATE not in key.scopes:
+            return []
+        return [
+            Usable(
+                name=target.name, description=_described(target), gateway="", calls=(), paths=(),
+                rate=target.settings.rate, stopped=target.id in self.breakers.open,
+                ssh=f"{base}/ssh/{target.name}",
+            )
+        ]  # fmt: skip
 
     def _calls(
         self, agent: Agent, target: Target, permissions: tuple[Permission, ...]

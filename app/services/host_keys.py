@@ -44,8 +44,10 @@ class HostKeys:
         if ssh.jumps:
             message = "a host behind others cannot be asked from here: give its key by hand"
             raise InvalidField(message, pointer="/settings/ssh/host_keys")
+        named = _host(ssh, host)
         try:
-            return await self.look_at(_host(ssh, host), ssh.port, target.settings.networks)
+            shown = await self.look_at(named, ssh.port, target.settings.networks)
+            return replace(shown, pinned=tuple(map(fingerprint, ssh.keys_of(named))))
         except NotStarted as error:
             raise HostNotReached(error.detail) from error
 

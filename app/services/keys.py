@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from app.core.calls import check_rules
-from app.core.errors import InvalidField, ScopeConflict
+from app.core.errors import Conflict, InvalidField, ScopeConflict
 from app.core.instant import Instant
 from app.core.principals import ApiKey, Caller, Permission, Scope, check_scopes
 from app.services.access import require
@@ -17,6 +17,12 @@ PREFIX_LENGTH: Final = 12
 
 _MAX_NAME: Final = 100
 _MAX_NETWORKS: Final = 100
+
+
+class FormRepeated(Conflict):
+    """This form was sent before and made its key; to make another one, load the page again."""
+
+    code = "form_repeated"
 
 
 def new_secret() -> str:

@@ -74,7 +74,7 @@ class Links:
     def _view(self, tx: Tx, link_id: str) -> LinkView:
         link, person, request = _live(tx, link_id)
         if request.status is not Status.PENDING:
-            raise LinkUsed(_stands(tx, request, person))
+            raise LinkUsed(_stands(tx, request, person, link))
         card = self.cards.of(tx, request.id, person)
         voter = tx.groups.voter(person, request.action)
         against = obstacle(request, voter, rules_of(tx, request))
@@ -130,21 +130,26 @@ def _live(tx: Tx, link_id: str) -> tuple[Link, Person, Request]:
         raise NotFound(message)
     person = tx.people.get(link.person_id)
     request = tx.requests.get(link.request_id)
-    if person is None or request is None or not person.active or request.digest != link.digest:
+    if person is None or request is None or request.digest != link.digest:
         raise LinkUsed
+    if not person.active:
+        message = "This link was made for an account that is switched off; it decides nothing."
+        raise LinkUsed(message)
     if link.used_at is not None or link.expires_at <= tx.now:
-        raise LinkUsed(_stands(tx, request, person))
+        raise LinkUsed(_stands(tx, request, person, link))
     return link, person, request
 
 
-def _stands(tx: Tx, request: Request, person: Person) -> str:
+def _stands(tx: Tx, request: Request, person: Person, link: Link) -> str:
     """Return what a link's own person did, and what came of it; it decides nothing."""
     own = next(
         (vote for vote in tx.requests.votes(request.id) if vote.person_id == person.id), None
     )
     stands = _STANDS[request.status]
     if own is None:
-        return f"This link is used, or is no longer valid. You did not decide by it; {stands}."
+        over = link.used_at is None and link.expires_at <= tx.now
+        why = f"ended at {moment(link.expires_at)}" if over else "is no longer valid"
+        return f"This link {why}. You did not decide by it; {stands}."
     did = "approved" if own.ballot.choice is Choice.APPROVE else "denied"
     return f"You {did} this at {moment(own.cast_at)}; {stands}. Nothing more is counted here."
 

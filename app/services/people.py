@@ -15,7 +15,6 @@ from app.core.errors import (
     LastAdministrator,
     NameTaken,
     NotFound,
-    SetupClosed,
     Unauthenticated,
 )
 from app.core.instant import plus
@@ -25,7 +24,7 @@ from app.services.access import require
 from app.services.confirming import confirmed, prove, proven, settled
 from app.services.judging import OWNER_MAY_DECIDE
 from app.services.passwords import check_strength, hash_password, matches, turn
-from app.services.setup import add_first, issue, set_owner, set_up, setup_token
+from app.services.setup import add_first, check_token, issue, set_owner, set_up
 from app.services.throttling import admit, succeeded
 from app.settings import Settings
 from app.store.engine import Store
@@ -61,6 +60,14 @@ class People:
         issued = await self.store.write(lambda tx: issue(tx, _sha(token)))
         return token if issued else None
 
+    async def check_setup(self, token: str) -> None:
+        """Refuse a set-up link before anything is typed.
+
+        :raises SetupClosed: somebody exists.
+        :raises SetupLinkReplaced: its token is not the one that was printed last.
+        """
+        await self.store.read(lambda tx: check_token(tx, _sha(token)))
+
     async def set_up(
         self, token: str, name: str, email: str, password: str, *, works_alone: bool
     ) -> tuple[Person, str]:
@@ -68,11 +75,10 @@ class People:
 
         :param works_alone: owners of agents may decide their requests.
         :returns: the person and the session's token.
-        :raises SetupClosed: somebody exists, or the token is not the one that was printed.
+        :raises SetupClosed: somebody exists.
+        :raises SetupLinkReplaced: the token is not the one that was printed last.
         """
-        expected = await self.store.read(setup_token)
-        if not secrets.compare_digest(expected, _sha(token)):
-            raise SetupClosed
+        await self.check_setup(token)
         person = await self._new_person(name, email, Role.ADMIN, password)
         session, secret = self._session(person, "", "set-up")
         await self.store.write(

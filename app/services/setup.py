@@ -4,7 +4,7 @@ import secrets
 from typing import Final
 
 from app.core.audit import Actor
-from app.core.errors import SetupClosed
+from app.core.errors import Forbidden, SetupClosed
 from app.core.json_types import JsonValue
 from app.core.principals import Person, Session
 from app.services.judging import OWNER_MAY_DECIDE
@@ -15,15 +15,22 @@ SET_UP: Final = "set_up"
 """Name of the setting that says for good who set the installation up."""
 
 
-def setup_token(tx: Tx) -> str:
-    """Return the digest of the token that was printed.
+class SetupLinkReplaced(Forbidden):
+    """This set-up link is not the newest: open the last one that the server printed."""
 
-    :raises SetupClosed: none was, or somebody exists.
+    code = "setup_link_replaced"
+
+
+def check_token(tx: Tx, sha256: str) -> None:
+    """Refuse every token but the one that was printed last; only its digest is known.
+
+    :raises SetupClosed: somebody exists.
+    :raises SetupLinkReplaced: it is another one, or none was printed.
     """
-    token = tx.people.setting(SETUP_TOKEN)
-    if token is None or tx.people.count():
+    if tx.people.count():
         raise SetupClosed
-    return token
+    if not secrets.compare_digest(tx.people.setting(SETUP_TOKEN) or "", sha256):
+        raise SetupLinkReplaced
 
 
 def issue(tx: Tx, sha256: str) -> bool:
@@ -36,8 +43,7 @@ def issue(tx: Tx, sha256: str) -> bool:
 
 def set_up(tx: Tx, token: str, person: Person, session: Session, *, works_alone: bool) -> None:
     """Make the first administrator of whoever holds the token."""
-    if not secrets.compare_digest(setup_token(tx), token):
-        raise SetupClosed
+    check_token(tx, token)
     add_first(tx, person)
     tx.people.add_session(session)
     if works_alone:

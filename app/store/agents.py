@@ -158,7 +158,8 @@ class Agents:
 
     def add_key(self, key: ApiKey) -> None:
         """Add a key."""
-        self._tx.query(insert(K).values(**_key_row(key)))
+        with unique():
+            self._tx.query(insert(K).values(**_key_row(key)))
 
     def put_key(self, key: ApiKey) -> None:
         """Write the changed key, which must be locked."""

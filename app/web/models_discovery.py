@@ -21,6 +21,7 @@ class UsableOut(Out):
     paths: list[str]
     rate: str
     stopped: bool
+    ssh: str
 
     @classmethod
     def of(cls, target: Usable) -> "UsableOut":
@@ -29,7 +30,7 @@ class UsableOut(Out):
             name=target.name, description=target.description, gateway=target.gateway,
             calls=[CallsOut(method=one.method, outcomes=list(one.outcomes))
                    for one in target.calls],
-            paths=list(target.paths), rate=target.rate, stopped=target.stopped,
+            paths=list(target.paths), rate=target.rate, stopped=target.stopped, ssh=target.ssh,
         )  # fmt: skip
 
 

@@ -160,11 +160,16 @@ class ShownKeyOut(Out):
     kind: str
     key: str
     fingerprint: str
+    pinned: list[str]
+    changed: bool
 
     @classmethod
     def of(cls, shown: ShownKey) -> "ShownKeyOut":
-        """Return the answer for a key."""
-        return cls(shown.host, shown.port, shown.kind, shown.key, shown.fingerprint)
+        """Return the answer for a key, beside the fingerprints that are pinned."""
+        pinned = list(shown.pinned)
+        return cls(
+            shown.host, shown.port, shown.kind, shown.key, shown.fingerprint, pinned, shown.changed
+        )
 
 
 class CommandOut(Out):

@@ -112,7 +112,7 @@ def _section(title: str, lines: Iterator[str], terminal: Terminal) -> Iterator[s
 
 
 def _does(shown: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{line(shown['verb'])} {line(shown['consequence'])}".strip()
+    yield f"It {line(shown['consequence'])}"
     if shown["risk"]:
         yield "Risk: " + "; ".join(map(line, (shown["risk"], *shown["risk_reasons"])))
     if shown["urgency"] in _URGENT:

@@ -52,3 +52,11 @@ async def test_a_key_is_pinned_once_it_is_the_expected_one(tmp_path: Path) -> No
             code, said = await enrol("box", print_)
             assert (code, print_ in said) == (0, True), said
             assert await pinned() == [server.host_key]
+            code, said = await enrol("box", print_)
+            assert (code, "pinned already" in said) == (0, True)
+            await server.new_host_key()
+            done = await asyncio.to_thread(run, product.env, "hosts", "enrol", "box")
+            assert done.returncode == FAILED  # nobody answers
+            assert f"This is NOT the key that is pinned: {print_}" in done.stdout
+            assert "Type replace" in done.stdout
+            assert await pinned() != [server.host_key]

@@ -90,6 +90,13 @@ def test_a_policy_may_name_the_approvers(approvers: tuple[str, ...], good: bool)
 
 
 @pytest.mark.requirement("DEC-2", "T21")
+def test_who_is_kept_out_as_owner_reads_who_can_allow_it() -> None:
+    said = obstacle(REQUEST, Voter(OWNER), Rules()) or ""
+    assert "People, Separation of duties" in said
+    ruled = replace(REQUEST, owner_may_decide=False)
+    assert "the policy's rule says so" in (obstacle(ruled, Voter(OWNER), Rules()) or "")
+
+
 def test_being_named_does_not_lift_the_owners_bar() -> None:
     request = replace(REQUEST, route=freeze(Plan(seats=(("person:per_owner",),))))
     assert obstacle(request, Voter(OWNER), Rules())

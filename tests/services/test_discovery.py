@@ -8,6 +8,8 @@ import pytest
 
 from app.core.errors import Forbidden
 from app.core.principals import Caller, Permission, Scope
+from app.core.ssh_target import SshSettings
+from app.core.targets import TargetSettings
 from tests.support.world import World, agent_caller, world
 
 pytestmark = pytest.mark.requirement("SVC-3")
@@ -64,6 +66,20 @@ async def test_what_cannot_be_called_is_not_listed(place: World) -> None:
     ]
     reading = agent_caller(place.agent, replace(place.key, scopes=frozenset({Scope.REQUEST_READ})))
     assert (await services.discovery.overview(reading)).targets == ()
+
+
+@pytest.mark.requirement("SSH-1")
+async def test_a_host_is_told_with_its_own_door(place: World) -> None:
+    ssh = SshSettings(host="db.corp.internal", user="deploy", host_keys=("SHA256:" + "A" * 43,))
+    await place.services.targets.create(
+        place.anne, name="db", settings=TargetSettings(ssh=ssh), grant_agents=[place.agent.id]
+    )
+    overview = place.services.discovery.overview
+    (host,) = [one for one in (await overview(place.robot)).targets if one.ssh]
+    assert (host.name, host.gateway, host.calls) == ("db", "", ())
+    assert host.ssh.endswith("/ssh/db") and "corp" not in host.description
+    reading = await overview(holding(place, Permission("db", methods=("GET",))))
+    assert reading.targets == ()
 
 
 async def test_people_have_pages_instead(place: World) -> None:

@@ -69,6 +69,9 @@ async def test_a_key_is_compared_before_it_is_pinned(here: World, server: Sshd) 
     assert after.settings.ssh is not None
     assert (after.settings.ssh.host_keys, after.revision) == ((server.host_key,), 2)
     assert (await ask(here)).status is Status.SUCCEEDED
+    again = await keys.look(here.anne, target.id)
+    assert (shown.pinned, shown.changed) == ((), False)
+    assert (again.is_pinned, again.changed) == (True, False)
 
 
 async def test_another_key_is_recorded_and_voids_what_was_approved(
@@ -84,6 +87,8 @@ async def test_another_key_is_recorded_and_voids_what_was_approved(
     (noted,) = [record for record in trail if record.event == "host_key.refused"]
     assert fingerprint(server.host_key) in str(noted.details["detail"])
     shown = await here.services.host_keys.look(here.anne, target.id)
+    assert shown.changed
+    assert shown.pinned != (shown.fingerprint,)
     await here.services.host_keys.enrol(here.anne, target.id, shown.key)
     await here.vote(waiting)
     await here.services.execution.run(waiting.id)

@@ -24,6 +24,7 @@ from app.core.errors import (
 from app.core.principals import Caller, Person, Role, Scope
 from app.factory import services
 from app.services.bundle import Services
+from app.services.setup import SetupLinkReplaced
 from app.services.throttling import CROWDED, FREE_FAILURES, MAX_WAIT, admit
 from tests.support.templates import prepare
 from tests.support.world import FakeClock, World, settings_for, world
@@ -86,7 +87,7 @@ async def test_the_printed_token_sets_up_once(database_url: str, tmp_path: Path)
         earlier, token = await people.issue_setup_token(), await people.issue_setup_token()
         assert earlier and token and earlier != token
         for guess in (earlier, "", "x"):
-            with pytest.raises(SetupClosed):
+            with pytest.raises(SetupLinkReplaced):
                 await people.set_up(guess, "A", "a@example.org", PASSWORD, works_alone=False)
         anne, session = await people.set_up(
             token, "Anne", "Anne@Example.org ", PASSWORD, works_alone=True
@@ -124,7 +125,7 @@ async def test_two_set_ups_at_once_make_one_administrator(
 @pytest.mark.requirement("PPL-3")
 async def test_without_a_printed_token_nothing_fits(database_url: str, tmp_path: Path) -> None:
     async with empty(database_url, tmp_path) as opened:
-        with pytest.raises(SetupClosed):
+        with pytest.raises(SetupLinkReplaced):
             await opened.people.set_up("", "A", "a@example.org", PASSWORD, works_alone=False)
         assert await opened.people.setup_open()
 

@@ -66,7 +66,10 @@ async def own_key(base_url: str, email: str, password: str) -> str:
             "request:decide": "on",
             "password": password,
         }
-        return _found(r"ask_[\w-]{43}", (await browser.post("/account/keys", data=form)).text)
+        return _found(
+            r"ask_[\w-]{43}",
+            (await browser.post("/account/keys", data=form, follow_redirects=True)).text,
+        )
 
 
 def _found(pattern: str, text: str) -> str:

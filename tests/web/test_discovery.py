@@ -5,6 +5,8 @@ import re
 import pytest
 
 from app.core.principals import Permission
+from app.core.ssh_target import SshSettings
+from app.core.targets import TargetSettings
 from app.web.api.discovery import code, quoted
 from tests.support.upstream import Upstream
 from tests.web.conftest import Door
@@ -144,4 +146,11 @@ async def test_the_skill_has_front_matter_and_examples_that_can_be_run(door: Doo
     text = (await (await door.client("agent")).get("/api/skill")).text
     head = re.match(r"---\nname: assentry\ndescription: \"[^\n]*\"\n---\n", text)
     assert head and "mail" in head[0]
+    assert "{{" not in text and "{%" not in text and "\n\n\n" not in text
+    ssh = SshSettings(host="db", user="deploy", host_keys=("SHA256:" + "A" * 43,))
+    await door.world.services.targets.create(
+        door.world.anne, name="box", settings=TargetSettings(ssh=ssh)
+    )
+    text = (await (await door.client("agent")).get("/api/skill")).text
+    assert "/ssh/box/exec" in text and "/gateway/box" not in text
     assert "{{" not in text and "{%" not in text and "\n\n\n" not in text

@@ -14,6 +14,7 @@ from app.core.ports import DeliveryFailed
 from app.core.principals import Role
 from app.core.request import Status, evolve
 from app.services.webhooks import Wanted
+from app.web.dashboard.rendering import relative
 from tests.support.channel import FakeChannel
 from tests.web.conftest import BASE, Door, open_door
 from tests.web.test_selection import PASSWORD, fields, signed_in
@@ -60,9 +61,13 @@ async def test_a_key_ends_after_some_days_or_never(door: Door, days: str) -> Non
     for page, address in ((agent, f"{agent}/keys"), ("/account", "/account/keys")):
         form = {**fields(await browser.get(page)), **given}
         refused = await browser.post(address, data={**form, "days": days})
-        assert (refused.status_code, "/days" in refused.text) == (400, True), refused.text
-        assert (await browser.post(address, data={**form, "days": "3650"})).status_code == 200
-        assert (await browser.post(address, data={**form, "days": " "})).status_code == 200
+        assert (refused.status_code, "At “Ends after days”" in refused.text) == (400, True), (
+            refused.text
+        )
+        for given_days in ("3650", " "):
+            form["number"] = services.ids.new("key")
+            made = await browser.post(address, data={**form, "days": given_days})
+            assert made.status_code == 303, made.text
     keys = [key for key in await services.agents.list_keys(door.world.anne) if key.name == "new"]
     ends = [key.expires_at and round((key.expires_at - key.created_at) / SECOND) for key in keys]
     assert sorted(ends, key=str) == [3650 * 86_400] * 2 + [None] * 2
@@ -265,3 +270,71 @@ async def test_a_linked_account_is_confirmed_and_what_was_given_up_is_listed(
         again = await browser.post("/notices/again", data=form)
         assert again.headers["location"] == "/notices#undelivered"
         assert [item.id for item in await services.couriers.claim("chat", 9)] == [sent.id]
+
+
+@pytest.mark.requirement("DEC-3")
+async def test_a_page_says_the_seats_and_what_follows_when_nobody_decides(door: Door) -> None:
+    seats = [["person:anne@example.org"], ["person:cara@example.org", "role:operator"]]
+    ladder = [{"after": 600, "approvers": ["person:ben@example.org"]}, {"after": 60, "deny": True}]
+    await door.world.policy(
+        "two", "review", {"action": "send_mail"},
+        route={"seats": seats, "escalation": ladder},
+    )  # fmt: skip
+    made = await door.pending()
+    await door.world.vote(made)
+    browser = await administrator(door)
+    page = (await browser.get(f"/requests/{made.id}")).text
+    assert (
+        "person:anne@example.org: Anne" in page
+        and "person:cara@example.org or role:operator" in page
+    )
+    assert "If nobody decides, person:ben@example.org may decide too <time" in page
+    plain = await door.ask(action="other")
+    page = (await browser.get(f"/requests/{plain.json()['id']}")).text
+    assert "Seat" not in page and "If nobody decides" not in page
+
+
+@pytest.mark.requirement("RISK-1")
+async def test_words_on_pages_say_no_more_than_there_is(door: Door) -> None:
+    browser, world = await administrator(door), door.world
+    rules = [{"name": "r", "effect": "review", "match": {"action": "send_mail"}}]
+    risk = {"factors": [{"name": "bulk", "points": 60, "match": {"action": "send_mail"}}]}
+    await world.services.policies.create(
+        world.anne, {"name": "two", "rules": [{**rules[0], "route": {"quorum": 2}}], "risk": risk}
+    )
+    await world.services.policies.refresh()
+    mail, other = await world.ask(), await world.ask("other")
+    await world.vote(mail)
+    page = (await browser.get(f"/requests/{mail.id}")).text
+    assert "Risk: <strong>" in page and "voted to approve" in page
+    assert "It is carried out by the agent itself" in page
+    assert "Risk:" not in (await browser.get(f"/requests/{other.id}")).text
+    card = await world.services.store.read(lambda tx: world.services.cards.of(tx, other.id))
+    facts = dict(card.facts)
+    assert (card.risk, facts["Rule"], "Why" in facts) == ("", "no policy matched", False)
+    starter = (await browser.get("/policies/new")).text
+    assert "name-of-a-target" in starter
+
+
+async def test_a_webhook_is_removed_only_after_a_question(door: Door) -> None:
+    browser = await administrator(door)
+    form = {**fields(await browser.get("/notices")), "name": "hook", "url": "https://a.example/x"}
+    await browser.post("/notices/webhooks", data=form)
+    made = (await door.world.services.webhooks.list(door.world.anne))[0]
+    page = (await browser.get(f"/notices/webhooks/{made.id}")).text
+    asks = page[page.index("<details") :]
+    assert 'value="delete"' in asks and 'value="delete"' not in page[: page.index("<details")]
+    assert "Remove this webhook</summary>" in asks
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (90 * 86_400 - 9, "in 90 days"),
+        (3600 - 1, "in 60 min"),
+        (5400, "in 2 h"),
+        (-7199, "1 h ago"),
+    ],
+)
+def test_times_ahead_are_rounded_and_times_past_cut(seconds: int, words: str) -> None:
+    assert relative(Instant(seconds * SECOND), Instant(0)) == words

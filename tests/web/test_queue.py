@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from integrations.sheet import Fitting, sheet_of
 from tests.support.upstream import Upstream
 from tests.web.conftest import Door
+from tests.web.test_doors import administrator
 from tests.web.test_openapi import check
 
 pytestmark = pytest.mark.requirement("SVC-4", "REQ-8")
@@ -138,3 +140,29 @@ async def test_a_repeated_submission_makes_one_request(door: Door, upstream: Ups
         for _ in range(2)
     ]
     assert made[0] == made[1]
+
+
+async def test_what_was_left_out_does_not_stand_under_what_ran(
+    door: Door, upstream: Upstream
+) -> None:
+    paths = [{"method": "POST", "path": f"/echo/{n}"} for n in (1, 2)]
+    made = await submit(door, upstream, *paths)
+    name, services, approver = made["id"], door.world.services, await door.client("approver")
+    browser = await administrator(door)
+    whole = (await browser.get(f"/requests/{name}")).text
+    assert "echo/2" in whole and "not run</h2>" not in whole
+    ballot = {"decision": "approve", "digest": made["digest"], "except": [2]}
+    await approver.post(f"/api/requests/{name}/decide", json=ballot)
+    for heading, rests in (
+        ("What will run", "What does not run"),
+        ("What ran", "What did not run"),
+    ):
+        for address in (f"/requests/{name}", f"/requests/{name}/status"):
+            page = (await browser.get(address)).text
+            runs, _, rest = page.partition(f"<h2>{rests}</h2>")
+            assert heading in runs and 'id="call-1"' in runs and 'id="call-2"' not in runs
+            assert 'id="call-2"' in rest and 'id="call-1"' not in rest
+        card = await services.store.read(lambda tx: services.cards.of(tx, name))
+        parts = {one.title: str(one.parts) for one in sheet_of(card, Fitting(10_000, 9)).sections}
+        assert "echo/2" not in parts[heading] and "echo/2" in parts[rests]
+        await services.bundles.run(name)

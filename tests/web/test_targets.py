@@ -30,7 +30,7 @@ async def test_operators_see_why_calls_are_stopped_and_let_them_pass(door: Door)
     await door.world.policy("reads", "allow", {"http.method": "GET"})
     at = f"/targets/{target.id}"
     operator, viewer = await browser(door, Role.OPERATOR), await browser(door, Role.VIEWER)
-    assert "Calls pass." in (await operator.get(at)).text
+    assert "No call is held back." in (await operator.get(at)).text
     await (await door.client("agent")).get("/gateway/gone/x")
     page = (await operator.get(at)).text
     assert "Calls are stopped" in page and "Too many calls failed (1)" in page
@@ -39,5 +39,5 @@ async def test_operators_see_why_calls_are_stopped_and_let_them_pass(door: Door)
     assert token
     form = {"form_token": token[1]}
     assert (await operator.post(f"{at}/breaker", data=form)).status_code == 303
-    assert "Calls pass." in (await operator.get(at)).text
+    assert "No call is held back." in (await operator.get(at)).text
     assert (await operator.post(f"{at}/breaker", data={"form_token": "x"})).status_code == 403

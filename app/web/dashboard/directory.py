@@ -7,7 +7,15 @@ from app.core.errors import AssentryError, InvalidField
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
 from app.services.requests import RequestFilter
 from app.web.cursors import Cursor, decode, encode, number_of
-from app.web.dashboard.doors import Form, end_of, signed_in, to
+from app.web.dashboard.doors import (
+    Form,
+    carried,
+    end_of,
+    forgotten,
+    signed_in,
+    to,
+    with_secret,
+)
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.problems import status_of
@@ -60,7 +68,6 @@ async def _agent(
     caller: Caller,
     error: AssentryError | None = None,
     *,
-    secret: str = "",
     failed: str = "",
 ) -> Response:
     services = services_of(request)
@@ -68,15 +75,16 @@ async def _agent(
     admin = caller.may(Scope.ADMIN)
     found = await services.agents.get(caller, agent_id)
     last = await services.requests.page(caller, RequestFilter(agent_id=agent_id), LAST)
-    return page(
+    answer = page(
         request, "agent.html", caller=caller, agent=found, last=last.items,
         waiting=await services.requests.pending_of(caller, agent_id),
         keys=await services.agents.list_keys(caller, agent_id=agent_id) if admin else [],
         people=await services.people.list(caller), scopes=sorted(AGENT_SCOPES), admin=admin,
-        secret=secret, failed=failed,
+        secret=carried(request, caller), failed=failed, number=services.ids.new("key"),
         form=request.state.form if failed else Form(), error=error,
         status=status_of(error) if error else 200,
     )  # fmt: skip
+    return forgotten(request, answer)
 
 
 @signed_in
@@ -109,11 +117,11 @@ async def create_key(request: Request, caller: Caller) -> Response:
             caller, name=form["name"], scopes=_scopes(form),
             agent_id=request.path_params["agent_id"], permissions=_permissions(form),
             networks=form.lines("networks"), rate_limit=form.number("rate_limit", 0) or None,
-            expires_at=end_of(form, services.clock.now()),
+            expires_at=end_of(form, services.clock.now()), number=form["number"],
         )  # fmt: skip
     except AssentryError as error:
         return await _agent(request, caller, error, failed="key")
-    return await _agent(request, caller, secret=secret)
+    return with_secret(request, caller, f"/agents/{request.path_params['agent_id']}", secret)
 
 
 def _scopes(form: Form) -> list[str]:
@@ -157,10 +165,10 @@ async def change_key(request: Request, caller: Caller) -> Response:
             await services.agents.revoke_key(caller, key_id)
             return to(f"/agents/{request.path_params['agent_id']}")
         grace = form.number("grace_minutes", 0) * 60
-        _, secret = await services.agents.rotate_key(caller, key_id, grace)
+        fresh, secret = await services.agents.rotate_key(caller, key_id, grace)
     except AssentryError as error:
         return await _agent(request, caller, error)
-    return await _agent(request, caller, secret=secret)
+    return with_secret(request, caller, f"/agents/{fresh.agent_id}", secret)
 
 
 # --- people ---

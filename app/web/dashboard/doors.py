@@ -18,6 +18,7 @@ from app.core.errors import (
 )
 from app.core.instant import Instant, plus
 from app.core.principals import Caller
+from app.services.once import SECONDS
 from app.web.bodies import raw
 from app.web.dashboard.rendering import page
 from app.web.deps import check_form_token, check_origin, cookie_name, services_of, session_of
@@ -28,6 +29,9 @@ MAX_FORM: Final = 300_000
 
 MAX_DAYS: Final = 3650
 """Most days after which a key ends."""
+
+_ONCE: Final = "assentry_once"
+"""Name of the cookie that carries, sealed, what the next page shows once."""
 
 Page = Callable[[Request], Awaitable[Response]]
 SignedIn = Callable[[Request, Caller], Awaitable[Response]]
@@ -176,6 +180,32 @@ async def lost(request: Request, error: Exception) -> Response:
 def to(address: str) -> Response:
     """Go on to another page after a form was taken."""
     return RedirectResponse(address, 303)
+
+
+def with_secret(request: Request, caller: Caller, address: str, secret: str) -> Response:
+    """Go on to the page that shows a secret, once: loading that page again sends no form."""
+    services, answer = services_of(request), to(address)
+    if caller.session is not None:
+        answer.set_cookie(
+            _ONCE, services.once.seal(caller.session, address, secret), max_age=SECONDS,
+            path=address, secure=services.settings.secure_cookies, httponly=True, samesite="strict",
+        )  # fmt: skip
+    return answer
+
+
+def carried(request: Request, caller: Caller) -> str:
+    """Return the secret that a form left for this page to show, or an empty text."""
+    sealed = request.cookies.get(_ONCE, "")
+    if not sealed or caller.session is None or request.method != "GET":
+        return ""
+    return services_of(request).once.open(caller.session, request.scope["path"], sealed)
+
+
+def forgotten(request: Request, answer: Response) -> Response:
+    """Let the browser forget what the page has shown."""
+    if _ONCE in request.cookies and request.method == "GET":
+        answer.delete_cookie(_ONCE, path=request.scope["path"])
+    return answer
 
 
 def local(address: str) -> str:

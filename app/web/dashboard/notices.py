@@ -10,8 +10,9 @@ from app.core.instant import Instant, from_datetime
 from app.core.principals import Caller, Scope
 from app.core.subscriptions import EVENT_TYPES, Filters
 from app.services.webhooks import FORMATS, Wanted
-from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.doors import Form, carried, forgotten, signed_in, to, with_secret
 from app.web.dashboard.rendering import moment_of, page
+from app.web.dashboard.sessions import show_account
 from app.web.deps import services_of
 from app.web.problems import status_of
 
@@ -24,22 +25,21 @@ async def index(request: Request, caller: Caller) -> Response:
     return await _index(request, caller)
 
 
-async def _index(
-    request: Request, caller: Caller, error: AssentryError | None = None, secret: str = ""
-) -> Response:
+async def _index(request: Request, caller: Caller, error: AssentryError | None = None) -> Response:
     services = services_of(request)
     manages = caller.may(Scope.WEBHOOK_MANAGE)
-    return page(
+    answer = page(
         request, "notices.html", caller=caller, channels=await services.couriers.health(caller),
         undelivered=await services.couriers.undelivered(caller), known=services.couriers.channels,
         people={one.id: one.name for one in await services.people.list(caller)},
         lanes=await services.backlog.lanes(caller),
         webhooks=await services.webhooks.list(caller) if manages else [], manages=manages,
         troubled=await services.webhooks.troubled(caller) if manages else {},
-        events=EVENT_TYPES, formats=FORMATS, secret=secret,
+        events=EVENT_TYPES, formats=FORMATS, secret=carried(request, caller),
         form=request.state.form if error else Form(), error=error,
         status=status_of(error) if error else 200,
     )  # fmt: skip
+    return forgotten(request, answer)
 
 
 @signed_in
@@ -63,24 +63,21 @@ async def create(request: Request, caller: Caller) -> Response:
         _, secret = await services_of(request).webhooks.create(caller, wanted)
     except AssentryError as error:
         return await _index(request, caller, error)
-    return await _index(request, caller, secret=secret)
+    return with_secret(request, caller, "/notices", secret)
 
 
 @signed_in
 async def one(request: Request, caller: Caller) -> Response:
     """Show a webhook and what it was sent."""
-    return await _one(request, caller)
-
-
-async def _one(request: Request, caller: Caller, secret: str = "") -> Response:
     services, name = services_of(request), request.path_params["webhook_id"]
     of = request.query_params.get("tries")
-    return page(
+    answer = page(
         request, "webhook.html", caller=caller, webhook=await services.webhooks.get(caller, name),
         deliveries=await services.webhooks.deliveries(caller, name, None, None, LOGGED),
         attempts=await services.webhooks.attempts(caller, name, of) if of else None,
-        secret=secret,
+        secret=carried(request, caller),
     )  # fmt: skip
+    return forgotten(request, answer)
 
 
 @signed_in
@@ -90,7 +87,8 @@ async def change(request: Request, caller: Caller) -> Response:
     webhooks, name = services_of(request).webhooks, request.path_params["webhook_id"]
     what = form["what"]
     if what == "rotate":
-        return await _one(request, caller, await webhooks.rotate(caller, name))
+        fresh = await webhooks.rotate(caller, name)
+        return with_secret(request, caller, f"/notices/webhooks/{name}", fresh)
     if what == "delete":
         await webhooks.delete(caller, name)
         return to("/notices")
@@ -145,11 +143,14 @@ async def unlink(request: Request, caller: Caller) -> Response:
 async def delegate(request: Request, caller: Caller) -> Response:
     """Let somebody take one's place for a time."""
     form: Form = request.state.form
-    await services_of(request).accounts.delegate(
-        caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
-        ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
-        password=form["password"],
-    )  # fmt: skip
+    try:
+        await services_of(request).accounts.delegate(
+            caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
+            ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],
+            password=form["password"],
+        )  # fmt: skip
+    except AssentryError as error:
+        return await show_account(request, caller, error, "leave")
     return to("/account")
 
 
@@ -173,12 +174,15 @@ async def end_leave(request: Request, caller: Caller) -> Response:
 async def prefer(request: Request, caller: Caller) -> Response:
     """Set how one is told in a channel."""
     form: Form = request.state.form
-    document = {
-        "quiet_from": form["quiet_from"], "quiet_to": form["quiet_to"],
-        "zone": form["zone"] or "UTC", "digest_seconds": form.number("digest_minutes", 0) * 60,
-        "muted": form.ticked("muted"),
-    }  # fmt: skip
-    await services_of(request).accounts.prefer(caller, form["channel"], document)
+    try:
+        document = {
+            "quiet_from": form["quiet_from"], "quiet_to": form["quiet_to"],
+            "zone": form["zone"] or "UTC", "digest_seconds": form.number("digest_minutes", 0) * 60,
+            "muted": form.ticked("muted"),
+        }  # fmt: skip
+        await services_of(request).accounts.prefer(caller, form["channel"], document)
+    except AssentryError as error:
+        return await show_account(request, caller, error, "prefer")
     return to("/account")
 
 

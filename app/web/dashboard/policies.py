@@ -25,7 +25,7 @@ STARTER = {
     "description": "",
     "priority": 100,
     "enabled": True,
-    "scope": {"actions": ["http.request"]},
+    "scope": {"actions": ["http.request"], "targets": ["name-of-a-target"]},
     "rules": [
         {
             "name": "reads",

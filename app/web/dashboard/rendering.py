@@ -1,9 +1,12 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
+from html import unescape
+from math import ceil
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,12 +25,21 @@ from app.core.principals import SCOPE_WORDS, Caller, Role, at_least
 from app.core.request import Request as Asked
 from app.core.request import Status
 from app.core.visible import visible
-from app.services.cards import place_of
+from app.services.cards import place_of, told
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
 _LONG: Final = 65_536
 _PREVIEW: Final = 120
+_IN_SECONDS: Final = 90
+_FIELD: Final = re.compile(
+    r'<label for="[^"]*">([^<]+)</label>\s*<(?:input|textarea|select) id="[^"]*" name="([^"]+)"'
+)
+_FIELDS: Final = {
+    "starts_at": "starts", "ends_at": "ends", "digest_seconds": "digest_minutes",
+}  # fmt: skip
+"""Names of fields that the page's form calls otherwise."""
+
 _UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -42,7 +54,7 @@ def environment() -> Environment:
         "shown": shown, "when": when, "clock": clock, "line": line, "zip_names": zip_names,
         "zip_self": zip_self, "extras": extras,
         "place": place, "decided": decided, "outcome": outcome, "answered": answered,
-        "preview": preview, "cut": cut,
+        "preview": preview, "cut": cut, "span": span, "told": told,
     }  # fmt: skip
     made.filters.update(ours)
     cast("dict[str, Any]", made.globals)["says"] = SCOPE_WORDS
@@ -97,6 +109,12 @@ def preview(item: Asked) -> Markup:
 def cut(text: str, most: int) -> str:
     """Return a text of at most so many characters, with an ellipsis where it was cut."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def span(seconds: float) -> str:
+    """Return how long to wait, in words, rounded up."""
+    whole = ceil(seconds)
+    return f"{whole} s" if whole <= _IN_SECONDS else f"{-(-whole // 60)} min"
 
 
 def zip_names(values: Iterable[str], named: Iterable[Any]) -> list[tuple[str, str]]:
@@ -166,7 +184,7 @@ def relative(instant: Instant, now: Instant) -> str:
     if size < 1:
         return "now"
     unit, name = next((unit, name) for unit, name in _UNITS if size >= unit)
-    count = size // unit
+    count = (size + unit // 2) // unit if seconds > 0 else size // unit
     plural = "s" if name == "day" and count != 1 else ""
     return f"in {count} {name}{plural}" if seconds > 0 else f"{count} {name}{plural} ago"
 
@@ -192,8 +210,20 @@ def page(
         "base_url": services.settings.public_url,
         **context,
     }
-    text = environment().get_template(template).render(values)
+    made = environment().get_template(template)
+    text = made.render(values)
+    error = values["error"]
+    if isinstance(error, AssentryError) and (label := _label(text, error.pointer)):
+        named = {"detail": error.detail, "code": error.code, "retry_after": error.retry_after}
+        text = made.render({**values, "error": {**named, "pointer": error.pointer, "field": label}})
     return HTMLResponse(text, status_code=status)
+
+
+def _label(text: str, pointer: str) -> str:
+    """Return what the page calls the field that an error points at, or an empty text."""
+    labels = {name: unescape(label) for label, name in _FIELD.findall(text)}
+    parts = [_FIELDS.get(part, part) for part in pointer.split("/")[1:]]
+    return next((labels[part] for part in parts if part in labels), "")
 
 
 def moment_of(text: str) -> datetime:

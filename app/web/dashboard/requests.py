@@ -99,13 +99,14 @@ async def _one(
     result = await services.requests.result(caller, request_id)
     submission = detail.submission
     people = {person.id: person.name for person in await services.people.list(caller)}
-    seen = services.cards.card(detail, {}, services.clock.now())
+    seen = services.cards.card(detail, people, services.clock.now())
     return page(
         request, template, caller=caller, detail=detail, request=detail.request,
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
         seen=seen, display=seen.display,
+        alone=template == _STATUS,
         stale=template == _STATUS and request.query_params.get("display") != seen.display,
         people=people, path=_section(request, detail.request.status),
         place=await services.backlog.place(request_id)

@@ -1,34 +1,50 @@
 """Set-up, sign-in, sign-out and one's own account."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.errors import AssentryError
+from app.core.errors import AssentryError, SetupClosed, Unauthenticated
 from app.core.principals import Caller
+from app.services.setup import SetupLinkReplaced
 from app.web.dashboard.doors import (
     Form,
+    carried,
     end_of,
+    forgotten,
     form_of,
     local,
     opened,
     signed_in,
     to,
+    with_secret,
     with_session,
 )
 from app.web.dashboard.rendering import page
-from app.web.deps import check_origin, cookie_name, remote_ip, services_of
+from app.web.deps import check_origin, cookie_name, remote_ip, services_of, session_of
 from app.web.problems import status_of
 
 
 @opened
 async def setup(request: Request) -> Response:
     """Show the set-up form, once."""
-    if not await services_of(request).people.setup_open():
-        return to("/sign-in")
     form = Form(token=request.query_params.get("token", ""))
+    try:
+        await services_of(request).people.check_setup(form["token"])
+    except SetupClosed:
+        return to("/sign-in")
+    except SetupLinkReplaced as error:
+        return _replaced(request, error if form["token"] else None)
     return page(request, "setup.html", form=form)
+
+
+def _replaced(request: Request, error: AssentryError | None) -> Response:
+    """Return the page without its form, which nobody fills in for a link that is of no use."""
+    return page(
+        request, "setup.html", form=Form(), error=error, status=status_of(error) if error else 200
+    )
 
 
 @opened
@@ -41,6 +57,8 @@ async def set_up(request: Request) -> Response:
             form["token"], form["name"], form["email"], form["password"],
             works_alone=form.ticked("works_alone"),
         )  # fmt: skip
+    except (SetupClosed, SetupLinkReplaced) as error:
+        return _replaced(request, error)
     except AssentryError as error:
         return page(request, "setup.html", form=form, error=error, status=status_of(error))
     return with_session(request, to("/"), token)
@@ -48,10 +66,14 @@ async def set_up(request: Request) -> Response:
 
 @opened
 async def sign_in_form(request: Request) -> Response:
-    """Show the sign-in form."""
+    """Show the sign-in form; to who is signed in only where a newer sign-in is asked for."""
     if await services_of(request).people.setup_open():
         return to("/setup")
     form = Form(next=local(request.query_params.get("next", "/")))
+    if request.query_params.get("again") != "yes":
+        with suppress(Unauthenticated):
+            await session_of(request)
+            return to(form["next"])
     lost = request.query_params.get("lost") == "yes"
     return page(request, "sign_in.html", form=form, lost=lost)
 
@@ -85,7 +107,7 @@ async def sign_out(request: Request, caller: Caller) -> Response:
 @signed_in
 async def account(request: Request, caller: Caller) -> Response:
     """Show one's own account."""
-    return await _account(request, caller)
+    return await show_account(request, caller)
 
 
 @signed_in
@@ -97,7 +119,7 @@ async def change_password(request: Request, caller: Caller) -> Response:
             caller, form["old"], form["new"], end_keys=form.ticked("end_keys")
         )
     except AssentryError as error:
-        return await _account(request, caller, error)
+        return await show_account(request, caller, error, "password")
     return to("/account?changed=yes")
 
 
@@ -119,10 +141,11 @@ async def create_key(request: Request, caller: Caller) -> Response:
             caller, name=form["name"], scopes=[s.value for s in caller.scopes if form.ticked(s)],
             person_id=_own_id(caller),
             expires_at=end_of(form, services.clock.now()), password=form["password"],
+            number=form["number"],
         )  # fmt: skip
     except AssentryError as error:
-        return await _account(request, caller, error)
-    return await _account(request, caller, secret=secret)
+        return await show_account(request, caller, error, "key")
+    return with_secret(request, caller, "/account", secret)
 
 
 @signed_in
@@ -136,15 +159,21 @@ def _own_id(caller: Caller) -> str:
     return caller.person.id if caller.person else ""
 
 
-async def _account(
-    request: Request, caller: Caller, error: AssentryError | None = None, secret: str = ""
+async def show_account(
+    request: Request, caller: Caller, error: AssentryError | None = None, failed: str = ""
 ) -> Response:
+    """Return one's own account.
+
+    :param failed: the form that holds a mistake: ``password``, ``key``, ``leave`` or ``prefer``.
+    """
     services = services_of(request)
     sessions = await services.people.sessions(caller)
     people = await services.people.list(caller)
     own = _own_id(caller)
-    return page(
-        request, "account.html", caller=caller, sessions=sessions, error=error, secret=secret,
+    answer = page(
+        request, "account.html", caller=caller, sessions=sessions, error=error, failed=failed,
+        form=request.state.form if failed else Form(), blank=Form(),
+        secret=carried(request, caller), number=services.ids.new("key"),
         identities=[
             item for item in await services.accounts.identities(caller) if item.person_id == own
         ],
@@ -158,6 +187,7 @@ async def _account(
         scopes=sorted(caller.scopes), changed="changed" in request.query_params,
         status=status_of(error) if error else 200,
     )  # fmt: skip
+    return forgotten(request, answer)
 
 
 def _linked(request: Request, channels: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from app.core.instant import Instant
 from tests.support.canary import CANARY
 from tests.support.sshd import keygen, need_sshd
 
-pytestmark = pytest.mark.requirement("SSH-1", "T45")
+pytestmark = pytest.mark.requirement("SSH-1")
 
 
 def test_a_key_that_was_read_opens_with_no_other_passphrase(tmp_path: Path) -> None:

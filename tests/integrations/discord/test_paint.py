@@ -23,7 +23,7 @@ from tests.support.discord_message import walk
 
 pytestmark = pytest.mark.requirement("CH-2")
 
-ORDER = ("send", "Waiting: 0 of 1 approvals", "send is carried out", "Risk: high; deletes data",
+ORDER = ("send", "Waiting: 0 of 1 approvals", "It is carried out", "Risk: high; deletes data",
          "Rule: mail", "Agent: robot", "What will run", "Parameters", '"text": "hello"',
          "Authorization: <mail>", "The agent says", "please", "Who may decide",
          "any approver: open", "submitted by robot",

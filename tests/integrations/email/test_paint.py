@@ -17,7 +17,7 @@ from tests.support.cards import LINK, PAGE, card
 pytestmark = pytest.mark.requirement("CH-3")
 
 MARK = [("class", "mixed"), ("style", MIXED)]
-ORDER = ("send is carried out", "Risk: high; deletes data", "Rule: mail", "Agent: robot",
+ORDER = ("It is carried out", "Risk: high; deletes data", "Rule: mail", "Agent: robot",
          f"Review in full: {PAGE}", "Parameters", '"text": "hello"',
          "Authorization: <mail>", f"Decide: {LINK}", "The agent says", "please", "Who may decide",
          "any approver: open", "submitted by robot", "req_1, digest dddddddddddd")  # fmt: skip
