@@ -237,7 +237,7 @@ class AccountRefused(Forbidden):
 
 
 class NotLinked(Forbidden):
-    """This account is not linked to a person here; sign in and link it, then press again."""
+    """This account is not linked to a person here; sign in and link it, then do it again."""
 
     code = "not_linked"
 

@@ -125,12 +125,14 @@ class Digest:
 
     :ivar lines: one for each request: headline, agent, when it expires; made visible already.
     :ivar action: what the link says.
+    :ivar urls: the page of each line, or nothing.
     """
 
     title: str
     lines: tuple[str, ...]
     url: str
     action: str = "Review them"
+    urls: tuple[str, ...] = ()
 
 
 class Channel(Protocol):

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from app.core.action import Kind
 from app.core.approval_card import ApprovalCard
 from app.core.delivery import LEASE, Attempt, Delivery, DeliveryKind, DeliveryState, retry_at
 from app.core.errors import NotFound
@@ -16,7 +17,7 @@ from app.core.instant import Instant
 from app.core.json_types import JsonObject
 from app.core.ports import Announcer, Channel, DeliveryFailed, Digest, Posted
 from app.core.principals import Caller, Person, Scope
-from app.core.request import Status
+from app.core.request import Request, Status
 from app.core.strict_json import parse_json
 from app.services.access import require
 from app.services.announcements import WEBHOOK
@@ -30,6 +31,8 @@ from app.store.engine import Store
 from app.store.tx import Tx
 
 _TOGETHER: Final = 49
+_GIVEN: Final = 100
+"""Characters of the parameters that a line of a digest shows."""
 _RESENT: Final = 1000
 UNDELIVERED_SHOWN: Final = 50
 """Most messages that were given up which are shown at once."""
@@ -191,23 +194,26 @@ class Couriers:
         public = self.cards.settings.public_url
         if delivery.kind is DeliveryKind.NOTE:
             title, *rest = delivery.body.split("\n")
+            kind, _, name = delivery.purpose.partition(":")
+            if kind == "target":
+                return Digest(title, tuple(rest), f"{public}/targets/{name}", "See the target")
             return Digest(title, tuple(rest), f"{public}/account", "See your accounts")
         lines = self._lines(tx, delivery)
         if not lines:
             raise _Needless(_DECIDED)
         title = f"{len(lines)} requests wait for a decision"
-        return Digest(title if len(lines) > 1 else _ONE, tuple(lines), f"{public}/")
+        told, urls = zip(*lines, strict=True)
+        return Digest(title if len(lines) > 1 else _ONE, told, f"{public}/", urls=urls)
 
-    def _lines(self, tx: Tx, delivery: Delivery) -> list[str]:
-        """Return a line for each request, of every agent in turn: none hides another's."""
-        found = list[tuple[int, str]]()
+    def _lines(self, tx: Tx, delivery: Delivery) -> list[tuple[str, str]]:
+        """Return a line and a page for each request, each agent in turn, hiding none."""
+        found = list[tuple[int, tuple[str, str]]]()
         lines = Counter[str]()
         for name in delivery.body.split(","):
             request = tx.requests.get(name)
             if request is not None and request.status is Status.PENDING:
                 card = self.cards.of(tx, name)
-                line = f"{card.headline}: expires {moment(request.expires_at)}"
-                found.append((lines[request.agent_id], line))
+                found.append((lines[request.agent_id], (_line(card, request), card.url)))
                 lines[request.agent_id] += 1
         return [line for _, line in sorted(found, key=lambda item: item[0])]
 
@@ -246,6 +252,16 @@ class Couriers:
         tx.deliveries.log(
             Attempt(delivery.id, delivery.fence, tx.now, millis, outcome, failure.detail[:500])
         )
+
+
+def _line(card: ApprovalCard, request: Request) -> str:
+    """Return what a digest says of a request: what it does, with what, who asks, until when."""
+    agent = next((value for label, value in card.facts if label == "Agent"), request.agent_id)
+    first = card.blocks[0].whole if request.kind is Kind.PLAIN and card.blocks else ""
+    text = " ".join(first.split())
+    short = text if len(text) <= _GIVEN else f"{text[:_GIVEN]}…"
+    given = "" if text in ("", "{}") else f" {short}"
+    return f"{card.headline}{given}, asked by {agent}: expires {moment(request.expires_at)}"
 
 
 def _joined(tx: Tx, delivery: Delivery) -> Sequence[Delivery]:

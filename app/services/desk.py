@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from app.core.approval_card import ApprovalCard
+from app.core.audit import NOBODY, Actor
 from app.core.ballots import obstacle
 from app.core.errors import (
     AccountRefused,
@@ -38,6 +39,10 @@ T = TypeVar("T")
 
 OFFER_SECONDS: Final = 900
 """How long a link works by which somebody links an account."""
+
+VOTED: Final = "ballot.refused"
+LOOKED: Final = "account.refused"
+"""Entries on record of who was turned away: from voting, and from looking."""
 
 _INBOX: Final = 20
 _LOOKED_AT: Final = 200
@@ -77,6 +82,7 @@ class Desk:
     decisions: Decisions
     offers: Offers = field(default_factory=Offers)
     strangers: Refusals = field(default_factory=Refusals)
+    lookers: Refusals = field(default_factory=Refusals)
     doors: Refusals = field(default_factory=Refusals)
 
     async def cast(self, account: Account, token: str, choice: Choice, comment: str = "") -> Said:
@@ -145,6 +151,9 @@ class Desk:
         mine: list[ApprovalCard] = []
         for request in tx.requests.find(wanted, _LOOKED_AT):
             voter = tx.groups.voter(person, request.action)
+            some = request.approvals + request.denials > 0
+            if some and tx.requests.has_voted(request.id, person.id):
+                continue
             if obstacle(request, voter, rules_of(tx, request)) is None:
                 mine.append(self.cards.of(tx, request.id))
             if len(mine) == _INBOX:
@@ -170,16 +179,16 @@ class Desk:
         try:
             return await self.store.read(work)
         except NotLinked as error:
-            raise await self._stranger(account, error) from None
+            raise await self._stranger(account, error, LOOKED) from None
 
     # --- who is not known ---
 
-    async def _stranger(self, account: Account, error: NotLinked) -> NotLinked:
+    async def _stranger(self, account: Account, error: NotLinked, event: str = VOTED) -> NotLinked:
         """Return the refusal with a one-time link to a page where the account can be linked.
 
         Who asks again within a minute gets the same link.
         """
-        await self.turned_away(account, error)
+        await self.turned_away(account, error, event)
         now = self.store.clock.now()
         url = self.offers.again(account, now)
         if url is None:
@@ -198,15 +207,17 @@ class Desk:
         )  # fmt: skip
         return f"{self.settings.public_url}/account/link/{secret}"
 
-    async def turned_away(self, account: Account, error: AssentryError) -> None:
+    async def turned_away(self, account: Account, error: AssentryError, event: str = VOTED) -> None:
         """Record who was refused, and why (T17); of those whom nobody vouches for not all."""
         details: dict[str, JsonValue] = {
             "channel": account.channel, "account": account.id, "code": error.code,
         }  # fmt: skip
         subject = f"identity:{account.channel}:{account.id}"
         unknown = isinstance(error, NotLinked | AccountRefused)
-        refusals = self.strangers if unknown else Refusals()
-        await refusals.note(self.store, "ballot.refused", subject, details)
+        known = self.lookers if event == LOOKED else self.strangers
+        refusals = known if unknown else Refusals()
+        actor = NOBODY if unknown else await self.store.read(lambda tx: _actor(tx, account))
+        await refusals.note(self.store, event, subject, details, actor)
 
     async def unproven(self, channel: str, address: str) -> None:
         """Record that something came to a channel's door without proof that the product sent it."""
@@ -214,6 +225,13 @@ class Desk:
             "code": "bad_signature", "channel": channel, "from": address,
         }  # fmt: skip
         await self.doors.note(self.store, "authentication.failed", "authentication:-", details)
+
+
+def _actor(tx: Tx, account: Account) -> Actor:
+    """Return whose account it is, as the record names them."""
+    identity = tx.groups.owner_of(account.channel, account.id)
+    person = None if identity is None else tx.people.get(identity.person_id)
+    return NOBODY if person is None else person.actor
 
 
 def _person(tx: Tx, account: Account) -> Person:

@@ -76,7 +76,7 @@ class HostKeys:
         )
         for person in tx.people.all():
             if person.active and at_least(person.role, Role.OPERATOR):
-                self.notices.tell(tx, person, *lines)
+                self.notices.tell(tx, person, *lines, purpose=f"target:{target.id}")
 
 
 def _enrol(tx: Tx, actor: Actor, target_id: str, key: str, host: str) -> Target:

@@ -1,12 +1,15 @@
 """The inbox: what waits for people, the first to expire first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from app.core.ballots import obstacle
 from app.core.errors import InvalidCursor
-from app.core.principals import Caller, Scope
+from app.core.principals import Caller, Person, Scope
 from app.core.request import Request, Status
 from app.services.access import require
+from app.services.judging import rules_from
 from app.services.requests import Page
 from app.store.engine import Store
 from app.store.inbox import Waiting, soonest
@@ -35,6 +38,26 @@ class Inbox:
         if caller.agent is not None:
             wanted = replace(wanted, agent_id=caller.agent.id)
         return await self.store.read(lambda tx: _page(tx, _placed(wanted, place), limit))
+
+    async def decidable(self, caller: Caller, items: Sequence[Request]) -> frozenset[str]:
+        """Return the ids of those requests that the caller may decide and has not voted on."""
+        person = caller.person
+        if person is None or not caller.may(Scope.REQUEST_DECIDE):
+            return frozenset()
+        waiting = [item for item in items if item.status is Status.PENDING]
+        return await self.store.read(lambda tx: _decidable(tx, person, waiting))
+
+
+def _decidable(tx: Tx, person: Person, waiting: Sequence[Request]) -> frozenset[str]:
+    facts = tx.people.facts()
+    voters = {action: tx.groups.voter(person, action) for action in {one.action for one in waiting}}
+    agents = {name: tx.agents.get(name) for name in {one.agent_id for one in waiting}}
+    return frozenset(
+        one.id
+        for one in waiting
+        if obstacle(one, voters[one.action], rules_from(facts, agents[one.agent_id])) is None
+        and not (one.approvals + one.denials and tx.requests.has_voted(one.id, person.id))
+    )
 
 
 def _placed(wanted: Waiting, place: str) -> Waiting:

@@ -165,14 +165,22 @@ class Notices:
     # --- people's own accounts ---
 
     def tell(
-        self, tx: Tx, person: Person, *lines: str, apart: tuple[str, str] | None = None
+        self,
+        tx: Tx,
+        person: Person,
+        *lines: str,
+        apart: tuple[str, str] | None = None,
+        purpose: str = "account",
     ) -> None:
-        """Tell a person something about their account, wherever they can be reached but apart."""
+        """Tell a person something about their account, wherever they can be reached but apart.
+
+        :param purpose: ``target:`` and an id where it is about a target instead.
+        """
         for channel in self.defaults.channels:
             for recipient, person_id in personal(tx, channel, [person]):
                 if (channel, recipient) != apart:
                     to = Address(channel, recipient, person_id)
-                    note = self._new(tx, DeliveryKind.NOTE, to, "account")
+                    note = self._new(tx, DeliveryKind.NOTE, to, purpose)
                     tx.deliveries.add(replace(note, body="\n".join(lines)))
 
     def _new(self, tx: Tx, kind: DeliveryKind, to: Address, purpose: str) -> Delivery:

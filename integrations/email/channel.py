@@ -47,7 +47,8 @@ class EmailChannel:
     async def refresh(self, card: ApprovalCard, recipient: str, reference: JsonObject) -> Posted:
         """Send a follow-up when the status is another one than was told last.
 
-        A mail cannot be changed: what was told stays told, and is told once. What was withdrawn
+        A mail cannot be changed: what was told stays told, and is told once. Of what is carried out
+        here its end is told, and not each step on the way. What was withdrawn
         before anybody decided is not told, so that no agent fills a mailbox by asking and
         withdrawing (T9); the link of the first mail says it.
 
@@ -134,7 +135,7 @@ def _is_told(card: ApprovalCard, reference: JsonObject) -> bool:
     told, version = reference.get("status"), reference.get("version")
     if isinstance(version, int) and card.version < version:
         return True
-    begun = card.status is Status.EXECUTING and told == Status.APPROVED.value
+    begun = card.status is Status.EXECUTING or (card.status is Status.APPROVED and not card.sent)
     withdrawn = card.status is Status.CANCELLED and told == Status.PENDING.value
     return begun or withdrawn or told == card.status.value
 

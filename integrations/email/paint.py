@@ -112,8 +112,13 @@ def _links(card: ApprovalCard, *, complete: bool) -> Iterator[Part]:
 def digest_letter(digest: Digest) -> Letter:
     """Return the mail that lists several requests, without a control."""
     link = Part("link", digest.url, digest.action)
-    lines = tuple(Part("item", line) for line in digest.lines)
-    sheet = Sheet(digest.title, "", (Section("", (link,)), Section("", lines)), "")
+    urls = digest.urls or ("",) * len(digest.lines)
+    lines = [
+        part
+        for line, url in zip(digest.lines, urls, strict=True)
+        for part in (Part("item", line), *([Part("link", url, "Review it")] if url else ()))
+    ]
+    sheet = Sheet(digest.title, "", (Section("", (link,)), Section("", tuple(lines))), "")
     return _laid_out(_one_line(f"[Assentry] {digest.title}"), sheet, complete=False)
 
 

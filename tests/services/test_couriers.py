@@ -151,7 +151,33 @@ async def test_no_agent_hides_anothers_requests_in_a_digest(
     await carried(place)
     (digest,) = [item.digest for item in chat.messages if item.recipient == BEN.id]
     assert digest is not None and len(digest.lines) == 31
-    assert digest.lines[1].startswith("important")
+    assert digest.lines[1].startswith("important, asked by honest: expires ")
+    assert digest.urls[1].endswith(f"/requests/{request.id}") and len(digest.urls) == 31
+
+
+async def test_a_digests_lines_say_with_what(place: World, chat: FakeChannel) -> None:
+    await place.services.accounts.prefer(signed_in(place.ben), "chat", {"digest_seconds": 60})
+    for who in ("Ada", "x" * 200):
+        request = await place.ask(expires_in=9999, params={"to": who})
+        await place.services.notices.notify(request.id)
+    assert isinstance(place.services.clock, FakeClock)
+    place.services.clock.move(61)
+    await place.services.notices.release()
+    await carried(place)
+    (digest,) = [item.digest for item in chat.messages if item.recipient == BEN.id]
+    assert digest is not None
+    assert any('"to": "Ada"' in line and "asked by robot" in line for line in digest.lines)
+    assert all(len(line) < 250 for line in digest.lines)
+
+
+async def test_a_note_about_a_target_leads_there(place: World, chat: FakeChannel) -> None:
+    notices, ben = place.services.notices, place.ben.person
+    assert ben is not None
+    await place.services.store.write(lambda tx: notices.tell(tx, ben, "db", purpose="target:tgt_1"))
+    await carried(place)
+    (note,) = [item.digest for item in chat.messages]
+    assert note is not None
+    assert note.url.endswith("/targets/tgt_1") and note.action == "See the target"
 
 
 async def test_what_was_given_up_is_listed_and_sent_again(place: World, chat: FakeChannel) -> None:

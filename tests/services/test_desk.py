@@ -57,7 +57,8 @@ async def test_who_is_not_known_is_recorded_and_given_a_link_once_a_minute(place
     later(place, 61)
     assert await link_of(place, EVE) != links[0]
     newest = (await record(place, "ballot.refused"))[0]
-    assert newest["left_out_before"] == 32
+    assert newest["left_out_before"] == 30
+    assert len(await record(place, "account.refused")) == 1
     with pytest.raises(AssentryError, match="link"):
         await place.services.accounts.offered(links[0].rsplit("/", 1)[1])
 
@@ -74,6 +75,17 @@ async def test_of_people_every_refusal_is_recorded(place: World) -> None:
         with pytest.raises(NotFound):
             await place.services.desk.cast(BEN, "no-such-token", Choice.APPROVE)
     assert [row["code"] for row in await record(place, "ballot.refused")] == ["not_found"] * 3
+    page = await place.services.audit.page(place.anne, before=None, limit=3)
+    assert {entry.actor_name for entry in page} == {"Ben"}
+
+
+@pytest.mark.requirement("CH-6")
+async def test_what_one_has_voted_on_does_not_wait_for_one(place: World) -> None:
+    await place.policy("two", "review", {"action": "send_mail"}, route={"quorum": 2})
+    made = await place.ask("send_mail")
+    assert [card.request_id for card in await place.services.desk.inbox(BEN)] == [made.id]
+    await place.vote(made, place.ben)
+    assert await place.services.desk.inbox(BEN) == ()
 
 
 async def test_what_has_no_proof_is_recorded_once_a_minute(place: World) -> None:

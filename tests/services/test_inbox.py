@@ -80,3 +80,18 @@ async def test_an_agents_page_counts_what_its_limit_is_about(place: World) -> No
     await waiting(place, [60, 120])
     assert await place.services.requests.pending_of(place.anne, place.agent.id) == 2
     assert await place.services.requests.pending_of(place.robot, "agt_other") == 0
+
+
+@pytest.mark.requirement("DASH-1", "DEC-2")
+async def test_what_one_may_decide_is_told_apart(database_url: str, tmp_path: Path) -> None:
+    async with world(database_url, tmp_path) as place:
+        route = {"approvers": ["person:anne@example.org"]}
+        await place.policy("hers", "review", {"action": "read_file"}, route=route)
+        await place.policy("two", "review", {"action": "send_mail"}, route={"quorum": 2})
+        hers, both = await place.ask("read_file"), await place.ask("send_mail")
+        inbox, items = place.services.inbox, [hers, both]
+        assert await inbox.decidable(place.anne, items) == {hers.id, both.id}
+        assert await inbox.decidable(place.ben, items) == {both.id}
+        after = await place.vote(both, place.ben)
+        assert await inbox.decidable(place.ben, [hers, after]) == frozenset()
+        assert await inbox.decidable(place.robot, items) == frozenset()

@@ -1,5 +1,7 @@
 """Pages for whoever strays or writes something wrong: they say what to do, and keep what was."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.requests import Request
@@ -8,11 +10,13 @@ from starlette.routing import Route
 
 from app.core.delivery import Attempt
 from app.core.instant import SECOND, Instant
+from app.core.ports import DeliveryFailed
 from app.core.principals import Role
 from app.core.request import Status, evolve
 from app.services.webhooks import Wanted
 from app.web.dashboard.rendering import relative
-from tests.web.conftest import BASE, Door
+from tests.support.channel import FakeChannel
+from tests.web.conftest import BASE, Door, open_door
 from tests.web.test_selection import PASSWORD, fields, signed_in
 
 pytestmark = pytest.mark.requirement("DASH-1", "DASH-2")
@@ -227,6 +231,45 @@ async def test_one_authorization_header(door: Door) -> None:
     headers = [("Authorization", key), ("Authorization", key)]
     answer = await client.get("/api/requests", headers=headers)
     assert (answer.status_code, "one Authorization" in answer.json()["detail"]) == (401, True)
+
+
+async def test_who_was_signed_out_is_told_that_nothing_was_decided(door: Door) -> None:
+    made = await door.pending()
+    browser = await door.client(headers={"Origin": BASE})
+    here = {"Referer": f"{BASE}/requests/{made.id}"}
+    gone = await browser.post(f"/requests/{made.id}/decide", data={"a": "b"}, headers=here)
+    assert gone.headers["location"] == f"/sign-in?lost=yes&next=/requests/{made.id}"
+    page = await browser.get(gone.headers["location"])
+    assert "nothing was decided or changed" in page.text
+    assert f'value="/requests/{made.id}"' in page.text
+    other = {"Referer": "https://elsewhere.example/x"}
+    gone = await browser.post(f"/requests/{made.id}/decide", data={"a": "b"}, headers=other)
+    assert gone.headers["location"] == "/sign-in?lost=yes&next=/"
+
+
+async def test_a_linked_account_is_confirmed_and_what_was_given_up_is_listed(
+    tmp_path: Path,
+) -> None:
+    chat, url = FakeChannel(), f"sqlite:///{tmp_path / 'test.db'}"
+    async with open_door(url, tmp_path, channels=[chat]) as door:
+        browser, services = await administrator(door), door.world.services
+        assert "is linked" not in (await browser.get("/account?linked=pager")).text
+        assert "account in Chat is linked" in (await browser.get("/account?linked=chat")).text
+        assert "could not be delivered" not in (await browser.get("/notices")).text
+        route = {"notify": [{"channel": "chat", "to": ["C404"]}]}
+        await door.world.policy("asks", "review", {"action": "send_mail"}, route=route)
+        made = await door.pending()
+        await services.notices.notify(made.id)
+        chat.failure = DeliveryFailed("no such place", permanent=True)
+        (sent,) = await services.couriers.claim("chat", 9)
+        await services.couriers.carry(sent)
+        page = await browser.get("/notices")
+        assert "no such place" in page.text and f'href="/requests/{made.id}"' in page.text
+        assert "undelivered" in (await browser.get(f"/requests/{made.id}")).text
+        form = {**fields(page), "delivery": sent.id}
+        again = await browser.post("/notices/again", data=form)
+        assert again.headers["location"] == "/notices#undelivered"
+        assert [item.id for item in await services.couriers.claim("chat", 9)] == [sent.id]
 
 
 @pytest.mark.requirement("DEC-3")

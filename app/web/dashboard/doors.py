@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -146,8 +146,15 @@ def opened(handler: Page) -> Page:
 async def _to_sign_in(request: Request) -> Response:
     if await services_of(request).people.setup_open():
         return RedirectResponse("/setup", 303)
-    here = request.scope["path"] if request.method == "GET" else "/"
-    return RedirectResponse(f"/sign-in?next={quote(here)}", 303)
+    if request.method == "GET":
+        return RedirectResponse(f"/sign-in?next={quote(request.scope['path'])}", 303)
+    return RedirectResponse(f"/sign-in?lost=yes&next={quote(_came_from(request))}", 303)
+
+
+def _came_from(request: Request) -> str:
+    """Return the page of ours that a form was sent from, or the inbox."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    return local(parts.path) if parts.netloc == request.headers.get("host") else "/"
 
 
 def failure(request: Request, error: AssentryError, caller: Caller | None) -> Response:

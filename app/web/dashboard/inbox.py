@@ -58,6 +58,7 @@ async def _inbox(
     counts = await services.requests.waiting(caller)
     return page(
         request, template, caller=caller, items=found.items, counts=counts,
+        mine=await services.inbox.decidable(caller, found.items),
         waiting=sum(counts.get(status, 0) for status in WAITING),
         agents={agent.id: agent.name for agent in await services.agents.list(caller)},
         targets=await services.targets.list(caller),

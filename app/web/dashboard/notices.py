@@ -1,5 +1,7 @@
 """How channels do, webhooks with their log, and one's own accounts, leave and preferences."""
 
+from urllib.parse import quote
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -123,10 +125,11 @@ async def accept(request: Request, caller: Caller) -> Response:
     form: Form = request.state.form
     accounts, secret = services_of(request).accounts, request.path_params["secret"]
     try:
+        channel, *_ = await accounts.offered(secret)
         await accounts.accept(caller, secret, form["password"])
     except (BadCredentials, TooManySignIns) as error:
         return await _offered(request, caller, error)
-    return to("/account")
+    return to(f"/account?linked={quote(channel)}")
 
 
 @signed_in

@@ -13,7 +13,7 @@ from app.core.ballots import check_shown
 from app.core.card import Card, card_of
 from app.core.errors import AssentryError, InvalidField, InvalidFilter, NotFound, NotShownInFull
 from app.core.principals import Caller
-from app.core.request import Ballot, Choice, Status
+from app.core.request import Ballot, Choice
 from app.services.decisions import MAX_SELECTION
 from app.services.requests import Detail
 from app.web.dashboard.doors import Form, signed_in
@@ -52,7 +52,7 @@ class Shown:
     @property
     def waits(self) -> bool:
         """Whether it can be decided on this page."""
-        return self.detail.request.status is Status.PENDING and self.whole and not self.weak
+        return self.detail.may_decide and self.whole and not self.weak
 
 
 @signed_in

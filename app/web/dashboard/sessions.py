@@ -1,5 +1,6 @@
 """Set-up, sign-in, sign-out and one's own account."""
 
+from collections.abc import Collection
 from contextlib import suppress
 
 from starlette.requests import Request
@@ -65,14 +66,16 @@ async def set_up(request: Request) -> Response:
 
 @opened
 async def sign_in_form(request: Request) -> Response:
-    """Show the sign-in form."""
+    """Show the sign-in form; to who is signed in only where a newer sign-in is asked for."""
     if await services_of(request).people.setup_open():
         return to("/setup")
     form = Form(next=local(request.query_params.get("next", "/")))
-    with suppress(Unauthenticated):
-        await session_of(request)
-        return to(form["next"])
-    return page(request, "sign_in.html", form=form)
+    if request.query_params.get("again") != "yes":
+        with suppress(Unauthenticated):
+            await session_of(request)
+            return to(form["next"])
+    lost = request.query_params.get("lost") == "yes"
+    return page(request, "sign_in.html", form=form, lost=lost)
 
 
 @opened
@@ -86,7 +89,8 @@ async def sign_in(request: Request) -> Response:
             form["email"], form["password"], remote_ip(request), agent
         )
     except AssentryError as error:
-        return page(request, "sign_in.html", form=form, error=error, status=status_of(error))
+        status = status_of(error)
+        return page(request, "sign_in.html", form=form, error=error, status=status, lost=False)
     return with_session(request, to(local(form["next"])), token)
 
 
@@ -179,7 +183,14 @@ async def show_account(
         preferences=await services.accounts.preferences(caller),
         channel_names=[(name, name) for name in ("email", *services.couriers.channels)],
         keys=await services.agents.list_keys(caller, person_id=_own_id(caller)),
+        linked=_linked(request, services.couriers.channels),
         scopes=sorted(caller.scopes), changed="changed" in request.query_params,
         status=status_of(error) if error else 200,
     )  # fmt: skip
     return forgotten(request, answer)
+
+
+def _linked(request: Request, channels: Collection[str]) -> str:
+    """Return the channel whose account was linked just now, or an empty text."""
+    channel = request.query_params.get("linked", "")
+    return channel if channel in channels else ""

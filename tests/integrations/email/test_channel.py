@@ -72,6 +72,19 @@ async def test_every_end_of_a_request_is_told_once() -> None:
     assert {mail["References"] for mail in sink.mails[1:]} == {sink.mails[0]["Message-ID"]}
 
 
+async def test_the_steps_on_the_way_are_not_told_where_the_end_will_be() -> None:
+    async with MailSink() as sink:
+        mail = channel(sink)
+        told = await mail.deliver(card(), BEN)
+        for version, status in enumerate((Status.APPROVED, Status.EXECUTING), 2):
+            now = card(status=status, pending=False, version=version, sent=False)
+            told = await mail.refresh(now, BEN, told.reference)
+        done = card(status=Status.SUCCEEDED, pending=False, version=4)
+        told = await mail.refresh(done, BEN, told.reference)
+        await sink.until(lambda: len(sink.mails) == 2)
+    assert told.reference["status"] == "succeeded"
+
+
 @pytest.mark.requirement("T9")
 async def test_what_is_withdrawn_is_told_only_after_a_decision() -> None:
     gone = card(status=Status.CANCELLED, pending=False, version=3, state="Withdrawn")
