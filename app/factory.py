@@ -261,13 +261,14 @@ def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
     return Inline(intake, execution, room)
 
 
-def _alone(settings: Settings, store: Store, ids: Ids) -> dict[str, Any]:
+def _alone(settings: Settings, store: Store, ids: Ids, sealer: Sealer) -> dict[str, Any]:
     """Return the services that need no other."""
     clock = store.clock
     return {
         "access": Access(store, clock, settings),
         "people": People(store, ids, clock, settings),
         "limits": Limits(store, clock),
+        "once": Once(sealer, clock),
         "inbox": Inbox(store),
         "audit": Audit(store),
         "backlog": Backlog(store),
@@ -288,8 +289,7 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     connections = Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
-    reach = Reach(store, tuple(channels.made))
-    intake = _intake(settings, policies, breakers, reach)
+    intake = _intake(settings, policies, breakers, reach := Reach(store, tuple(channels.made)))
     host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
@@ -298,7 +298,6 @@ def wire(
         clock=clock,
         ids=ids,
         agents=Agents(store, ids, clock, notices),
-        once=Once(sealer, clock),
         targets=targets,
         host_keys=host_keys,
         vault=vault,
@@ -329,5 +328,5 @@ def wire(
         links=links,
         desk=(desk := Desk(store, cards, settings, decisions)),
         inbounds=channels.inbound(desk),
-        **_alone(settings, store, ids),
+        **_alone(settings, store, ids, sealer),
     )
