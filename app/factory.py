@@ -249,8 +249,10 @@ def _execution(
     )  # fmt: skip
 
 
-def _intake(settings: Settings, policies: Policies, breakers: Breakers, reach: Reach) -> Intake:
-    store = policies.store
+def _intake(
+    settings: Settings, policies: Policies, breakers: Breakers, channels: Channels
+) -> Intake:
+    store, reach = policies.store, Reach(policies.store, tuple(channels.made))
     rates = Rates(store, settings, breakers)
     binding = Binding(store, rates, Known(store))
     return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding, reach)
@@ -261,7 +263,7 @@ def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
     return Inline(intake, execution, room)
 
 
-def _alone(settings: Settings, store: Store, ids: Ids) -> dict[str, Any]:
+def _alone(settings: Settings, store: Store, ids: Ids, channels: Channels) -> dict[str, Any]:
     """Return the services that need no other."""
     clock = store.clock
     return {
@@ -271,6 +273,7 @@ def _alone(settings: Settings, store: Store, ids: Ids) -> dict[str, Any]:
         "inbox": Inbox(store),
         "audit": Audit(store),
         "backlog": Backlog(store),
+        "reach": Reach(store, tuple(channels.made)),
         "announcements": Announcements(store, ids, settings),
     }
 
@@ -288,8 +291,7 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     connections = Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
-    reach = Reach(store, tuple(channels.made))
-    intake = _intake(settings, policies, breakers, reach)
+    intake = _intake(settings, policies, breakers, channels)
     host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
@@ -323,11 +325,10 @@ def wire(
         couriers=Couriers(
             store, cards, links, channels.made, webhooks, channels.announcer, notices
         ),
-        reach=reach,
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
         links=links,
         desk=(desk := Desk(store, cards, settings, decisions)),
         inbounds=channels.inbound(desk),
-        **_alone(settings, store, ids),
+        **_alone(settings, store, ids, channels),
     )
