@@ -203,6 +203,8 @@ async def test_an_old_sign_in_is_said_before_one_presses_and_leads_back(door: Do
     refused = await browser.post(f"{address}/decide", data=form)
     assert refused.status_code == 403 and "It was kept as a comment" in refused.text
     assert "Nothing was changed" not in refused.text and again in refused.text
+    asks = await browser.get(f"/sign-in?again=yes&next={address}")
+    assert 'name="password"' in asks.text
     given = {"email": "cara@example.org", "password": PASSWORD, "next": address}
     back = await browser.post("/sign-in", data=given)
     assert back.headers["location"] == address
