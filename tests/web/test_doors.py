@@ -129,7 +129,8 @@ async def test_a_key_is_given_profiles_on_the_page(door: Door) -> None:
     form = {**fields(await browser.get(agent)), "name": "ci", "request:read": "on"}
     line = "web1 profiles=readonly-safe,docker-readonly"
     page = await browser.post(f"{agent}/keys", data={**form, "permissions": line})
-    assert page.status_code == 200
+    assert page.status_code == 303
+    page = await browser.get(page.headers["location"])
     assert "web1 *  profiles=readonly-safe,docker-readonly</code>" in page.text
     for wrong in ("profiles=a", "web1 GET profiles=a"):
         page = await browser.post(f"{agent}/keys", data={**form, "permissions": wrong})
