@@ -249,11 +249,11 @@ def _execution(
     )  # fmt: skip
 
 
-def _intake(settings: Settings, policies: Policies, breakers: Breakers, reach: Reach) -> Intake:
+def _intake(settings: Settings, policies: Policies, breakers: Breakers) -> Intake:
     store = policies.store
     rates = Rates(store, settings, breakers)
     binding = Binding(store, rates, Known(store))
-    return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding, reach)
+    return Intake(store, Ids(store.clock), store.clock, policies, settings, rates, binding)
 
 
 def _inline(settings: Settings, intake: Intake, execution: Execution) -> Inline:
@@ -289,7 +289,7 @@ def wire(
     notices = Notices(store, ids, Defaults(tuple(channels.made)))
     vault = Vault(store, ids, clock, sealer, _tokens(store, sealer))
     connections = Connections(store, ids, clock, sealer, vault.tokens, settings, presets)
-    intake = _intake(settings, policies, breakers, reach := Reach(store, tuple(channels.made)))
+    intake = _intake(settings, policies, breakers)
     host_keys = HostKeys(targets := Targets(store, ids, clock, policies), notices, _look)
     execution = _execution(settings, policies, vault, sealer, executors, breakers, host_keys)
     return Services(
@@ -322,7 +322,7 @@ def wire(
         couriers=Couriers(
             store, cards, links, channels.made, webhooks, channels.announcer, notices
         ),
-        reach=reach,
+        reach=Reach(store, tuple(channels.made)),
         webhooks=webhooks,
         accounts=Accounts(store, ids, clock, notices),
         links=links,

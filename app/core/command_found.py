@@ -37,7 +37,7 @@ class Parts:
 
     def text(self, node: Spanning) -> str:
         """Return the source of a node."""
-        return self.data[node.start_byte : node.end_byte].decode()
+        return self.data[node.start_byte : node.end_byte].decode(errors="replace")
 
     def doubt(self, reason: str) -> None:
         """Note why the line can't be explained."""

@@ -4,6 +4,7 @@ Its rules are data (``app/library/ssh_guard.toml``). The guard is a tripwire bes
 not a wall: what it lets through is still for policy to decide, and what can't be explained asks.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -27,6 +28,9 @@ __all__ = ("ALLOWED", "GuardRule", "GuardRules", "Judgement", "judge")
 
 _MOST_REASONS: Final = 8
 _SHELL_OWN: Final = frozenset({"export", "declare", "typeset", "readonly", "local"})
+_GOES: Final = frozenset({"cd", "pushd", "popd"})
+_ANYWHERE: Final = "/tmp/?"  # noqa: S108 - what rules take for a folder that others may write to
+_FARTHEST: Final = 512
 _READERS: Final = frozenset({"read", "mapfile", "readarray"})
 _WORST: Final = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
 
@@ -62,9 +66,9 @@ STRANGE: Final = GuardRule(
 def judge(line: CommandLine, rules: GuardRules) -> Judgement:
     """Return what the guard says of a command; total, and never milder for a longer command."""
     found: dict[GuardRule, Effect] = {}
-    for at, program in enumerate(line.programs):
+    for at, (program, folder) in enumerate(zip(line.programs, _folders(line), strict=True)):
         if candidates := rules.of(program.name):
-            seen = _seen(line, program, at, rules)
+            seen = _seen(line, at, folder, rules)
             for rule in candidates:
                 if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
                     found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
@@ -104,18 +108,18 @@ class Match(Enum):
     MAYBE = "maybe"
 
 
-def _seen(line: CommandLine, program: Program, at: int, rules: GuardRules) -> Seen:
-    paths = _paths(line, program, at)
+def _seen(line: CommandLine, at: int, folder: str, rules: GuardRules) -> Seen:
+    program = line.programs[at]
+    paths = _paths(program, folder)
     found = rules.paths is not None and bool(paths) and rules.paths(paths) is not False
     usual = not found and all(word.plain for word in files_of(program))
-    return Seen(line, program, at, program.texts, paths, usual)
+    return Seen(line, program, at, program.texts, paths, folder, usual)
 
 
-def _paths(line: CommandLine, program: Program, at: int) -> str:
+def _paths(program: Program, folder: str) -> str:
     words = files_of(program)
     if not words:
         return ""
-    folder = _folder(line, at)
     texts = [short_path(word.text) for word in words]
     if folder:
         inside = [
@@ -127,14 +131,23 @@ def _paths(line: CommandLine, program: Program, at: int) -> str:
     return "\n".join(texts)
 
 
-def _folder(line: CommandLine, at: int) -> str:
-    """Return the folder that a ``cd`` before this program went to."""
+def _folders(line: CommandLine) -> Iterator[str]:
+    """Yield for each program the folder that a ``cd`` before it went to, in one pass."""
     folder = ""
-    for program in line.programs[:at]:
-        if program.name in {"cd", "pushd"}:
-            went = next((word.text for word in program.words if word.text[:1] != "-"), "")
-            folder = f"{folder}/{went}" if folder and went[:1] not in {"/", "~", ""} else went
-    return short_path(folder)
+    for program in line.programs:
+        yield folder
+        if program.name in _GOES:
+            folder = _gone(program, folder)
+
+
+def _gone(program: Program, folder: str) -> str:
+    """Return the folder after a program that changes it; back is anywhere, and so is too far."""
+    words = [word for word in program.words if word.text == "-" or word.text[:1] != "-"]
+    went = words[0].text if words else ""
+    if program.name == "popd" or went == "-" or "{" in went:
+        return _ANYWHERE
+    there = f"{folder}/{went}" if folder and went[:1] not in {"/", "~", ""} else went
+    return short_path(there) if len(there) <= _FARTHEST else _ANYWHERE
 
 
 def matches(rule: GuardRule, seen: Seen) -> Match | None:
@@ -176,7 +189,7 @@ def _filled(rule: GuardRule, seen: Seen) -> bool:
 
 def _company_matches(rule: GuardRule, seen: Seen) -> bool:
     programs = seen.line.programs
-    if rule.folder is not None and not rule.folder(_folder(seen.line, seen.at)):
+    if rule.folder is not None and not rule.folder(seen.folder):
         return False
     if (rule.filled or rule.holes) and not _filled(rule, seen):
         return False

@@ -32,6 +32,8 @@ class Seen:
     texts: tuple[str, ...]
     paths: str
     """Arguments and files, one a line, with the shortest spelling of each path."""
+    folder: str = ""
+    """The folder that it runs in, as far as a ``cd`` before it says."""
     usual: bool = False
     """No rule for all programs finds a file of its own among them."""
 

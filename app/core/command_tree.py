@@ -17,6 +17,7 @@ from app.core.command_parts import Assignment, Program, Redirect, Word, program_
 
 _LANGUAGE: Final = Language(tree_sitter_bash.language())
 
+_PLAIN: Final = bytes(byte if byte < 0x80 else ord(".") for byte in range(256))  # noqa: PLR2004
 _BLANK: Final = re.compile(r"(?<!\\)[ \t]")
 _GLOBS: Final = frozenset("*?[")
 _PASSED: Final = frozenset({"comment", "heredoc_start", "heredoc_end", "file_descriptor"})
@@ -34,9 +35,11 @@ _MAX_NODES: Final = 4_000
 def take_apart(data: bytes) -> Parts:
     """Return the parts of a command.
 
-    :param data: UTF-8.
+    :param data: UTF-8. The parser gets a dot for each byte beyond ASCII, which is a part of a word
+        as those are to a shell: its scanner asks the C library about characters beyond its tables,
+        and that reads memory that is not there.
     """
-    root = Parser(_LANGUAGE).parse(data).root_node
+    root = Parser(_LANGUAGE).parse(data.translate(_PLAIN)).root_node
     parts = Parts(data)
     if root.has_error:
         parts.doubt("it is not written as a shell would read it")
@@ -309,9 +312,9 @@ def _string(parts: Parts, node: Node, level: int) -> Word:
     pieces, last = list[str](), node.start_byte + 1
     for child in inside:
         _word(parts, child, level)
-        pieces.append(parts.data[last : child.start_byte].decode())
+        pieces.append(parts.data[last : child.start_byte].decode(errors="replace"))
         last = child.end_byte
-    pieces.append(parts.data[last : node.end_byte - 1].decode())
+    pieces.append(parts.data[last : node.end_byte - 1].decode(errors="replace"))
     if not inside:  # a lone dollar
         return Word(double_quoted(raw[1:-1]), known="$(" not in raw and "`" not in raw)
     return Word(raw[1:-1], known=False, pieces=tuple(double_quoted(piece) for piece in pieces))

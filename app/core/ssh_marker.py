@@ -24,7 +24,9 @@ LOOK_BYTES: Final = 4096
 """Bytes that are kept of the answer to a look."""
 
 _LOOK: Final = (
-    f'if (umask 077; set -C; echo {_FENCED} >"$1") 2>/dev/null; then echo "{_HEAD}none"; '
+    f'umask 077; n="$1.look.$$"; trap \'rm -f "$n"\' EXIT; '
+    f'if [ ! -e "$1" ] && (set -C; echo {_FENCED} >"$n") 2>/dev/null && ln "$n" "$1" 2>/dev/null; '
+    f'then echo "{_HEAD}none"; '
     f'elif [ -f "$1" ] && [ -r "$1" ]; then echo "{_HEAD}there"; head -c 16 "$1"; '
     f'else echo "{_HEAD}unreadable"; fi'
 )

@@ -50,7 +50,6 @@ from app.services.decisions import shortage_of
 from app.services.judging import judged_by, verdict_text
 from app.services.policies import Policies
 from app.services.rates import Rates
-from app.services.reach import Reach
 from app.services.refusals import Refusals
 from app.settings import Settings
 from app.store.engine import Store
@@ -74,7 +73,6 @@ class Intake:
     settings: Settings
     rates: Rates
     binding: Binding
-    reach: Reach
     attached: Refusals = field(default_factory=Refusals)
 
     async def submit(
@@ -190,22 +188,13 @@ class Intake:
         if review and most:
             _check_cap(tx, agent.id, most)
         if review and request.plan_is_special:
-            request = self._warned(tx, request)
+            request = _warned(tx, request)
         inline = then is not None
         transition = open_request(request, caller.actor, request.created_at, inline=inline)
         if asked.supersedes is not None:
             _supersede(tx, transition, asked.supersedes)
         after = tx.record(transition)
         return after if then is None else then(tx, after)
-
-    def _warned(self, tx: Tx, request: Request) -> Request:
-        """Say in the verdict where the route leads nowhere, or can never be satisfied (DEC-3)."""
-        shortage = shortage_of(tx, request)
-        warnings = [*([shortage] if shortage else []), *self.reach.of(tx, request.plan)]
-        if not warnings:
-            return request
-        verdict = {**json.loads(request.verdict), "warnings": warnings}
-        return evolve(request, {"verdict": canonical(verdict).decode()})
 
     def _attach(self, tx: Tx, actor: Actor, same: Request) -> None:
         """Note that a request was repeated: once a minute, however often it is (T67)."""
@@ -305,6 +294,15 @@ def _asker(caller: Caller) -> tuple[Agent, ApiKey]:
     if caller.agent.frozen:
         raise AgentFrozen
     return caller.agent, caller.key
+
+
+def _warned(tx: Tx, request: Request) -> Request:
+    """Say in the verdict when the people there are can never satisfy the route (DEC-3)."""
+    warning = shortage_of(tx, request)
+    if not warning:
+        return request
+    verdict = {**json.loads(request.verdict), "warnings": [warning]}
+    return evolve(request, {"verdict": canonical(verdict).decode()})
 
 
 def _present(tx: Tx, key: ApiKey, request: Request) -> int:

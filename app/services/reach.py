@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.core.policy import Effect, parse_policy
 from app.core.principals import Person, Role, at_least
+from app.core.request import Request
 from app.core.routing import SEATS, Notice, Plan
 from app.store.engine import Store
 from app.store.policies import PolicyRecord
@@ -24,6 +25,12 @@ class Reach:
     async def warnings(self, record: PolicyRecord) -> list[str]:
         """Return what the routes of a stored policy do not reach, a sentence each."""
         return await self.store.read(lambda tx: self.of_policy(tx, record))
+
+    async def of_request(self, request: Request) -> list[str]:
+        """Return what a request's route does not reach; for people, who could mend it."""
+        if not request.plan_is_special:
+            return []
+        return await self.store.read(lambda tx: self.of(tx, request.plan))
 
     def of_policy(self, tx: Tx, record: PolicyRecord) -> list[str]:
         """Return the same in a unit of work; nothing of a policy that cannot be read."""

@@ -23,6 +23,7 @@ from app.services.access import require
 from app.services.decisions import able
 from app.services.execution import RESULT
 from app.services.judging import rules_of
+from app.services.notices import UNDELIVERED
 from app.services.results import ITEM_RESULT, unpack
 from app.services.sealing import LONGEST_HEAD, Sealer, key_id
 from app.store.audit import AuditRecord
@@ -149,9 +150,13 @@ class Requests:
         return [request for request in found if own in (None, request.agent_id)]
 
     async def trail(self, caller: Caller, request_id: str) -> list[AuditRecord]:
-        """Return the audit entries of a request, oldest first."""
+        """Return the audit entries of a request, oldest first.
+
+        An agent is not told which people could not be reached, and where they are.
+        """
         await self.get(caller, request_id)
-        return await self.store.read(lambda tx: tx.audit.of_request(request_id))
+        found = await self.store.read(lambda tx: tx.audit.of_request(request_id))
+        return [one for one in found if caller.agent is None or one.event != UNDELIVERED]
 
     async def votes(self, caller: Caller, request_id: str) -> list[Vote]:
         """Return the votes on a request, oldest first."""

@@ -1,5 +1,8 @@
 """Commands are taken apart, and what can't be explained is opaque (SSH-3, T41)."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -161,3 +164,17 @@ def test_the_start_of_any_command_can_be_taken_apart(name: str) -> None:
     for command in corpus(name):
         for end in range(0, len(command), 3):
             parse_command(command[:end])
+
+
+def test_characters_beyond_the_parsers_tables_end_nothing() -> None:
+    """Its scanner read memory that is not there: a process of its own shows whether it lives."""
+    code = (
+        "import random, sys; from app.core.command_tree import take_apart; r = random.Random(3)\n"
+        "far = lambda: chr(r.choice([r.randrange(0x800, 0xd800), r.randrange(0xe000, 0x110000)]))\n"
+        "bits = ['${', '$', '<<', '[[ a =~ ', '}', ' ', 'a', '\\n', '!', '#', '%']\n"
+        "for _ in range(20_000):\n"
+        "    text = ''.join(r.choice([far(), r.choice(bits)]) for _ in range(r.randrange(1, 9)))\n"
+        "    take_apart(text.encode())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -45,6 +45,13 @@ def test_what_never_began_cannot_begin_after_a_look(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_look_that_cannot_write_leaves_nothing_that_says_it_began(tmp_path: Path) -> None:
+    text = look_command(place_in(tmp_path), "req_1").removeprefix("exec ")
+    assert marker_in(shell(f"ulimit -f 0; {text}").stdout) == Marker(Says.UNREADABLE)
+    assert list(tmp_path.iterdir()) == []
+    assert look(tmp_path) == Marker(Says.NONE)
+
+
 def test_a_command_finds_its_marker_empty_while_it_runs(tmp_path: Path) -> None:
     inside = look_command(place_in(tmp_path), "req_1").removeprefix("exec ")
     said = shell(wire_command(SshExec(inside), place_in(tmp_path), "req_1"))

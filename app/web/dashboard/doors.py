@@ -153,7 +153,10 @@ async def _to_sign_in(request: Request) -> Response:
 
 def _came_from(request: Request) -> str:
     """Return the page of ours that a form was sent from, or the inbox."""
-    parts = urlsplit(request.headers.get("referer", ""))
+    try:
+        parts = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
     return local(parts.path) if parts.netloc == request.headers.get("host") else "/"
 
 
