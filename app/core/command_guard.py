@@ -179,7 +179,10 @@ def _shape_matches(rule: GuardRule, seen: Seen) -> bool:
 
 def _filled(rule: GuardRule, seen: Seen) -> bool:
     """Whether an argument isn't written out, or holds what another program wrote, or was read."""
-    if all(word.known or word is MORE for word in seen.program.words):
+    words = seen.program.words
+    if rule.filled and any(word is MORE for word in words):
+        return True
+    if all(word.known or word is MORE for word in words):
         return False
     if not rule.filled:
         return True
