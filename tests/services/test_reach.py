@@ -45,6 +45,8 @@ async def carried(place: World, channel: str = "chat") -> None:
 
 async def marks(place: World, request: Request) -> list[dict[str, object]]:
     trail = await place.services.requests.trail(place.anne, request.id)
+    for_agents = await place.services.requests.trail(place.robot, request.id)
+    assert UNDELIVERED not in [item.event for item in for_agents]
     return [dict(item.details) for item in trail if item.event == UNDELIVERED]
 
 

@@ -166,6 +166,13 @@ async def test_what_is_wrong_with_a_person_stands_above_the_list(door: Door) -> 
     assert added.text.index('class="problem"') > added.text.index("<summary>Add a person")
 
 
+async def test_an_odd_address_that_one_came_from_is_nothing(door: Door) -> None:
+    browser = await door.client(headers={"Origin": BASE})
+    for referer in ("http://[", "http://[::1", "//", "\\"):
+        sent = await browser.post("/account/keys", headers={"Referer": referer})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in?lost=yes&next=/")
+
+
 @pytest.mark.requirement("HOOK-1")
 async def test_the_tries_of_a_delivery_are_shown(door: Door) -> None:
     services = door.world.services
