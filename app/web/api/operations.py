@@ -259,7 +259,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("POST", f"{_W1}/resend", webhooks.resend, "Send one delivery again, or all dead ones", ResentOut, ResendIn),
     Operation("GET", "/api/channels", webhooks.channels, "How the channels do", ChannelList),
     Operation("GET", "/api/undelivered", webhooks.undelivered, "List messages to people that were given up, newest first", DeliveryPage, query=_LOG[1:]),
-    Operation("POST", "/api/undelivered/resend", webhooks.send_again, "Send one of them again, or all", ResentOut, ResendIn),
+    Operation("POST", "/api/undelivered/resend", webhooks.send_again, "Send one of them again, or all", ResentOut, ResendIn, refusals=(404,)),
     Operation("POST", "/api/password", people.change_password, "Change one's password", body=PasswordIn, statuses=(204,)),
     Operation("GET", "/api/installation", people.installation, "Read what holds for the installation", InstallationOut),
     Operation("PUT", "/api/installation", people.set_installation, "Change what holds for the installation", InstallationOut, InstallationIn),
