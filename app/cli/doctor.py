@@ -8,7 +8,8 @@ import socket
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from app.cli.start import FAILED, check_schema, database_of, load_settings
 from app.core.errors import AssentryError, Unavailable
 from app.core.instant import SECOND
 from app.core.ports import DeliveryFailed
-from app.settings import PREFIX, Settings, SettingsError
+from app.settings import PREFIX, PartSettings, Settings, SettingsError
 
 if TYPE_CHECKING:
     from integrations.base import Registered
@@ -139,11 +140,12 @@ async def _policies(settings: Settings) -> str:
     async with services(settings, parts=()) as opened:
         policies = await opened.policies.refresh()
         records = await opened.store.read(lambda tx: tx.policies.all())
+        reach = replace(opened.reach, channels=_set_up())
         lost = [
             f"{record.name}: {warning}"
             for record in records
             if record.enabled
-            for warning in await opened.reach.warnings(record)
+            for warning in await reach.warnings(record)
         ]
     if any(policy.id == "fail-closed" for policy in policies.policies):
         message = "a stored policy cannot be read; everything waits for a person"
@@ -235,17 +237,10 @@ async def _channels() -> list[Finding]:
 
 async def _channel(registered: "Registered") -> Finding | None:
     """Return what is found of a channel; None when nothing of it is set."""
-    from integrations.registry import settings_of  # noqa: PLC0415 - heavy
-
-    with warnings.catch_warnings(record=True) as odd:
-        warnings.simplefilter("always")
-        try:
-            part = settings_of(registered)
-        except SettingsError as error:
-            return Finding(registered.name, good=False, detail=str(error))
-    if odd:
-        words = "; ".join(str(one.message) for one in odd)
-        return Finding(registered.name, good=False, detail=words)
+    try:
+        part = _settings_of(registered)
+    except SettingsError as error:
+        return Finding(registered.name, good=False, detail=str(error))
     if not part.enabled:
         return None
     channel = registered.channel(part)
@@ -255,6 +250,33 @@ async def _channel(registered: "Registered") -> Finding | None:
         return Finding(registered.name, good=False, detail=failure.detail)
     finally:
         await channel.close()
+
+
+def _set_up() -> tuple[str, ...]:
+    """Return the names of the channels that are set up; each one's own check says what lacks."""
+    from integrations.registry import CHANNELS  # noqa: PLC0415 - heavy
+
+    names: list[str] = []
+    for registered in CHANNELS:
+        with suppress(SettingsError):
+            if _settings_of(registered).enabled:
+                names.append(registered.name)
+    return tuple(names)
+
+
+def _settings_of(registered: "Registered") -> PartSettings:
+    """Return the settings of a channel.
+
+    :raises SettingsError: one is not valid, or a file that one names cannot be read.
+    """
+    from integrations.registry import settings_of  # noqa: PLC0415 - heavy
+
+    with warnings.catch_warnings(record=True) as odd:
+        warnings.simplefilter("always")
+        part = settings_of(registered)
+    if odd:
+        raise SettingsError("; ".join(str(one.message) for one in odd))
+    return part
 
 
 CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (

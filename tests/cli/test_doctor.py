@@ -5,6 +5,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.postgres import PostgresServer
@@ -83,6 +84,22 @@ def test_a_channel_whose_settings_are_not_whole_is_a_finding(
     assert words in found[channel]
     done = run(env, "doctor")
     assert "Traceback" not in done.stderr + done.stdout and "UserWarning" not in done.stderr
+
+
+@pytest.mark.requirement("CH-6", "DEC-3")
+def test_routes_are_said_that_reach_nobody_here(tmp_path: Path) -> None:
+    with installation(tmp_path / "data") as product:
+        route = {"notify": [{"channel": "email", "to": ["ops@example.org"]}]}
+        rule = {"name": "asks", "effect": "review", "match": {"action": "x"}, "route": route}
+        made = httpx.post(
+            f"{product.base_url}/api/policies", json={"name": "mails", "rules": [rule]},
+            headers={"Authorization": f"Bearer {product.admin_key}"},
+        )  # fmt: skip
+        assert made.status_code == 201
+        assert "the channel email is not set up here" in examined(product.env)[1]["policies"][1]
+        mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_SENDER": "gate@example.org"}
+        env = {**product.env, **{f"ASSENTRY_{name}": text for name, text in mail.items()}}
+        assert examined(env)[1]["policies"] == (True, "1 in force, revision 1")
 
 
 @pytest.mark.requirement("CH-6")
