@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.core.policy import Effect, parse_policy
 from app.core.principals import Person, Role, at_least
-from app.core.request import Request
+from app.core.request import Request, Status
 from app.core.routing import SEATS, Notice, Plan
 from app.store.engine import Store
 from app.store.policies import PolicyRecord
@@ -27,13 +27,15 @@ class Reach:
         return await self.store.read(lambda tx: self.of_policy(tx, record))
 
     async def of_request(self, request: Request) -> list[str]:
-        """Return what a request's route does not reach; for people, who could mend it."""
-        if not request.plan_is_special:
+        """Return what the route of a waiting request does not reach; people can mend it."""
+        if request.status is not Status.PENDING or not request.plan_is_special:
             return []
         return await self.store.read(lambda tx: self.of(tx, request.plan))
 
     def of_policy(self, tx: Tx, record: PolicyRecord) -> list[str]:
         """Return the same in a unit of work; nothing of a policy that cannot be read."""
+        if not _has_routes(record):
+            return []  # a list of many policies parses those alone that it must
         try:
             policy = parse_policy(record.document, id=record.id, version=record.version)
         except Exception:  # noqa: BLE001 - what is wrong with it is said by the compiled set
@@ -62,6 +64,12 @@ class Reach:
                     yield f"{address} is a name; {notice.channel} is told where by an id"
                 elif not address.strip() or (address != SEATS and address.startswith("@")):
                     yield f"{address!r} is no address in {notice.channel}"
+
+
+def _has_routes(record: PolicyRecord) -> bool:
+    rules = record.document.get("rules")
+    found = rules if isinstance(rules, list) else []
+    return any(isinstance(rule, dict) and "route" in rule for rule in found)
 
 
 def _names(tx: Tx, names: Sequence[str]) -> Iterator[str]:

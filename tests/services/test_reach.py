@@ -70,6 +70,8 @@ async def test_what_a_route_does_not_reach_is_said_to_its_author(place: World) -
     assert "there is no group nosuch" in told
     assert "the channel teams is not set up here, so nobody is told there" in told
     assert not any(sentence in request.verdict for sentence in told)  # the agent reads that
+    await place.services.decisions.cancel(place.robot, request.id, "")
+    assert await place.services.reach.of_request(await place.get(request)) == []
 
 
 async def test_a_route_that_reaches_everybody_is_not_warned_of(place: World) -> None:
