@@ -98,15 +98,12 @@ class Couriers:
         return await self.store.write(lambda tx: self._resend(tx, caller, delivery_id))
 
     def _resend(self, tx: Tx, caller: Caller, delivery_id: str | None) -> int:
-        dead = tx.deliveries.find(state=DeliveryState.DEAD, limit=_RESENT, without=WEBHOOK)
-        if delivery_id is not None:
+        if delivery_id is None:
+            dead = tx.deliveries.find(state=DeliveryState.DEAD, limit=_RESENT, without=WEBHOOK)
+        else:
             one = tx.deliveries.get(delivery_id)
-            dead = [one] if one and one.channel != WEBHOOK else []
-        ids = [
-            item.id
-            for item in dead
-            if item.state is DeliveryState.DEAD and item.channel in self.channels
-        ]
+            dead = [one] if one is not None and one.state is DeliveryState.DEAD else []
+        ids = [item.id for item in dead if item.channel in self.channels]
         if delivery_id is not None and not ids:
             message = "there is no such message that was given up in a channel that is set up here"
             raise NotFound(message)

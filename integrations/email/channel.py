@@ -48,9 +48,9 @@ class EmailChannel:
         """Send a follow-up when the status is another one than was told last.
 
         A mail cannot be changed: what was told stays told, and is told once. Of what is carried out
-        here its end is told, and not each step on the way. What was withdrawn
-        before anybody decided is not told, so that no agent fills a mailbox by asking and
-        withdrawing (T9); the link of the first mail says it.
+        here its end is told, and not each step on the way. What was withdrawn before anybody
+        decided is not told, so that no agent fills a mailbox by asking and withdrawing (T9); the
+        link of the first mail says it.
 
         :raises DeliveryFailed: it was not taken.
         """

@@ -111,7 +111,7 @@ async def test_lists_and_guard_are_on_the_targets_form(door: Door) -> None:
     assert "GET,HEAD /a/** /b" in shown and "* /a/secret\nDELETE" in shown
     bad = await admin.post("/targets", data={**form, "name": "b", "deny": "GET a"})
     assert bad.status_code == 400
-    assert re.search(r'class="problem".*?At (“|<code>)[^<”]*', bad.text, re.DOTALL)
+    assert "At “Never these calls”" in bad.text
     assert (await door.world.services.policies.list(door.world.anne))[0].name == "own"
 
 
