@@ -12,7 +12,7 @@ from app.core.ports import DeliveryFailed
 from app.core.request import Request
 from app.services.intake import Asked
 from tests.support.channel import FakeChannel
-from tests.support.telling import BEN, Mail, deliveries, opened, signed_in
+from tests.support.telling import BEN, Mail, carried, deliveries, opened, signed_in
 from tests.support.world import FakeClock, World, agent_caller
 
 pytestmark = pytest.mark.requirement("CH-6", "T17", "PPL-2")
@@ -53,13 +53,6 @@ async def ask(place: World) -> Request:
     request = await place.ask(expires_in=9999)
     await place.services.notices.notify(request.id)
     return request
-
-
-async def carried(place: World, channel: str = "chat") -> None:
-    couriers = place.services.couriers
-    while found := await couriers.claim(channel, 100):
-        for item in found:
-            await couriers.carry(item)
 
 
 async def bens(place: World, request: Request) -> list[Delivery]:

@@ -13,11 +13,10 @@ from app.core.ssh_action import SshHop
 from app.core.ssh_target import HostNotPinned, SshSettings, fingerprint
 from app.core.targets import Target, TargetSettings
 from app.services.host_keys import HostNotReached
-from tests.services.test_couriers import carried
 from tests.support.channel import FakeChannel
 from tests.support.server import free_port
 from tests.support.sshd import Sshd, running_sshd
-from tests.support.telling import Mail, opened
+from tests.support.telling import Mail, carried, opened
 from tests.support.world import World, world
 
 pytestmark = [pytest.mark.requirement("SSH-2", "T51"), pytest.mark.timeout(60)]

@@ -10,7 +10,7 @@ from app.core.ports import DeliveryFailed
 from app.core.request import Request
 from app.services.notices import UNDELIVERED
 from tests.support.channel import FakeChannel
-from tests.support.telling import ANNE, BEN, Mail, deliveries, opened
+from tests.support.telling import ANNE, BEN, Mail, carried, deliveries, opened
 from tests.support.world import FakeClock, World
 
 pytestmark = pytest.mark.requirement("CH-6", "DEC-3")
@@ -34,13 +34,6 @@ async def ask(place: World, route: dict[str, object]) -> Request:
     request = await place.ask("send_mail")
     await place.services.notices.notify(request.id)
     return request
-
-
-async def carried(place: World, channel: str = "chat") -> None:
-    couriers = place.services.couriers
-    while found := await couriers.claim(channel, 100):
-        for item in found:
-            await couriers.carry(item)
 
 
 async def marks(place: World, request: Request) -> list[dict[str, object]]:

@@ -106,3 +106,11 @@ async def with_password(place: World, caller: Caller) -> Caller:
 
 def _session(person_id: str) -> Session:
     return Session("0" * 64, person_id, "form", 0, 0, 1 << 60, "", "")  # pyright: ignore[reportArgumentType]
+
+
+async def carried(place: World, channel: str = "chat") -> None:
+    """Carry all that is due in a channel."""
+    couriers = place.services.couriers
+    while found := await couriers.claim(channel, 100):
+        for item in found:
+            await couriers.carry(item)
