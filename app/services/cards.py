@@ -94,7 +94,7 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         status=request.status,
         state=state_of(request, detail.votes, names, _stood_in(detail.trail)),
         urgency=request.urgency.value,
-        risk="" if idle_risk(risk) else str(risk.get("level", "")),
+        risk="" if _idle_risk(risk) else str(risk.get("level", "")),
         risk_reasons=tuple(map(str, risk.get("reasons", ()))),
         facts=tuple(_facts(detail)),
         seats=tuple(_seats(detail, names)),
@@ -104,12 +104,12 @@ def _standing(detail: Detail, names: dict[str, str], now: Instant, url: str) -> 
         url=url,
         sent=request.sent_at is not None or request.kind is Kind.PLAIN,
         elsewhere=_ELSEWHERE if request.plan.assurance > Assurance.CHAT else "",
-        asked_for=asked_for(detail),
+        asked_for=_asked_for(detail),
         idle=_idle(detail),
     )
 
 
-def asked_for(detail: Detail) -> str:
+def _asked_for(detail: Detail) -> str:
     """Return in whose place the one who looks decides, in a sentence, or an empty text."""
     if not detail.in_place_of:
         return ""
@@ -142,7 +142,7 @@ def _others(record: AuditRecord) -> list[JsonObject]:
     return [one for one in others if isinstance(one, dict)] if isinstance(others, list) else []
 
 
-def idle_risk(risk: Mapping[str, Any]) -> bool:
+def _idle_risk(risk: Mapping[str, Any]) -> bool:
     """Whether a risk says nothing: no declared factor applied, and nothing was raised."""
     return risk.get("level") == "low" and not risk.get("reasons")
 
