@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from app.core.instant import SECOND, Instant
@@ -57,16 +58,24 @@ class Ids:
         instant = self._clock.now() if at is None else at
         millis = instant * 1000 // SECOND
         if millis == self._millis:
-            self._bits += 1 + (_random_bits() >> _STEP)
+            bits = self._bits + 1 + (_random_bits() >> _STEP)
         else:
-            self._millis, self._bits = millis, _random_bits() >> 1
-        return f"{prefix}_{time_part(instant)}{_spelled(self._bits)}"
+            bits = _random_bits() >> 1
+        # Another thread may do the same at this moment: what it writes is not read again here.
+        self._millis, self._bits = millis, bits
+        return f"{prefix}_{time_part(instant)}{_spelled(bits)}"
 
 
 def time_part(instant: Instant) -> str:
     """Return the ten digits that ids made at this instant begin with, after their prefix."""
-    millis = instant * 1000 // SECOND
-    return "".join([_PAIRS[millis >> shift & 1023] for shift in (40, 30, 20, 10, 0)])
+    ms, pairs = instant * 1000 // SECOND, _PAIRS
+    return _early(ms >> 20) + pairs[ms >> 10 & 1023] + pairs[ms & 1023]
+
+
+@lru_cache(4)
+def _early(ms: int) -> str:
+    """Return the six digits that change every seventeen minutes."""
+    return "".join([_PAIRS[ms >> shift & 1023] for shift in (20, 10, 0)])
 
 
 def _random() -> bytes:
@@ -80,9 +89,9 @@ def _random() -> bytes:
         return fresh[0]
 
 
-def random_part() -> str:
-    """Return 80 random bits as 16 digits."""
-    return _spelled(_random_bits())
+def random_hex() -> str:
+    """Return 80 random bits as 20 hexadecimal digits."""
+    return _random().hex()
 
 
 def _random_bits() -> int:
@@ -90,4 +99,9 @@ def _random_bits() -> int:
 
 
 def _spelled(bits: int) -> str:
-    return "".join([_PAIRS[bits >> shift & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)])
+    high, low, pairs = bits >> 40, bits & 0xFF_FFFF_FFFF, _PAIRS
+    return (
+        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}"
+        f"{pairs[high & 1023]}{pairs[low >> 30]}{pairs[low >> 20 & 1023]}"
+        f"{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )

@@ -236,7 +236,9 @@ def _load(
 
 
 def _said(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    """Return the library's words as ours."""
+    told = message.removeprefix("Value error, ").partition(", unable to")[0]
+    return told.replace("Input should be", "it should be", 1)
 
 
 def _read_file(name: str, path: str, values: dict[str, str]) -> None:

@@ -6,9 +6,9 @@ needs OpenSSH, the gateway nginx, wrk and nodejs.
 
 import sys
 
-from benchmarks import commands, doors, drain, gateway, policies, ssh, waiters
+from benchmarks import commands, doors, drain, gateway, policies, ratios, ssh, waiters
 
-PARTS = (waiters, policies, commands, drain, ssh, gateway)
+PARTS = (ratios, waiters, policies, commands, drain, ssh, gateway)
 
 if __name__ == "__main__":
     codes = [doors.main(sys.argv[1:]), *(part.main([]) for part in PARTS)]

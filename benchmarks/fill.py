@@ -15,7 +15,7 @@ from app.core.policy import Effect
 from app.core.request import Request, Status
 from app.settings import load
 from app.store.database import Database
-from app.store.request_rows import T, to_row
+from app.store.request_rows import COLUMNS, T, flat
 
 _BATCH = 5000
 _ACTIONS = ("send_mail", "read_file", "transfer", "restart_service", "rare_thing")
@@ -57,7 +57,7 @@ def _row(ids: Ids, random: Random, at: int) -> dict[str, object]:
     )  # fmt: skip
     if status is Status.APPROVED:  # a grant once given does not change, so no other may have one
         made = replace(made, decided_at=now, valid_until=_FAR)
-    return to_row(made)
+    return dict(zip(COLUMNS, flat(made), strict=True))
 
 
 if __name__ == "__main__":

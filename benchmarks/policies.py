@@ -12,11 +12,12 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import count
 from statistics import median
 from time import perf_counter_ns
 from typing import Final
+
+from msgspec.structs import replace
 
 from app.core.facts import Facts
 from app.core.instant import Instant

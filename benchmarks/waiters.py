@@ -3,7 +3,8 @@
     python -m benchmarks.waiters [--clients 1000,5000] [--rounds 5] [--database URL]
 
 Each client holds a long poll of its own connection on the same request. The client process decides
-as well, so that both ends of the time are read from one clock.
+as well, so that both ends of the time are read from one clock. After each round the machine's floor
+is measured, a bare Starlette route: the time is printed as that of so many bare calls, too.
 """
 
 import argparse
@@ -14,12 +15,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from tests.support.server import installation
+from benchmarks.doors import bare_server, drive
+from tests.support.server import Installation, installation
 
 _SETTLE = 1.0
 """Seconds for the last poll to arrive, before the decision."""
@@ -83,16 +86,24 @@ async def once(port: int, clients: int, admin: str, agent: str, number: int) -> 
     return [at - began for at in ended]
 
 
-async def measure(port: int, clients: int, rounds: int, admin: str, agent: str) -> None:
+async def measure(
+    product: Installation, clients: int, rounds: int, floor: Callable[[], float]
+) -> None:
+    port = int(product.base_url.rsplit(":", 1)[1])
     lasts: list[float] = []
     middles: list[float] = []
+    bare: list[float] = []
     for number in range(rounds):
-        found = await once(port, clients, admin, agent, clients * 1000 + number)
+        found = await once(
+            port, clients, product.admin_key, product.agent_key, clients * 1000 + number
+        )
         lasts.append(max(found) * 1000)
         middles.append(statistics.median(found) * 1000)
+        bare.append(max(found) * floor())
     print(
         f"decide → {clients:>5} waiting clients: last {statistics.median(lasts):6.1f} ms "
-        f"(worst of {rounds}: {max(lasts):.1f}), median {statistics.median(middles):.1f} ms",
+        f"(worst of {rounds}: {max(lasts):.1f}), median {statistics.median(middles):.1f} ms; "
+        f"the last as {statistics.median(bare):,.0f} bare calls",
         flush=True,
     )
 
@@ -106,12 +117,16 @@ def main(argv: list[str]) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     settings = {"database_url": options.database} if options.database else {}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, bare_server() as bare:
         folder = Path(name) / "data"
+
+        def floor() -> float:
+            get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+            return float(drive(bare, Path(name), [get], 16, 1)["rate"])
+
         with installation(folder, max_waiters_per_key=20_000, **settings) as product:
-            port = int(product.base_url.rsplit(":", 1)[1])
             for text in options.clients.split(","):
-                run = measure(port, int(text), options.rounds, product.admin_key, product.agent_key)
+                run = measure(product, int(text), options.rounds, floor)
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(run)
             memory = Path(f"/proc/{product.servers[0].pid}/status").read_text()

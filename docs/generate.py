@@ -23,7 +23,10 @@ NOTE: Final = "<!-- Written by docs/generate.py; change the code, then run it. -
 
 def errors() -> str:
     """Return the page of every error: code, HTTP status, meaning."""
-    from app.web.problems import status_of  # noqa: PLC0415 - each page loads only what it needs
+    from app.web.problems import (  # noqa: PLC0415 - each page loads only what it needs
+        ROUTING,
+        status_of,
+    )
 
     lines = [
         "# Errors",
@@ -40,6 +43,8 @@ def errors() -> str:
             f"| `{error.code}` | {status_of(error())} | {_sentence(error.__doc__)} |"
             for error in sorted(members, key=lambda error: (error is not family, error.code))
         ]
+    lines += ["", "## Addresses", "", "| code | HTTP | meaning |", "|---|---|---|"]
+    lines += [f"| `{code}` | {status} | {text} |" for status, (code, text) in ROUTING.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -183,10 +188,14 @@ def presets() -> str:
             ("Queries without a mutation pass", rules.graphql),
         ):
             lines += [f"- {title}: {_codes(paths)}"] if paths else []
+        words = rules.graphql_words
+        lines += [f"- Queries with one of these in a name ask: {_codes(words)}"] if words else []
         lines += [
             f"- Destructive: {', '.join(calls.methods)} at {_codes(calls.paths)}"
+            + (f", when the body holds {_codes(calls.members)}" if calls.members else "")
             for calls in rules.destructive
         ]
+        lines += [f"- Nothing passes with: {_codes(rules.asks_with)}"] if rules.asks_with else []
         lines += [f"- Blocked: {_codes(rules.blocked)}"] if rules.blocked else []
     return "\n".join(lines) + "\n"
 

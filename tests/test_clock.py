@@ -2,13 +2,15 @@
 
 import multiprocessing
 import re
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import Ids, SystemClock, random_part, since, time_part
+from app.clock import Ids, SystemClock, random_hex, since, time_part
 from app.core.instant import SECOND, Instant
 from tests.support.world import FakeClock
 
@@ -46,22 +48,41 @@ def test_ids_of_one_instant_differ_and_sort() -> None:
     assert all(SHAPE.fullmatch(one) for one in made)
 
 
+def test_ids_of_several_threads_differ() -> None:
+    """Threads that write to PostgreSQL make some, while the loop makes others."""
+    ids, made, interval = Ids(FakeClock()), list[str](), sys.getswitchinterval()
+
+    def make() -> None:
+        made.extend([ids.new("req") for _ in range(40_000)])
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(set(made)) == len(made) == 160_000
+
+
 @pytest.mark.requirement("T25")
 def test_ids_cannot_be_counted_up() -> None:
     ids = Ids(FakeClock())
     tails = [ids.new("req")[14:] for _ in range(100)]
     steps = {one[-9:] for one in tails}
     assert len(steps) == 100
-    assert len({random_part() for _ in range(1000)}) == 1000
+    assert len({random_hex() for _ in range(1000)}) == 1000
 
 
 def write_id(path: str) -> None:
-    Path(path).write_text(random_part(), encoding="ascii")
+    Path(path).write_text(random_hex(), encoding="ascii")
 
 
 @pytest.mark.requirement("T25")
 def test_a_forked_process_does_not_repeat_its_parent(tmp_path: Path) -> None:
-    random_part()
+    random_hex()
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=write_id, args=(str(tmp_path / str(n)),)) for n in range(3)]
     for child in children:
@@ -69,7 +90,7 @@ def test_a_forked_process_does_not_repeat_its_parent(tmp_path: Path) -> None:
     for child in children:
         child.join(20)
     found = [path.read_text("ascii") for path in tmp_path.iterdir()]
-    assert len({*found, random_part()}) == 4
+    assert len({*found, random_hex()}) == 4
 
 
 def test_a_clock_goes_on_from_an_instant() -> None:

@@ -1,4 +1,4 @@
-"""``assentry doctor``: check settings, key, database, rules, targets, queues, port, channels."""
+"""``assentry doctor``: check settings, key, database, record, rules, targets, port, channels."""
 
 import argparse
 import asyncio
@@ -115,7 +115,7 @@ async def _database(settings: Settings) -> str:
 
 async def _clock(settings: Settings) -> str:
     from app.store.engine import Store  # noqa: PLC0415 - heavy
-    from app.store.writer import database_time  # noqa: PLC0415 - heavy
+    from app.store.units import database_time  # noqa: PLC0415 - heavy
 
     await _need_database(settings)
     store = Store(settings.database)
@@ -151,9 +151,30 @@ async def _policies(settings: Settings) -> str:
         message = "a stored policy cannot be read; everything waits for a person"
         raise Unavailable(message)
     if lost:
-        message = f"routes that do not reach whom they name; {'; '.join(lost)}"
+        message = f"some ask for what is not there; {'; '.join(lost)}"
         raise Unavailable(message)
     return f"{len(policies.policies)} in force, revision {policies.revision}"
+
+
+async def _record(settings: Settings) -> str:
+    from app.store.engine import Store  # noqa: PLC0415 - heavy
+    from app.store.guards import missing_guards, missing_lines  # noqa: PLC0415 - heavy
+
+    await _need_database(settings)
+    store = Store(settings.database)
+    await store.open()
+    try:
+        gone = await store.read(missing_guards)
+        lines = await store.read(missing_lines)
+    finally:
+        await store.close()
+    if lines:
+        message = f"{lines} of its lines are gone: somebody changed the database by other means"
+        raise Unavailable(message)
+    if gone:
+        message = f"the database does not guard it any more: {', '.join(gone)} is missing"
+        raise Unavailable(message)
+    return "no line lacks, and the database refuses changes of it"
 
 
 async def _command_rules(settings: Settings) -> str:
@@ -283,6 +304,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Settings], Awaitable[str]]], ...]] = (
     ("master key", _master_key),
     ("database", _database),
     ("clock", _clock),
+    ("record", _record),
     ("command rules", _command_rules),
     ("policies", _policies),
     ("targets", _targets),

@@ -10,6 +10,7 @@ from typing import Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.cli.gathering import Gathering
+from app.web.headers import PUT
 
 MOST: Final = 65_536
 """Bytes of a call's line and headers."""
@@ -37,7 +38,9 @@ class Patient(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
-        super().connection_made(cast("asyncio.Transport", Gathering(transport, self.loop)))
+        gathering = Gathering(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", gathering))
+        self._extensions = {PUT: gathering.put}
         self._since = self.loop.time()
         self._watch = self.loop.call_later(_LOOK, self._look)
 
@@ -77,6 +80,7 @@ class Patient(HttpToolsProtocol):
         """
         self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
+        self.scope["extensions"] = cast("dict[str, dict[object, object]]", self._extensions)
         if not self.url.startswith(b"/"):
             self.scope["raw_path"] = self.url
 

@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import ClassVar, Final, TypeAlias, cast
 
+from msgspec import Struct
+
 from app.core.action_kinds import Kind
 from app.core.canonical import canonical
 from app.core.json_types import JsonObject, JsonValue
@@ -74,8 +76,7 @@ class HttpAction:
         return len(types) == 1 and _JSON.fullmatch(types[0].strip().lower()) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class PlainAction:
+class PlainAction(Struct, frozen=True):
     """Something that the agent carries out by itself once it is approved."""
 
     name: str
@@ -128,8 +129,7 @@ class BundleAction:
 Action: TypeAlias = HttpAction | BundleAction | PlainAction | SshAction
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """All that the agent asks for and says; every field is bound by the digest."""
 
     agent_id: str

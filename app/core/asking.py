@@ -24,7 +24,13 @@ from app.core.errors import InvalidAction, MalformedJson, TargetNotPermitted
 from app.core.facts import UNCLEAR, Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
-from app.core.paths import METHODS, parse_target_path, request_headers
+from app.core.paths import (
+    METHODS,
+    known_request_headers,
+    known_target_path,
+    parse_target_path,
+    request_headers,
+)
 from app.core.principals import Agent, Permission
 from app.core.ssh_action import SshExec
 from app.core.ssh_asking import SSH_ACTIONS, build_ssh
@@ -99,8 +105,8 @@ def read_call(
     """
     if method not in METHODS:
         raise InvalidAction(_METHODS, pointer="/method")
-    path, query = parse_target_path(target, "/path")
-    return HttpAction(method, path, query, request_headers(headers, "/headers"), body)
+    path, query = known_target_path(target, "/path")
+    return HttpAction(method, path, query, known_request_headers(tuple(headers), "/headers"), body)
 
 
 def _text(params: JsonObject, name: str) -> str:
@@ -204,13 +210,20 @@ def _http_facts(action: HttpAction) -> Mapping[str, object]:
     facts: dict[str, object] = {
         "method": action.method,
         "path": action.path,
-        "query": _gather(parse_qsl(action.query, keep_blank_values=True)),
+        "query": _query_of(action.query),
         "headers": _gather(action.headers),
         "body_bytes": len(action.body) if action.detached is None else action.detached.size,
     }
     if action.body or action.detached is not None:
         facts["json"] = _json_of(action)
     return facts
+
+
+def _query_of(query: str) -> object:
+    """Return what a query says, or that nobody can tell: some servers split it at semicolons."""
+    if ";" in query:
+        return UNCLEAR
+    return _gather(parse_qsl(query, keep_blank_values=True)) if query else {}
 
 
 def _json_of(action: HttpAction) -> object:

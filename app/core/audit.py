@@ -1,7 +1,9 @@
 """Audit entries as values: who did what, to what, when and why."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from app.core.json_types import JsonObject, JsonValue
 
@@ -34,8 +36,7 @@ SYSTEM = Actor(ActorKind.SYSTEM, "assentry", "Assentry")
 NOBODY = Actor(ActorKind.NOBODY, "-", "not signed in")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True):
     """One line of the append-only record.
 
     :ivar event: dotted name, such as ``request.approved`` or ``key.revoked``.

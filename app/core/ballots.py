@@ -15,7 +15,7 @@ from app.core.errors import (
 )
 from app.core.principals import Person, Role, at_least
 from app.core.request import Ballot, Choice, Request, Vote
-from app.core.routing import Place, Voter, is_called, may_fill, placed, seated
+from app.core.routing import Place, Voter, is_called, may_fill, placed, seats_of
 
 MAX_COMMENT = 2000
 """Most characters of a comment."""
@@ -56,9 +56,12 @@ def obstacle(request: Request, voter: Voter, rules: Rules) -> str | None:
     if not any(may_fill(voter, seat) for seat in seats):
         return "The policy names other approvers for this request."
     why = _ownership(request, voter, rules)
-    if why is None and not any(may_fill(in_own_right(request, voter, rules), s) for s in seats):
+    if why is not None:
+        return why
+    own = in_own_right(request, voter, rules)
+    if own is not voter and not any(may_fill(own, seat) for seat in seats):
         return "Who stands in for the owner of an agent does not decide its requests."
-    return why
+    return None
 
 
 def _ownership(request: Request, voter: Voter, rules: Rules) -> str | None:
@@ -90,7 +93,7 @@ def in_own_right(request: Request, voter: Voter, rules: Rules) -> Voter:
         return voter
     owners = _owners(request, rules)
     others = tuple(away for away in voter.absent if away.person.id not in owners)
-    return replace(voter, absent=others)
+    return voter if len(others) == len(voter.absent) else replace(voter, absent=others)
 
 
 def check_shown(before: str, now: str) -> None:
@@ -178,10 +181,10 @@ def filled(
     """
     still = counting(request, earlier, rules)
     seats = request.plan.seats_at(request.stage)
-    before = len(seated(seats, still))
+    before = seats_of(seats, still)
     if before >= request.quorum:  # somebody whose vote did not count meanwhile is back
         return before
-    after = len(seated(seats, [*still, in_own_right(request, voter, rules)]))
+    after = seats_of(seats, [*still, in_own_right(request, voter, rules)])
     if after == before:
         message = "Every seat that you may fill is filled; somebody else is needed."
         raise NotAnApprover(message)

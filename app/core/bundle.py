@@ -7,9 +7,11 @@ without an answer stops the bundle for a person to look at.
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
+
+from msgspec import structs
 
 from app.core.action import (
     HTTP_REQUEST,
@@ -177,7 +179,7 @@ def bundle_of(submission: Submission) -> BundleAction:
 def call_of(submission: Submission, number: int) -> Submission:
     """Return one call of a bundle as if it had been asked for alone."""
     item = bundle_of(submission).items[number - 1]
-    return replace(submission, action=item.call, target=item.target)
+    return structs.replace(submission, action=item.call, target=item.target)
 
 
 def opened(request: Request) -> tuple[CallState, ...]:

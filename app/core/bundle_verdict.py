@@ -1,8 +1,10 @@
 """The verdict on a bundle: each call is judged as the request it is, and the strictest holds."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from app.core.action import BundleAction, Submission
 from app.core.asking import facts_of
@@ -22,8 +24,7 @@ _ORDER: Final = (Effect.DENY, Effect.REVIEW, Effect.ALLOW)
 _COUNTED: Final = frozenset({"agent_minute", "agent_hour", "agent_day"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """What is known about a submission besides its content.
 
     :ivar usual: times that hold where a route names none.

@@ -38,6 +38,12 @@ def shells_differ(raw: str) -> bool:
     return raw.endswith("\\'") if raw[0] == "'" else _CODED.search(raw) is not None
 
 
+def braces(raw: str) -> bool:
+    """Whether the shell may make several words of an unquoted one."""
+    raw = raw.replace("{}", "")  # stands for itself
+    return "{" in raw and "}" in raw and ("," in raw or ".." in raw)
+
+
 def bare(raw: str) -> str:
     """Return an unquoted word without its backslashes."""
     if "\\" not in raw:

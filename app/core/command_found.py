@@ -1,7 +1,7 @@
 """What is gathered while a command is taken apart."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from app.core.command_parts import Assignment, Program, Redirect, Word
 
@@ -18,6 +18,17 @@ class Spanning(Protocol):
     def end_byte(self) -> int:
         """Where it ends."""
         ...
+
+
+EXPRESSIONS: Final = frozenset({
+    "word", "number", "string", "raw_string", "concatenation", "ansi_c_string",
+    "translated_string", "simple_expansion", "expansion", "command_substitution",
+    "process_substitution", "arithmetic_expansion", "brace_expression", "array", "subscript",
+    "binary_expression", "unary_expression", "ternary_expression", "postfix_expression",
+    "parenthesized_expression", "variable_name", "special_variable_name", "regex",
+    "extglob_pattern", "test_operator", "string_content",
+})  # fmt: skip
+"""Kinds of nodes that stand for words."""
 
 
 @dataclass(slots=True)

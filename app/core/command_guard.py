@@ -7,19 +7,24 @@ not a wall: what it lets through is still for policy to decide, and what can't b
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.core.command_match import (
+    Around,
     Seen,
+    around,
     could_be,
     files_of,
     has_flag,
+    open_words,
+    options_of,
     short_path,
     sub_commands,
     unknown_option,
     values_of,
 )
-from app.core.command_parts import MORE, CommandLine, Program
+from app.core.command_parts import MORE, CommandLine, Program, Word
+from app.core.command_values import spelled
 from app.core.guard_rules import GuardRule, GuardRules, Search
 from app.core.policy import Effect
 from app.core.profile_grammar import objection
@@ -31,7 +36,6 @@ _SHELL_OWN: Final = frozenset({"export", "declare", "typeset", "readonly", "loca
 _GOES: Final = frozenset({"cd", "pushd", "popd"})
 _ANYWHERE: Final = "/tmp/?"  # noqa: S108 - what rules take for a folder that others may write to
 _FARTHEST: Final = 512
-_READERS: Final = frozenset({"read", "mapfile", "readarray"})
 _WORST: Final = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
 
 
@@ -57,6 +61,15 @@ ALLOWED: Final = Judgement(Effect.ALLOW)
 OPAQUE: Final = "unexplained"
 """Name of the rule for what can't be explained."""
 
+CROWDED: Final = GuardRule(
+    "too many programs",
+    Effect.DENY,
+    "It runs more programs than anybody would read; send it as several commands.",
+    "crowded",
+)
+"""What refuses a line of hundreds of programs: a person could not judge it, and was never meant to.
+"""
+
 STRANGE: Final = GuardRule(
     "unknown program", Effect.REVIEW, "It runs a program that the guard does not know.", "unknown"
 )
@@ -65,20 +78,43 @@ STRANGE: Final = GuardRule(
 
 def judge(line: CommandLine, rules: GuardRules) -> Judgement:
     """Return what the guard says of a command; total, and never milder for a longer command."""
+    if "crowd" in line.features:
+        return Judgement(CROWDED.effect, CROWDED.name, (CROWDED.reason,), frozenset({CROWDED.tag}))
     found: dict[GuardRule, Effect] = {}
+    whole = around(line)
     for at, (program, folder) in enumerate(zip(line.programs, _folders(line), strict=True)):
-        if candidates := rules.of(program.name):
-            seen = _seen(line, at, folder, rules)
-            for rule in candidates:
-                if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
-                    found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
-        if (unusual := _unusual(line, program, rules)) is not None:
-            found[unusual] = unusual.effect
+        for one in spelled(program) if program.bound else (program,):
+            _enter(found, line, one, _Place(whole, at, folder), rules)
     if line.features or line.opaque or line.assignments:
-        found.update((rule, rule.effect) for rule in rules.lines if _line_matches(rule, line))
+        found.update(
+            (rule, rule.effect) for rule in rules.lines if _line_matches(rule, line, whole)
+        )
     if not found and not line.opaque:
         return ALLOWED
     return _judgement(line, found)
+
+
+class _Place(NamedTuple):
+    whole: Around
+    at: int
+    folder: str
+
+
+def _enter(
+    found: dict[GuardRule, Effect],
+    line: CommandLine,
+    program: Program,
+    place: _Place,
+    rules: GuardRules,
+) -> None:
+    """Enter the rules that match one program."""
+    if candidates := rules.of(program.name):
+        seen = _seen(place, program, rules)
+        for rule in candidates:
+            if found.get(rule) is not rule.effect and (sure := matches(rule, seen)):
+                found[rule] = rule.effect if sure is Match.SURE else Effect.REVIEW
+    if (unusual := _unusual(line, program, rules)) is not None:
+        found[unusual] = unusual.effect
 
 
 def _unusual(line: CommandLine, program: Program, rules: GuardRules) -> GuardRule | None:
@@ -108,12 +144,15 @@ class Match(Enum):
     MAYBE = "maybe"
 
 
-def _seen(line: CommandLine, at: int, folder: str, rules: GuardRules) -> Seen:
-    program = line.programs[at]
-    paths = _paths(program, folder)
+def _seen(place: _Place, program: Program, rules: GuardRules) -> Seen:
+    paths = _paths(program, place.folder)
+    opened = open_words(program)
     found = rules.paths is not None and bool(paths) and rules.paths(paths) is not False
-    usual = not found and all(word.plain for word in files_of(program))
-    return Seen(line, program, at, program.texts, paths, folder, usual)
+    usual = not found and opened == []
+    given = options_of(program.words)
+    return Seen(
+        place.whole, program, place.at, program.texts, given, opened, paths, place.folder, usual
+    )
 
 
 def _paths(program: Program, folder: str) -> str:
@@ -161,14 +200,13 @@ def matches(rule: GuardRule, seen: Seen) -> Match | None:
 
 def _shape_matches(rule: GuardRule, seen: Seen) -> bool:
     program = seen.program
-    words = program.words
-    if rule.flags and not any(has_flag(words, flag) for flag in rule.flags):
+    if rule.flags and not any(has_flag(seen.given, flag) for flag in rule.flags):
         return False
     if rule.sub and not sub_commands(program, rule.sub, rule.values):
         return False
     if rule.not_sub and sub_commands(program, rule.not_sub, rule.values):
         return False
-    if rule.without and any(has_flag(words, flag) for flag in rule.without):
+    if rule.without and any(has_flag(seen.given, flag) for flag in rule.without):
         return False
     if (rule.fed and not program.fed) or (rule.unknown and not unknown_option(program)):
         return False
@@ -186,19 +224,18 @@ def _filled(rule: GuardRule, seen: Seen) -> bool:
         return False
     if not rule.filled:
         return True
-    gets = any(one.name in _READERS for one in seen.line.programs)
-    return gets or "substitution" in seen.line.features
+    return seen.around.gets
 
 
 def _company_matches(rule: GuardRule, seen: Seen) -> bool:
-    programs = seen.line.programs
+    first = seen.around.first
     if rule.folder is not None and not rule.folder(seen.folder):
         return False
     if (rule.filled or rule.holes) and not _filled(rule, seen):
         return False
-    if rule.after and not any(one.name in rule.after for one in programs[: seen.at]):
+    if rule.after and not any(first.get(name, seen.at) < seen.at for name in rule.after):
         return False
-    return not rule.company or any(one.name in rule.company for one in programs)
+    return not rule.company or not rule.company.isdisjoint(first)
 
 
 def _texts_match(rule: GuardRule, seen: Seen) -> bool:
@@ -230,26 +267,31 @@ def _names_path(rule: GuardRule, seen: Seen) -> Match | None:
         return Match.SURE
     if not rule.samples:
         return None
-    maybe = None
-    for word in files_of(seen.program):
-        if word.plain or word is MORE:
-            continue
-        for value in values_of(word, seen.line):
-            if could_be(value, rule.samples):
-                if value.known:
-                    return Match.SURE
-                maybe = Match.MAYBE
-    return maybe
+    words = seen.opened
+    if words is None:
+        return Match.MAYBE
+    values = dict.fromkeys(one for word in words for one in values_of(word, seen.around.values))
+    found = {_may_name(rule, value) for value in values}
+    return Match.SURE if Match.SURE in found else Match.MAYBE if Match.MAYBE in found else None
 
 
-def _line_matches(rule: GuardRule, line: CommandLine) -> bool:
+def _may_name(rule: GuardRule, value: Word) -> Match | None:
+    """Whether a word that is not plain, or a variable's value, names one of the rule's files."""
+    if value.plain and rule.paths and rule.paths(short_path(value.text)):
+        return Match.SURE
+    if not could_be(value, rule.samples):
+        return None
+    return Match.SURE if value.known else Match.MAYBE
+
+
+def _line_matches(rule: GuardRule, line: CommandLine, whole: Around) -> bool:
     if rule.features and not rule.features & line.features:
         return False
-    if rule.assigns and not any(_named(one.name, rule.assigns) for one in line.assignments):
+    if rule.assigns and not any(_named(name, rule.assigns) for name in whole.values):
         return False
     if rule.except_assigns and not _assigns_other(line, rule.except_assigns):
         return False
-    if rule.company and not any(one.name in rule.company for one in line.programs):
+    if rule.company and rule.company.isdisjoint(whole.first):
         return False
     if rule.writes is not None and not _writes(rule, line):
         return False
@@ -268,7 +310,7 @@ def _named(name: str, wanted: frozenset[str]) -> bool:
 def _assigns_other(line: CommandLine, harmless: frozenset[str]) -> bool:
     """Whether a program is given a variable that is not one of those named."""
     run = (program for program in line.programs if program.name not in _SHELL_OWN)
-    given = (one.name for program in run for one in program.assignments)
+    given = {one.name for program in run for one in program.assignments}
     return any(not _named(name, harmless) for name in given)
 
 
@@ -296,5 +338,5 @@ def _reads(pattern: Search, line: CommandLine) -> bool:
 
 def _loose(rule: GuardRule, line: CommandLine) -> bool:
     """Whether a value that a variable gets matches."""
-    words = (*line.loose, *(one.value for one in line.assignments))
+    words = dict.fromkeys((*line.loose, *(one.value for one in line.assignments)))
     return any(rule.loose is not None and rule.loose(short_path(word.text)) for word in words)

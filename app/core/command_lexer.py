@@ -14,7 +14,7 @@ from app.core.command_parts import Redirect, Word
 _TOKEN: Final = re.compile(
     r"[ \t]+(?P<word>[A-Za-z0-9_./:@%+,\-][A-Za-z0-9_./:=@%+,\-]*)(?=[ \t]|$)"
     r"|(?P<blank>[ \t]+)"
-    r"|(?P<redirect>(?P<number>[12]?)(?P<operator>&>|>|<) ?/dev/null(?=[ \t|]|$)"
+    r"|(?P<redirect>(?P<number>[12]?)(?P<operator>>|<) ?/dev/null(?=[ \t|]|$)"
     r"|2>&1(?=[ \t|]|$))"
     r"|(?P<bare>[A-Za-z0-9_./:=@%+,\-*?\[\]^~]+)"
     r"|'(?P<single>(?:[^'\\!\n]|\\[^'\\!\n])*)'"
@@ -37,6 +37,7 @@ _SHELLS_OWN: Final = frozenset({
 
 
 _PARTS: Final = frozenset({"bare", "single", "double", "escaped", "braces"})
+_AFTER_REDIRECT: Final = frozenset({"redirect", "pipe"})
 
 
 class Plain(NamedTuple):
@@ -82,17 +83,14 @@ class _Reading:
     def take(self, token: re.Match[str]) -> bool:
         """Take one token in; False where it does not fit."""
         kind = token.lastgroup
+        if self.redirects and kind != "blank" and kind not in _AFTER_REDIRECT:
+            return False  # the parser cannot tell whose word it is
         if kind == "word":
             self.end_word()
             self.words.append(Word(token["word"]))
             return True
         if kind in _PARTS:
-            if self.current is None and token[0][0] in "=^":
-                return False
-            if kind == "bare" and token[0].count("[") != token[0].count("]"):
-                return False
-            self._part(token[kind], bare=kind == "bare")
-            return True
+            return self._take_part(token, token[kind], bare=kind == "bare")
         inside = self.current is not None
         self.end_word()
         if kind == "blank":
@@ -102,10 +100,21 @@ class _Reading:
         self.redirects.append(_redirect(token))
         return not inside
 
-    def _part(self, part: str, *, bare: bool) -> None:
-        if bare and (not _GLOBS.isdisjoint(part) or (self.current is None and part[0] == "~")):
+    def _take_part(self, token: re.Match[str], part: str, *, bare: bool) -> bool:
+        begins = self.current is None
+        if begins and token[0][0] in "=^":
+            return False
+        quoted = token.string[token.start() - 1] in "'\""
+        if token["escaped"] and quoted:
+            return False  # the parser takes it for the begin of another word
+        if (token["braces"] and not begins) or self.current == "{}":
+            return False  # the parser takes it for an expansion
+        if bare and part.count("[") != part.count("]"):
+            return False
+        if bare and (not _GLOBS.isdisjoint(part) or (part[0] == "~" and (begins or quoted))):
             self.glob = True
-        self.current = part if self.current is None else self.current + part
+        self.current = part if begins else f"{self.current}{part}"
+        return True
 
     def end_word(self) -> None:
         """Enter the word that was begun."""

@@ -14,6 +14,7 @@ from app.core.command_lexer import Plain, plain_pipeline
 from app.core.command_parts import (
     MORE,
     Assignment,
+    Bound,
     CommandLine,
     Program,
     Redirect,
@@ -31,6 +32,9 @@ MAX_COMMAND: Final = 16_384
 
 MAX_PROGRAMS: Final = 64
 """Most programs in one command."""
+
+MOST_ENTERED: Final = 256
+"""Programs after which a command is taken apart no further, and is refused."""
 
 MAX_DEPTH: Final = 6
 """Most wrappers around a program."""
@@ -101,7 +105,7 @@ def _line(text: str, parts: Parts, *, fed: bool) -> CommandLine:
     unfolded = _Unfolded(parts)
     if fed:
         parts.programs = [replace(program, fed=True) for program in parts.programs]
-    for program in parts.programs:
+    for program in parts.programs[: MOST_ENTERED + 1]:
         unfolded.enter(program, 0)
     if ("$(" in text or "`" in text) and _read_again(parts, unfolded.programs):
         parts.doubt("a shell may read a text of it a second time, and run what is in it")
@@ -140,6 +144,9 @@ class _Unfolded:
 
     def enter(self, program: Program, depth: int) -> None:
         """Enter a program and what it runs."""
+        if len(self.programs) >= MOST_ENTERED:
+            self.parts.features.add("crowd")
+            return
         self.programs.append(program)
         if program.name in _DECLARES:
             self._declare(program)
@@ -169,9 +176,11 @@ class _Unfolded:
             case Script(word):
                 self._script(word, via, depth, fed=outer.fed)
             case Argv():
-                self._argv(inner, via, depth)
+                self._argv(inner, via, depth, outer.bound)
 
-    def _argv(self, inner: Argv, via: tuple[str, ...], depth: int) -> None:
+    def _argv(
+        self, inner: Argv, via: tuple[str, ...], depth: int, bound: tuple[Bound, ...]
+    ) -> None:
         head = inner.words[0]
         if not head.plain or not head.text or "=" in head.text:
             self.parts.doubt("the program's name is not written out")
@@ -180,7 +189,7 @@ class _Unfolded:
         self.parts.assignments.extend(inner.assignments)
         if inner.assignments:
             self.parts.features.add("assignment")
-        made = Program(name, head.text, words, (), inner.assignments, via, inner.fed)
+        made = Program(name, head.text, words, (), inner.assignments, via, inner.fed, bound=bound)
         self.enter(made, depth)
 
     def _code(self, outer: Program, language: str, word: Word, via: tuple[str, ...]) -> None:

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from app.core.command_parts import CommandLine, Program, Word
+from app.core.command_parts import MORE, CommandLine, Program, Word
 
 _LEAST_LONG: Final = 4
 """Shortest abbreviation of a long option that counts: two dashes and two letters."""
@@ -17,19 +16,68 @@ _SLASHES: Final = re.compile(r"/(?:\./|/)+")
 _UP: Final = re.compile(r"(^|/)(?!\.\.?/)[^/\n]+/\.\./")
 _MOST_UPS: Final = 40
 _MOST_STARS: Final = 6
+_MOST_PATTERNS: Final = 64
+_READERS: Final = frozenset({"read", "mapfile", "readarray"})
 
 Subs: TypeAlias = Mapping[str, tuple[tuple[str, ...], ...]]
 """Sub-commands: the first word, and what may follow it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Around(NamedTuple):
+    """What rules ask of the whole line, gathered once: a line is as long as its author likes.
+
+    :ivar first: for each program's name the place where it stands first.
+    :ivar values: for each variable what the line itself gives it.
+    :ivar gets: words may come from what is read, or from another program.
+    """
+
+    first: Mapping[str, int]
+    values: Mapping[str, tuple[Word, ...]]
+    gets: bool
+
+
+def around(line: CommandLine) -> Around:
+    """Return what rules ask of a line as a whole."""
+    first: dict[str, int] = {}
+    for at, program in enumerate(line.programs):
+        first.setdefault(program.name, at)
+    gets = "substitution" in line.features or not _READERS.isdisjoint(first)
+    return Around(first, _values(line), gets) if line.assignments else Around(first, {}, gets)
+
+
+def _values(line: CommandLine) -> dict[str, tuple[Word, ...]]:
+    values: dict[str, dict[Word, None]] = {}
+    for one in line.assignments:
+        values.setdefault(one.name, {})[one.value] = None
+    return {name: tuple(words) for name, words in values.items()}
+
+
+class Given(NamedTuple):
+    """The options of a program, as rules ask for them.
+
+    :ivar letters: of ``-x`` and of bundles.
+    :ivar longs: of two dashes, without values.
+    :ivar names: all, without values.
+    """
+
+    letters: set[str]
+    longs: list[str]
+    names: set[str]
+
+
+_NONE: Final = Given(set(), [], set())
+
+
+class Seen(NamedTuple):
     """One program of a line, prepared for the rules that look at every program."""
 
-    line: CommandLine
+    around: Around
     program: Program
     at: int
     texts: tuple[str, ...]
+    given: Given
+    opened: list[Word] | None
+    """Words that stand for more than themselves; None for more of them than are looked at."""
     paths: str
     """Arguments and files, one a line, with the shortest spelling of each path."""
     folder: str = ""
@@ -38,25 +86,35 @@ class Seen:
     """No rule for all programs finds a file of its own among them."""
 
 
-def has_flag(words: tuple[Word, ...], flag: str) -> bool:
+def options_of(words: tuple[Word, ...]) -> Given:
+    """Return the options among the words, read once for all rules."""
+    if not words:
+        return _NONE
+    letters, longs, names = set[str](), list[str](), set[str]()
+    for word in words:
+        text = word.text
+        if text[:1] != "-":
+            continue
+        name = text.partition("=")[0]
+        names.add(name)
+        if text[1:2] == "-":
+            longs.append(name)
+        elif (head := _HEAD.match(text)) is not None:
+            letters.update(head[0])
+    return Given(letters, longs, names)
+
+
+def has_flag(given: Given, flag: str) -> bool:
     """Whether an option is given: bundled, abbreviated, or with a value on it."""
     if flag.startswith("--"):
-        return any(_is_long(word.text, flag) for word in words)
+        return any(_is_long(name, flag) for name in given.longs)
     if len(flag) == 2:  # noqa: PLR2004 (a dash and a letter)
-        return any(_in_bundle(word.text, flag[1]) for word in words)
-    return any(word.text.partition("=")[0] == flag for word in words)
+        return flag[1] in given.letters
+    return flag in given.names
 
 
-def _is_long(text: str, flag: str) -> bool:
-    name = text.partition("=")[0]
+def _is_long(name: str, flag: str) -> bool:
     return name == flag or (len(name) >= _LEAST_LONG and flag.startswith(name))
-
-
-def _in_bundle(text: str, letter: str) -> bool:
-    if text[:1] != "-" or text[:2] == "--":
-        return False
-    head = _HEAD.match(text)
-    return head is not None and letter in head[0]
 
 
 def sub_commands(program: Program, wanted: Subs, values: set[str]) -> bool:
@@ -65,13 +123,18 @@ def sub_commands(program: Program, wanted: Subs, values: set[str]) -> bool:
     An operand right behind an option may be the option's value: both readings are tried.
     """
     operands = _operands(program, values)
+    starts: dict[str, list[int]] = {}
     for at, (text, behind) in enumerate(operands):
-        for rest in wanted.get(text, ()):
-            if not rest or _follows(operands, at + 1, rest):
-                return True
+        if text in wanted and (not behind or text not in starts):
+            starts.setdefault(text, []).append(at)
         if not behind:
-            return False
-    return False
+            break
+    return any(
+        _follows(operands, at + 1, rest)
+        for text, places in starts.items()
+        for rest in wanted[text]
+        for at in places
+    )
 
 
 def _operands(program: Program, values: set[str]) -> list[tuple[str, bool]]:
@@ -92,12 +155,16 @@ def _operands(program: Program, values: set[str]) -> list[tuple[str, bool]]:
 
 
 def _follows(operands: list[tuple[str, bool]], at: int, wanted: tuple[str, ...]) -> bool:
+    """Whether words follow; of places that are as good as others the first one is tried alone."""
+    if not wanted:
+        return True
+    tried = False
     for place in range(at, len(operands)):
         text, behind = operands[place]
-        if wanted[0] in {text, "*"} and (
-            len(wanted) == 1 or _follows(operands, place + 1, wanted[1:])
-        ):
-            return True
+        if wanted[0] in {text, "*"} and not (tried and behind):
+            tried = True
+            if _follows(operands, place + 1, wanted[1:]):
+                return True
         if not behind:
             return False
     return False
@@ -129,12 +196,21 @@ def files_of(program: Program) -> list[Word]:
     return [*targets, *program.words] if targets else list(program.words)
 
 
-def values_of(word: Word, line: CommandLine) -> tuple[Word, ...]:
+def values_of(word: Word, values: Mapping[str, tuple[Word, ...]]) -> tuple[Word, ...]:
     """Return what a word that is one variable may be, where the line itself says so."""
     name = word.text.strip("${}")
     if word.known or word.text not in {f"${name}", f"${{{name}}}"}:
         return (word,)
-    return tuple(one.value for one in line.assignments if one.name == name) or (word,)
+    return values.get(name, (word,))
+
+
+def open_words(program: Program) -> list[Word] | None:
+    """Return the words that stand for more than themselves, each once; None for too many."""
+    found = [word for word in files_of(program) if not word.known or word.glob]
+    if not found:
+        return found
+    found = [word for word in dict.fromkeys(found) if word is not MORE]
+    return found if len(found) <= _MOST_PATTERNS else None
 
 
 def could_be(word: Word, samples: tuple[str, ...]) -> bool:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
-from app.core.command_escapes import resolved
+from app.core.command_escapes import bare, resolved
 
 SAFE_TARGETS: Final = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"})
 """Files that a redirection may name without writing anything that stays."""
@@ -30,6 +30,23 @@ class Word:
         """Whether the word stands for exactly itself."""
         return self.known and not self.glob
 
+
+_GLOBS: Final = frozenset("*?[")
+
+
+def bare_word(raw: str) -> Word:
+    """Return the word that an unquoted text stands for."""
+    text = bare(raw)
+    if raw[:1] == "~":
+        return Word(text, glob=True)
+    if text is raw:
+        return Word(text, glob=not _GLOBS.isdisjoint(raw))
+    stripped = raw.replace("\\\\", "")
+    return Word(text, glob=any(sign in stripped.replace(f"\\{sign}", "") for sign in _GLOBS))
+
+
+Bound: TypeAlias = tuple[str, tuple[Word, ...]]
+"""A loop's variable, and what it stands for in turn."""
 
 MORE: Final = Word("", known=False, pieces=("", ""))
 """Stands for the words that a wrapper such as xargs adds."""
@@ -86,6 +103,7 @@ class Program:
     :ivar via: the wrappers that it runs in, the outermost first.
     :ivar fed: it reads what another program writes, or a here-document.
     :ivar substituted: its output becomes part of another command.
+    :ivar bound: variables of the loops that it stands in, where their values are written out.
     """
 
     name: str
@@ -96,6 +114,7 @@ class Program:
     via: tuple[str, ...] = ()
     fed: bool = False
     substituted: bool = False
+    bound: tuple[Bound, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -141,7 +141,7 @@ def _env(program: Program) -> list[Inner]:
             rest = words[at + 1 :]
             given = Word(value, word.known) if equals else (rest[0] if rest else Word(""))
             return _split(given, rest if equals else rest[1:])
-        if text[1] != "-" and "S" in text and (found := re.match(r"-[iv0]*S(.*)", text, re.DOTALL)):
+        if found := re.match(r"-[iv0]*S(.*)", text, re.DOTALL):
             rest = words[at + 1 :]
             given = Word(found[1], word.known) if found[1] else (rest[0] if rest else Word(""))
             return _split(given, rest if found[1] else rest[1:])

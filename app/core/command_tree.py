@@ -11,15 +11,17 @@ from typing import Final
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-from app.core.command_escapes import ansi_quoted, bare, double_quoted, shells_differ
-from app.core.command_found import Parts
-from app.core.command_parts import Assignment, Program, Redirect, Word, program_name
+from app.core.command_escapes import ansi_quoted, braces, double_quoted, shells_differ
+from app.core.command_found import EXPRESSIONS, Parts
+from app.core.command_parts import Assignment, Program, Redirect, Word, bare_word, program_name
+from app.core.command_values import bind
 
 _LANGUAGE: Final = Language(tree_sitter_bash.language())
 
 _PLAIN: Final = bytes(byte if byte < 0x80 else ord(".") for byte in range(256))  # noqa: PLR2004
 _BLANK: Final = re.compile(r"(?<!\\)[ \t]")
-_GLOBS: Final = frozenset("*?[")
+_BLANK_FIRST: Final = re.compile(rb"(?:^|[\s;|&()<>='\"])\\[ \t]")
+_APART: Final = b" \t\n;&|()<>`"
 _PASSED: Final = frozenset({"comment", "heredoc_start", "heredoc_end", "file_descriptor"})
 _COMPOUND: Final[Mapping[str, str]] = {
     "list": "chaining", "subshell": "subshell", "compound_statement": "group",
@@ -43,6 +45,8 @@ def take_apart(data: bytes) -> Parts:
     parts = Parts(data)
     if root.has_error:
         parts.doubt("it is not written as a shell would read it")
+    if b"\\" in data and _BLANK_FIRST.search(data):
+        parts.doubt("a word begins with a blank")  # the parser leaves the blank out
     nodes = root.children
     if len(nodes) > 1:
         parts.features.add("chaining")
@@ -69,11 +73,16 @@ def _statement(parts: Parts, node: Node, level: int, *, fed: bool = False) -> No
     elif kind in _COMPOUND:
         parts.features.add(_COMPOUND[kind])
         _statements(parts, node.children, level + 1)
-    elif kind in _EXPRESSIONS:
+    elif kind in EXPRESSIONS:
         parts.loose.append(_word(parts, node, level))
-    elif kind not in _PASSED:
+    elif kind not in _PASSED or (kind == "comment" and not _begins(parts, node)):
         parts.doubt(f"it uses what can't be explained here ({kind.replace('_', ' ')})")
         _statements(parts, node.children, level + 1)
+
+
+def _begins(parts: Parts, node: Node) -> bool:
+    """Whether a comment is one to a shell: the grammar takes ``[ a ]#$(b)`` for one."""
+    return not node.start_byte or parts.data[node.start_byte - 1] in _APART
 
 
 def _pipeline(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: FBT001
@@ -113,8 +122,8 @@ def _redirect(parts: Parts, node: Node, level: int) -> Redirect:
         if not child.is_named:
             operator = child.type
         elif child.type == "file_descriptor":
-            descriptor = parts.text(child)
-        elif target is None:
+            descriptor = _descriptor(parts, child)
+        elif target is None and operator[-1:] != "-":
             target = _word(parts, child, level)
         else:  # the grammar takes words behind the target as more targets: they are arguments
             _word(parts, child, level)
@@ -129,6 +138,14 @@ def _redirect(parts: Parts, node: Node, level: int) -> Redirect:
     parts.features.add("redirect")
     parts.redirects.append(made)
     return made
+
+
+def _descriptor(parts: Parts, node: Node) -> str:
+    """Return the number before a redirection; the grammar takes ``-x1`` for one."""
+    text = parts.text(node)
+    if not text.isdigit():
+        parts.doubt("a word stands right before a redirection")
+    return text
 
 
 def _here_document(parts: Parts, node: Node, level: int) -> Redirect:
@@ -157,9 +174,13 @@ def _here_document(parts: Parts, node: Node, level: int) -> Redirect:
 def _command(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: FBT001
     head: Word | None = None
     words, redirects, assignments = list[Word](), list[Redirect](), list[Assignment]()
+    end = -1
     for child in node.children:
         kind = child.type
-        if kind == "word" or kind in _EXPRESSIONS:
+        if child.start_byte == end and not kind.endswith("_redirect"):
+            parts.doubt("two words of it may be one to a shell")
+        end = child.end_byte
+        if kind == "word" or kind in EXPRESSIONS:
             words.append(_word(parts, child, level))
         elif kind == "command_name":
             head = _word(parts, child.children[0], level) if child.children else Word("")
@@ -247,14 +268,18 @@ def _function(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa:
 def _loop(parts: Parts, node: Node, level: int, fed: bool) -> None:  # noqa: ARG001, FBT001
     """``for NAME in words``: each word is a value of the variable."""
     parts.features.add("control")
-    name = ""
+    name, values, first = "", list[Word](), len(parts.programs)
     for child in node.children:
         if child.type == "variable_name" and not name:
             name = parts.text(child)
-        elif child.type in _EXPRESSIONS:
-            parts.assignments.append(Assignment(name, _word(parts, child, level)))
+        elif child.type in EXPRESSIONS:
+            values.append(_word(parts, child, level))
+            parts.assignments.append(Assignment(name, values[-1]))
         elif child.is_named:
+            first, assigned = len(parts.programs), len(parts.assignments)
             _statement(parts, child, level + 1)
+            if node.children[0].type == "for":
+                bind(parts, (name, values), first, assigned, parts.text(node))
 
 
 _Handler = Callable[[Parts, Node, int, bool], None]
@@ -279,12 +304,12 @@ def _word(parts: Parts, node: Node, level: int) -> Word:
             parts.doubt("shells read a backslash of it in different ways")
         if kind == "word" and _BLANK.search(raw):
             parts.doubt("a bracket of it is left open")
-        return _bare(raw) if kind == "word" else Word(raw[1:-1])
-    if kind == "number":
-        return Word(parts.text(node), known=not node.children)
+        return bare_word(raw) if kind == "word" else Word(raw[1:-1])
+    if kind == "number" and not node.children:
+        return Word(parts.text(node))
     if kind == "string":
         return _string(parts, node, level)
-    if kind == "concatenation":
+    if kind in {"concatenation", "number"}:  # the grammar takes ``2#$(a)`` for a number
         return _joined(parts, node, level)
     if kind in {"ansi_c_string", "translated_string"}:
         parts.features.add("expansion")
@@ -292,16 +317,6 @@ def _word(parts: Parts, node: Node, level: int) -> Word:
         text = ansi_quoted(raw[2:-1]) if kind == "ansi_c_string" else raw[2:-1]
         return Word(text, known=False, pieces=(text,))
     return _expansion(parts, node, level)
-
-
-def _bare(raw: str) -> Word:
-    text = bare(raw)
-    if raw[:1] == "~":
-        return Word(text, glob=True)
-    if text is raw:
-        return Word(text, glob=not _GLOBS.isdisjoint(raw))
-    stripped = raw.replace("\\\\", "")
-    return Word(text, glob=any(sign in stripped.replace(f"\\{sign}", "") for sign in _GLOBS))
 
 
 def _string(parts: Parts, node: Node, level: int) -> Word:
@@ -329,21 +344,18 @@ def _joined(parts: Parts, node: Node, level: int) -> Word:
             known = False
             parts.doubt("a word has a gap")
         end = child.end_byte
+        if child.type == "$" and child.next_sibling is not None:
+            parts.doubt("shells read a dollar before a quotation mark in different ways")
         one = _word(parts, child, level) if child.is_named else Word(parts.text(child))
         unquoted += parts.text(child) if child.type in {"word", "number"} else "\0"
         known, glob, text = known and one.known, glob or one.glob, text + one.text
         more = one.pieces if not one.known else (one.text,)
         pieces[-1] += more[0] if more else ""
         pieces.extend(more[1:] if more else ("",))
-    if _braces(unquoted):
+    if braces(unquoted):
         parts.features.add("expansion")
         return Word(text, known=False, pieces=tuple(pieces))
     return Word(text, known, glob, () if known else tuple(pieces))
-
-
-def _braces(raw: str) -> bool:
-    """Whether the shell may make several words of this one."""
-    return "{" in raw and "}" in raw and ("," in raw or ".." in raw)
 
 
 def _expansion(parts: Parts, node: Node, level: int) -> Word:
@@ -386,13 +398,3 @@ def _substitution(parts: Parts, node: Node, level: int) -> None:
             _statement(parts, child, level + 1)
     for at in range(first, len(parts.programs)):
         parts.programs[at] = replace(parts.programs[at], substituted=True)
-
-
-_EXPRESSIONS: Final = frozenset({
-    "word", "number", "string", "raw_string", "concatenation", "ansi_c_string",
-    "translated_string", "simple_expansion", "expansion", "command_substitution",
-    "process_substitution", "arithmetic_expansion", "brace_expression", "array", "subscript",
-    "binary_expression", "unary_expression", "ternary_expression", "postfix_expression",
-    "parenthesized_expression", "variable_name", "special_variable_name", "regex",
-    "extglob_pattern", "test_operator", "string_content",
-})  # fmt: skip

@@ -109,7 +109,7 @@ def read_options(words: tuple[Word, ...], known: Options) -> Found:
         ):
             found.unknown = "an option that is not written out"
             return found
-        if not text.startswith("-") or text == "-":
+        if not text.startswith("-") or (text == "-" and text not in known.switches):
             break
         at += 1
         if text == "--":

@@ -312,7 +312,7 @@ class IllegalTransition(Conflict):
 
 
 class IdempotencyMismatch(Conflict):
-    """This Idempotency-Key was used with another body."""
+    """This Idempotency-Key was used with another body; take a new key, or send the same body."""
 
     code = "idempotency_mismatch"
 

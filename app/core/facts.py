@@ -8,21 +8,22 @@ reads in two ways (``/a/../b``), or leads into a body that could not be read, gi
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias, cast
+
+from msgspec import Struct, field
 
 from app.core.command_facts import CommandFacts
 from app.core.instant import Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Everything that is known when a policy decides.
 
     ``http`` holds ``method``, ``path``, ``query`` (name to value, or to a list of values),
     ``headers`` (lower-case name to value) and, when there was a body, ``json``: what it says, or
-    :data:`UNCLEAR` where it could not be read as JSON (by us; the upstream may).
+    :data:`UNCLEAR` where it could not be read as JSON (by us; the upstream may). A query is unclear
+    when it holds a semicolon, at which some servers split it.
     ``command`` is there for a command over SSH where its rules are known.
     """
 

@@ -19,6 +19,8 @@ def may_be_graphql(http: Mapping[str, object] | None) -> bool:
     path, body = str(http.get("path", "")), http.get("json")
     if body is UNCLEAR or path.rstrip("/").lower().endswith("graphql"):
         return True
+    if http.get("query") is UNCLEAR:
+        return True
     query = cast("Mapping[str, object]", http.get("query") or {})
     if "extensions" in query or "{" in str(query.get("query", "")):
         return True

@@ -1,6 +1,7 @@
 """Time as the core counts it: whole microseconds since 1970-01-01 UTC."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NewType
 
 Instant = NewType("Instant", int)
@@ -9,6 +10,7 @@ Instant = NewType("Instant", int)
 SECOND: Final = 1_000_000
 """One second in the unit of :data:`Instant`."""
 
+_SECONDS: Final = 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -19,7 +21,14 @@ def to_datetime(instant: Instant) -> datetime:
 
 def to_iso(instant: Instant) -> str:
     """Return the RFC 3339 text of an instant, with microseconds and ``Z``."""
-    return to_datetime(instant).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    seconds, micros = divmod(instant, SECOND)
+    return f"{_second(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(_SECONDS)
+def _second(seconds: int) -> str:
+    """Return the text of a whole second: many instants are of the same few."""
+    return to_datetime(Instant(seconds * SECOND)).isoformat().removesuffix("+00:00")
 
 
 def from_datetime(moment: datetime) -> Instant:

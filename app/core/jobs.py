@@ -1,8 +1,9 @@
 """The kinds of work that a transition leaves behind, and when a failed one is tried again."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from app.core.action import Urgency
 from app.core.instant import Instant
@@ -49,8 +50,7 @@ _ASKING: Final = {JobKind.ALARM: 0, JobKind.NOTIFY: 1, JobKind.REFRESH: 2}
 _PRESSING: Final = {Urgency.CRITICAL: 0, Urgency.HIGH: 1, Urgency.NORMAL: 2, Urgency.LOW: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One piece of work for a request, not to be started before ``run_at``.
 
     :ivar agent_id: whose request it is; the agents of a lane take turns.

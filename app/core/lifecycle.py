@@ -6,11 +6,15 @@ database transaction. Rows for the same source and event have mutually exclusive
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
+
+from msgspec import Struct
 
 from app.core import events as ev
 from app.core.action import Kind
 from app.core.audit import Actor, AuditEntry
+from app.core.canonical import canonical
 from app.core.errors import AlreadyDecided, IllegalTransition, RequestExpired
 from app.core.instant import Instant, plus
 from app.core.jobs import Job, JobKind, backoff
@@ -38,16 +42,29 @@ class Row:
     jobs: tuple[JobKind, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """A step taken: what is to be written together, in one transaction."""
 
     row: int
     before: Request | None
     after: Request
-    jobs: tuple[Job, ...]
+    now: Instant
+    kinds: tuple[JobKind, ...]
     audit: AuditEntry
     vote: Vote | None = None
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """The work that it leaves behind."""
+        return tuple(map(self.job, self.kinds))
+
+    def job(self, kind: JobKind) -> Job:
+        """Return the job of a kind; a call that could not be carried out is tried again later."""
+        again = self.before is not None and self.before.status is Status.EXECUTING
+        after, at = self.after, self.now
+        if again and kind in _EXECUTION:
+            at = plus(at, backoff(after.attempt))
+        return Job(kind, after.id, at, after.agent_id, after.by_people, after.urgency)
 
 
 def _always(_request: Request, _event: ev.Event, _now: Instant) -> bool:
@@ -236,7 +253,8 @@ def _transition(
         row=row.number,
         before=before,
         after=after,
-        jobs=_jobs(row, after, event, now),
+        now=now,
+        kinds=_kinds(row.jobs, after.kind, isinstance(event, ev.Submit) and event.inline),
         audit=AuditEntry(
             event=f"request.{_audit_name(row, event)}",
             actor=event.actor,
@@ -248,18 +266,12 @@ def _transition(
     )
 
 
-def _jobs(row: Row, after: Request, event: ev.Event, now: Instant) -> tuple[Job, ...]:
-    kinds = row.jobs
-    if after.kind is Kind.PLAIN or (isinstance(event, ev.Submit) and event.inline):
-        kinds = tuple(kind for kind in kinds if kind is not JobKind.EXECUTE)
-    if after.kind is Kind.BUNDLE:
-        kinds = tuple(JobKind.BUNDLE if kind is JobKind.EXECUTE else kind for kind in kinds)
-    later = plus(now, backoff(after.attempt)) if row.source is Status.EXECUTING else now
-    return tuple(
-        Job(kind, after.id, later if kind in _EXECUTION else now, after.agent_id,
-            after.by_people, after.urgency)
-        for kind in kinds
-    )  # fmt: skip
+@cache
+def _kinds(kinds: tuple[JobKind, ...], kind: Kind, inline: bool) -> tuple[JobKind, ...]:  # noqa: FBT001
+    if kind is Kind.PLAIN or inline:
+        return tuple(one for one in kinds if one is not JobKind.EXECUTE)
+    run = JobKind.BUNDLE if kind is Kind.BUNDLE else JobKind.EXECUTE
+    return tuple(run if one is JobKind.EXECUTE else one for one in kinds)
 
 
 def _audit_name(row: Row, event: ev.Event) -> str:
@@ -271,14 +283,13 @@ def _audit_name(row: Row, event: ev.Event) -> str:
 def _details(
     row: Row, before: Request | None, after: Request, event: ev.Event
 ) -> dict[str, JsonValue]:
-    details: dict[str, JsonValue] = {
+    return {
         "row": row.number,
         "from": before.status.value if before else None,
         "to": after.status.value,
         "digest": after.digest,
+        **event.details(),
     }
-    details.update(event.details())
-    return details
 
 
 def _vote(after: Request, event: ev.Event, now: Instant) -> Vote | None:
@@ -341,8 +352,12 @@ def _finish(request: Request, event: ev.Event, now: Instant) -> Changes:
     }  # fmt: skip
 
 
-def _close(_request: Request, _event: ev.Event, now: Instant) -> Changes:
-    return {"finished_at": now, "escalate_at": None}
+def _close(_request: Request, event: ev.Event, now: Instant) -> Changes:
+    changes: Changes = {"finished_at": now, "escalate_at": None}
+    if isinstance(event, ev.Cancel) and event.note:
+        told = canonical({"code": event.code, "detail": event.note})
+        changes["outcome"] = told.decode()
+    return changes
 
 
 def _claim(request: Request, event: ev.Event, now: Instant) -> Changes:

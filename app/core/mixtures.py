@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -21,6 +21,11 @@ _LONGEST_BREAK: Final = 4
 _LONGEST: Final = 16
 """Bytes of a place that are compared: more than the longest form of one character has."""
 
+_OVERLAPS: Final = 32
+"""How many matches in a row may overlap before most of them are passed over."""
+
+Spans = Sequence[tuple[int, int]]
+_NOWHERE: Final = (1 << 62, 1 << 62)
 _MAX_MEMORY: Final = 64 << 20
 _ASTRAL: Final = 0x10000
 
@@ -31,7 +36,7 @@ class _Match(Protocol):
 
 
 class _Compiled(Protocol):
-    def search(self, data: bytes, pos: int = 0) -> _Match | None: ...
+    def search(self, data: bytes, pos: int = 0, endpos: int = ...) -> _Match | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,46 @@ class Mixture:
     longest: int
     steps: "tuple[Step, ...]"
 
-    def places(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Yield every place where it matches, overlapping ones too."""
-        found = self.compiled.search(data)
+    def places(self, data: bytes, known: "Spans" = ()) -> Iterator[tuple[int, int]]:
+        """Yield places where it matches: with the known ones they cover what all of them cover.
+
+        A secret that overlaps itself, as ``abab`` does, may match at every second byte. Of what
+        begins within such a run, after a few, the last one alone is looked for.
+
+        :param known: places that are covered already, in order, none of them overlapping.
+        """
+        found, overlaps, ahead = self.compiled.search(data), 0, iter(known)
+        here = next(ahead, _NOWHERE)
         while found is not None:
-            yield found.start(), found.end()
-            found = self.compiled.search(data, found.start() + 1)
+            start, end = found.start(), found.end()
+            yield start, end
+            while here[1] <= start:
+                here = next(ahead, _NOWHERE)
+            if here[0] <= start:
+                end = max(end, here[1])
+            found = self.compiled.search(data, start + 1)
+            if found is None or found.start() >= end:
+                overlaps = 0
+                continue
+            overlaps += 1
+            if overlaps > _OVERLAPS:
+                found = self._last(data, found, end)
+
+    def _last(self, data: bytes, found: "_Match", end: int) -> "_Match":
+        """Return the last match that begins before the end; one that does is given."""
+        low, high, reach = found.start(), end, end + self.longest
+        while high - low > 1:
+            middle = (low + high) // 2
+            later = self.compiled.search(data, middle, reach)
+            if later is None or later.start() >= end:
+                high = middle
+            else:
+                found, low = later, later.start()
+        return found
+
+    def signs(self) -> set[bytes]:
+        """Return the bytes of which a match has one, unless it is the characters as they are."""
+        return {form[:1] for step in self.steps for form in (*step.exact[1:], *step.folded)}
 
     def heads(self) -> set[bytes]:
         """Return the two bytes that it can begin with; its steps are two or more."""
@@ -85,7 +124,7 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What may stand for one character."""
+    """What may stand for one character; first of all itself."""
 
     exact: tuple[bytes, ...]
     folded: tuple[bytes, ...] = ()

@@ -184,6 +184,10 @@ def _decoded(segment: str, pointer: str) -> str:
     return text
 
 
+known_target_path: Final = lru_cache(256)(parse_target_path)
+"""The same, remembered: an agent's calls often have the same path, and each is read twice."""
+
+
 @lru_cache(1024)
 def parse_base_url(raw: str, pointer: str = "/base_url") -> BaseUrl:
     """Parse where a target lives.
@@ -282,3 +286,7 @@ def _line(raw_name: str, raw_value: str, pointer: str) -> tuple[str, str]:
     if plain in _REFUSED_HEADERS or plain.startswith(_REFUSED_PREFIXES):
         _refuse(f"the header {name} cannot be set by an action", pointer)
     return name, value
+
+
+known_request_headers: Final = lru_cache(64)(request_headers)
+"""The same of a tuple, remembered; never for lines that hold what the vault adds."""

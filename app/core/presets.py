@@ -25,7 +25,10 @@ POINTS: Final = 50
 
 _READS: Final = ("GET", "HEAD")
 _WRITES: Final = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_MUTATION: Final = "(?i)mutation|subscription|secret|webhook|apikey"
+_WORDS: Final = (
+    "mutation", "subscription", "secret", "webhook", "apikey", "token", "password",
+)  # fmt: skip
+"""What no GraphQL document may hold that passes: words of writing, and of what gives access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,14 @@ class CredentialHint:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls with one of the methods at one of the paths (globs)."""
+    """Calls with one of the methods at one of the paths (globs).
+
+    :ivar members: names of which the JSON body must hold one; none given means any body.
+    """
 
     methods: tuple[str, ...]
     paths: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +69,12 @@ class PresetRules:
     """What passes, what is marked and what is refused; everything else asks a person.
 
     :ivar reads: paths at which GET and HEAD pass.
-    :ivar masked: paths at which they pass without fields that are nobody's business.
+    :ivar masked: paths at which they pass without fields that are nobody's business; before reads.
     :ivar reading_posts: paths at which POST only reads, such as a search.
     :ivar graphql: paths of GraphQL, where documents without a mutation pass.
-    :ivar destructive: calls that ask and are marked.
+    :ivar graphql_words: parts of names with which they do not, beside those of every service.
+    :ivar destructive: calls that ask and are marked, with or without a last slash.
+    :ivar asks_with: facts with which no call passes, such as a header that names another account.
     :ivar blocked: paths that are refused for every method, in any letter case.
     """
 
@@ -73,7 +82,9 @@ class PresetRules:
     masked: tuple[Masked, ...] = ()
     reading_posts: tuple[str, ...] = ()
     graphql: tuple[str, ...] = ()
+    graphql_words: tuple[str, ...] = ()
     destructive: tuple[Calls, ...] = ()
+    asks_with: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
 
 
@@ -82,6 +93,7 @@ class Example:
     """A call and what the preset must say of it; the contract tests run them.
 
     :ivar masked: fields that its answer must come without.
+    :ivar headers: what it sends beside the content type.
     """
 
     method: str
@@ -90,6 +102,7 @@ class Example:
     destructive: bool = False
     masked: tuple[str, ...] = ()
     json: dict[str, object] | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +221,9 @@ def _rules(rules: PresetRules) -> list[JsonValue]:
         reason = "This deletes something or can't be undone."
         rule = _rule("destructive", "review", _any(rules.destructive), reason)
         found.append({**rule, "tags": [DESTRUCTIVE]})
+    if rules.asks_with:
+        facts: JsonObject = {"any": [{name: {"exists": True}} for name in rules.asks_with]}
+        found.append(_rule("acts otherwise", "review", facts, "This may do more than it seems to."))
     found.append(_rule("writes", "review", _writes(rules), "This may change something."))
     found.extend(_masked(rules.masked))
     if rules.reads:
@@ -216,7 +232,7 @@ def _rules(rules: PresetRules) -> list[JsonValue]:
         match = _at(Calls(("POST",), rules.reading_posts))
         found.append(_rule("reads by POST", "allow", match, "This reads."))
     if rules.graphql:
-        found.append(_rule("queries", "allow", _queries(rules.graphql), "This reads."))
+        found.append(_rule("queries", "allow", _queries(rules), "This reads."))
     return found
 
 
@@ -225,7 +241,7 @@ def _masked(many: tuple[Masked, ...]) -> Iterator[JsonObject]:
         name = "masked reads" if len(many) == 1 else f"masked reads {place}"
         reason = f"This reads, without {', '.join(one.fields)}."
         duty: JsonObject = {"kind": "redact", "fields": list(one.fields)}
-        rule = _rule(name, "allow", _at(Calls(_READS, one.paths)), reason)
+        rule = _rule(name, "allow", _at(Calls(_READS, _slashed(one.paths))), reason)
         yield {**rule, "obligations": [duty]}
 
 
@@ -238,7 +254,20 @@ def _at(calls: Calls) -> JsonObject:
 
 
 def _any(many: tuple[Calls, ...]) -> JsonObject:
-    return {"any": [_at(calls) for calls in many]}
+    return {"any": [_whole(calls) for calls in many]}
+
+
+def _whole(calls: Calls) -> JsonObject:
+    """Match calls in both spellings, and by their body."""
+    match = _at(Calls(calls.methods, _slashed(calls.paths)))
+    if not calls.members:
+        return match
+    return {**match, "any": [{f"http.json.{name}": {"exists": True}} for name in calls.members]}
+
+
+def _slashed(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths with and without a last slash, which many servers take for the same."""
+    return (*paths, *(f"{path}/" for path in paths if not path.endswith("/**")))
 
 
 def _writes(rules: PresetRules) -> JsonObject:
@@ -248,8 +277,8 @@ def _writes(rules: PresetRules) -> JsonObject:
     return match
 
 
-def _queries(paths: tuple[str, ...]) -> JsonObject:
-    """Match documents in which the words of writing appear nowhere, not even in a name or comment.
+def _queries(rules: PresetRules) -> JsonObject:
+    """Match documents in which the words appear nowhere, not even in a part of a name or comment.
 
     The document must be the only one: some servers take ``query`` from the URL as well, or a
     stored document by its hash.
@@ -259,9 +288,10 @@ def _queries(paths: tuple[str, ...]) -> JsonObject:
         "http.query.extensions": {"exists": False},
         "http.json.extensions": {"exists": False},
     }
-    document: JsonObject = {"http.json.query": {"regex": _MUTATION}}
+    words = "|".join(re.escape(word) for word in (*_WORDS, *rules.graphql_words))
+    document: JsonObject = {"http.json.query": {"regex": f"(?i){words}"}}
     given: JsonObject = {"http.json.query": {"min_length": 1}}
-    return {**_at(Calls(("POST",), paths)), **alone, "all": [given, {"not": document}]}
+    return {**_at(Calls(("POST",), rules.graphql)), **alone, "all": [given, {"not": document}]}
 
 
 def _risk(rules: PresetRules) -> JsonObject:

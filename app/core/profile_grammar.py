@@ -1,10 +1,11 @@
 """What a profile consists of: for each program its options, their values and its operands."""
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
-from app.core.command_parts import Program, Word
+from app.core.command_parts import MORE, Program, Word
 
 Full: TypeAlias = Callable[[str], bool | None]
 """Whether a text is matched as a whole."""
@@ -12,6 +13,7 @@ Full: TypeAlias = Callable[[str], bool | None]
 Subs: TypeAlias = tuple[tuple[str, ...], ...]
 
 _LONG: Final = "--"
+_STARRED: Final = re.compile(r"[*\[].*[*\[].*[*\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Grammar:
     :ivar rest: what each further operand must be; None when there may be none.
     :ivar numbers: whether ``-5`` is an option.
     :ivar wraps: behind so many operands stands another program, which is judged by itself.
+    :ivar more: names of files that find or xargs hands it are as good as written ones.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Grammar:
     most: int = 64
     numbers: bool = False
     wraps: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,16 @@ class Profile:
 @dataclass(slots=True)
 class _Read:
     operands: list[str] = field(default_factory=list[str])
+    values: list[str] = field(default_factory=list[str])
     given: set[str] = field(default_factory=set[str])
     end: int | None = None
 
 
 def objection(grammar: Grammar, program: Program) -> str:
     """Return why a program's arguments are not permitted; empty when they are."""
+    if grammar.more and program.words and program.words[-1] is MORE:
+        words = tuple(word for word in program.words[:-1] if word.text != "{}")
+        program = replace(program, words=words)
     read = _Read()
     if problem := _options(grammar, program.texts, read):
         return problem
@@ -99,14 +107,17 @@ def objection(grammar: Grammar, program: Program) -> str:
         return problem
     if grammar.needs and not grammar.needs & read.given:
         return f"{grammar.name} needs an option that keeps it from running on"
-    return _operands(grammar, read.operands)
+    globs = set[str]() if grammar.more else {one.text for one in program.words if one.glob}
+    if not globs.isdisjoint(read.values):
+        return f"a pattern may become more than the one value of an option of {grammar.name}"
+    return _operands(grammar, read.operands, globs)
 
 
 def _words(grammar: Grammar, words: tuple[Word, ...]) -> str:
     for word in words:
         if not word.known:
             return f"an argument of {grammar.name} is not written out"
-        if word.glob and not _safe_glob(word.text):
+        if word.glob and not (grammar.more or _safe_glob(word.text)):
             return f"a pattern for {grammar.name} must begin with / or ./"
         if ".." in word.text and ".." in word.text.replace("=", "/").split("/"):
             return f"a path of {grammar.name} must not go up with .."
@@ -115,7 +126,7 @@ def _words(grammar: Grammar, words: tuple[Word, ...]) -> str:
 
 def _safe_glob(text: str) -> bool:
     """Whether a pattern can't become an option, or ``..``."""
-    if text.startswith(("http://", "https://")):
+    if text[0].isalnum() and "/." not in text and not _STARRED.search(text):
         return True
     if not text.startswith(("/", "./", "~/")) or text.count("*") > 4:  # noqa: PLR2004
         return False
@@ -144,6 +155,7 @@ def _options(grammar: Grammar, texts: tuple[str, ...], read: _Read) -> str:
         if name:
             if problem := _value(grammar, name, texts[at:last]):
                 return problem
+            read.values.append(texts[at])
             at += 1
     return ""
 
@@ -202,7 +214,7 @@ def _bundle(grammar: Grammar, text: str, read: _Read) -> tuple[str, str]:
     return "", f"{grammar.name} {text[:40]} is not permitted"
 
 
-def _operands(grammar: Grammar, operands: list[str]) -> str:
+def _operands(grammar: Grammar, operands: list[str], globs: set[str]) -> str:
     if grammar.subs:
         sub = next((one for one in grammar.subs if tuple(operands[: len(one)]) == one), None)
         if sub is None:
@@ -213,6 +225,9 @@ def _operands(grammar: Grammar, operands: list[str]) -> str:
         return f"{grammar.name} needs more operands"
     if len(operands) > grammar.most:
         return f"{grammar.name} has more operands than are permitted"
+    first = operands[: len(grammar.positions)]
+    if any(one in globs and not (grammar.rest and grammar.rest(one)) for one in first):
+        return f"a pattern may become more than one operand of {grammar.name}"
     found = (_operand(grammar, at, text) for at, text in enumerate(operands))
     return next((reason for reason in found if reason), "")
 

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from app.core.conditions.reading import (
     array,
@@ -35,6 +35,8 @@ MAX_PATTERN: Final = 4_096
 """Longest pattern as it is written, in characters."""
 
 _EXPANDED: Final = 16_384
+T = TypeVar("T")
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _PROGRAM_NAME: Final = re.compile(r"[A-Za-z0-9_.+\[-]{1,64}")
 _FLAG: Final = re.compile(r"-[A-Za-z0-9]|--?[A-Za-z0-9][A-Za-z0-9_.-]*(?:=[A-Za-z0-9.-]+)?")
@@ -92,8 +94,8 @@ def _profile(raw: Mapping[str, JsonValue], name: str, bases: Mapping[str, Profil
         _merged(programs, *(parent.programs for parent in parents)),
         _merged(filters, *(parent.filters for parent in parents)),
         boolean(raw.get("redirects", any(one.redirects for one in parents)), "/redirects"),
-        (*allow, *(one for parent in parents for one in parent.allow)),
-        (*deny, *(one for parent in parents for one in parent.deny)),
+        _once(allow, *(parent.allow for parent in parents)),
+        _once(deny, *(parent.deny for parent in parents)),
         patterns,
         _expected(raw),
     )
@@ -141,7 +143,12 @@ def _compiled(pattern: str, place: str) -> Full:
 
 def _merged(*tables: Mapping[str, tuple[Grammar, ...]]) -> Mapping[str, tuple[Grammar, ...]]:
     names = dict.fromkeys(name for table in tables for name in table)
-    return {name: tuple(one for table in tables for one in table.get(name, ())) for name in names}
+    return {name: _once(*(table.get(name, ()) for table in tables)) for name in names}
+
+
+def _once(*parts: tuple[T, ...]) -> tuple[T, ...]:
+    """Return all of them, each once: several parents may extend the same profile."""
+    return tuple({id(one): one for part in parts for one in part}.values())
 
 
 def _expected(raw: Mapping[str, JsonValue]) -> tuple[ProfileExample, ...]:
@@ -180,7 +187,7 @@ class Grammars:
         found: dict[str, tuple[Grammar, ...]] = {}
         if what not in raw:
             return found
-        keys = _PROGRAM | {"wraps"} if what == "harmless" else _PROGRAM
+        keys = _PROGRAM | {"wraps", "more"} if what == "harmless" else _PROGRAM
         for at, item in enumerate(array(raw[what], f"/{what}", _MOST)):
             place = below(f"/{what}", at)
             one = members(item, place, keys)
@@ -213,6 +220,7 @@ class Grammars:
             most,
             boolean(raw.get("numbers", False), below(place, "numbers")),
             integer(raw.get("wraps", 0), below(place, "wraps"), 0, _WORDS),
+            boolean(raw.get("more", False), below(place, "more")),
         )
         if least > len(positions) and rest is None:
             refuse("min asks for more operands than are described", below(place, "min"))

@@ -1,11 +1,11 @@
 """Takes known secrets out of what came back, in the encodings an echo may wear (T47).
 
-Found are: the value itself, also in UTF-16; base64 (standard and URL alphabet, padded or not, at
-each of the three alignments inside a longer text, also broken into lines); hexadecimal; and any
-mixture, character by character, of plain text, percent-encoding, JSON escapes and HTML entities.
-Not found: encodings of encodings, compression and encryption. Overlapping finds become one
-``[redacted]``. Text that is already ``[redacted]`` is never searched, so redacting twice changes
-nothing.
+Found are: the value itself, also in UTF-16 and Latin-1; base64 (standard and URL alphabet, padded
+or not, at each of the three alignments inside a longer text, also broken into lines); hexadecimal;
+and any mixture, character by character, of plain text, percent-encoding, JSON escapes and HTML
+entities. Not found: encodings of encodings, compression and encryption. Overlapping finds become
+one ``[redacted]``. Text that is already ``[redacted]`` is never searched, so redacting twice
+changes nothing.
 """
 
 import base64
@@ -13,6 +13,8 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import pairwise
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -29,7 +31,16 @@ _MARK: Final = MARK.encode()
 _PART: Final = 4
 """Bytes at the end of an answer that are taken for the beginning of a secret."""
 
+_FEW: Final = 1024
+"""Bytes up to which a text is looked at by itself before the pattern is asked."""
+
+_TWO_WAYS: Final = re.compile(rb"[^0-9A-Za-z_.~-]")
+"""Bytes that may begin an escape, or stand in base64 that is broken into lines."""
+
 _HELD_AT_MOST: Final = 1 << 20
+_AT_ONCE: Final = _HELD_AT_MOST // 2
+"""Bytes of a piece that are taken in one step: what is held of it stays below the bound above."""
+
 _Bytes = bytes  # the class below has a method of that name
 
 
@@ -40,8 +51,8 @@ class Redactor:
     """
 
     __slots__ = (
-        *("_any", "_begin", "_firsts", "_forms", "_halves", "_mixed", "_mixed_begin"),
-        "longest",
+        *("_alone", "_any", "_begin", "_firsts", "_forms", "_halves", "_mixed", "_mixed_begin"),
+        *("_sought", "longest"),
     )
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -52,6 +63,8 @@ class Redactor:
             forms.update(_forms(secret))
             mixed.extend(mixtures(secret))
         self._forms = tuple(sorted(forms, key=len, reverse=True))
+        self._sought = tuple(_sought(forms, mixed))
+        self._alone = tuple(_alone(forms))
         self._halves = tuple((form[: _least(form)], form) for form in self._forms)
         self._mixed = tuple(mixed)
         lengths = [*map(len, self._forms), *(item.longest for item in mixed)]
@@ -75,12 +88,24 @@ class Redactor:
 
     def _may_change(self, data: _Bytes) -> bool:
         """Whether there is a secret, or a mark: one search for all of them."""
-        return self._any is not None and self._any(data) is not None
+        if self._any is None or (len(data) <= _FEW and not self._perhaps(data)):
+            return False
+        return self._any(data) is not None
+
+    def _perhaps(self, data: _Bytes) -> bool:
+        """Whether a short text holds a form as it is, or anything that forms are written with.
+
+        Asking the pattern lets go of the interpreter, which then is somebody else's for a while.
+        """
+        return any(sought in data for sought in self._sought)
 
     def text(self, text: str) -> tuple[str, int]:
         """Return the text without secrets and how many places were replaced."""
         data, count = self.bytes(text.encode("utf-8", "surrogatepass"))
-        return data.decode("utf-8", "surrogatepass"), count
+        try:
+            return data.decode("utf-8", "surrogatepass"), count
+        except UnicodeDecodeError:  # a secret in Latin-1 began within a character
+            return data.decode("utf-8", "replace"), count
 
     def end(self, data: _Bytes) -> tuple[_Bytes, int]:
         """Return the data without the beginning of a secret at its end, and 1 if there was one.
@@ -106,7 +131,8 @@ class Redactor:
             self._prepare()
         assert self._firsts is not None
         for found in self._firsts.finditer(data, max(0, len(data) - self.longest + 1)):
-            if self._begins(data[found.start() :]):
+            whole = data.startswith(self._alone, found.start(), len(data) - 1)
+            if not whole and self._begins(data[found.start() :]):
                 return found.start()
         return len(data)
 
@@ -149,24 +175,50 @@ class Redactor:
 
     def spans(self, piece: _Bytes) -> list[tuple[int, int]]:
         """Return the places of secrets, in order, overlapping ones merged."""
-        merged: list[tuple[int, int]] = []
         if not self._may_change(piece):
-            return merged
-        for start, end in sorted(self._places(piece)):
-            if merged and start < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((start, end))
-        return merged
+            return []
+        exact = _merged(place for form in self._forms for place in _places(piece, form))
+        mixed = (place for mixture in self._mixed for place in mixture.places(piece, exact))
+        return _merged([*exact, *mixed])
 
-    def _places(self, piece: _Bytes) -> Iterator[tuple[int, int]]:
-        for form in self._forms:
-            start = piece.find(form)
-            while start >= 0:
-                yield start, start + len(form)
-                start = piece.find(form, start + 1)
-        for mixture in self._mixed:
-            yield from mixture.places(piece)
+
+def _sought(forms: Iterable[bytes], mixed: Iterable[Mixture]) -> Iterator[bytes]:
+    """Yield what one of must be in a text with a secret: its forms, or what writes others."""
+    signs = {sign for mixture in mixed for sign in mixture.signs()}
+    yield from signs
+    yield from (form for form in (*forms, _MARK) if not any(sign in form for sign in signs))
+
+
+def _alone(forms: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield forms that are read in one way and begin no other: where one stands, none goes on."""
+    ordered = [*sorted(forms), b""]
+    for form, following in pairwise(ordered):
+        if not _TWO_WAYS.search(form) and not following.startswith(form):
+            yield form
+
+
+def _places(piece: bytes, form: bytes) -> Iterator[tuple[int, int]]:
+    """Yield places of a form that together cover what all of its places cover.
+
+    Of those that overlap one, the last is enough: each two steps are longer than the form, also
+    where it begins at every byte.
+    """
+    start, size = piece.find(form), len(form)
+    while start >= 0:
+        yield start, start + size
+        last = piece.rfind(form, start + 1, start + 2 * size - 1)
+        start = piece.find(form, start + size) if last < 0 else last
+
+
+def _merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the places in order, overlapping ones as one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _headed(heads: set[bytes]) -> re.Pattern[bytes]:
@@ -206,19 +258,27 @@ class RedactionStream:
     the longest encoding (and the mark), more only while overlapping secrets go on, 1 MiB at most.
     """
 
-    __slots__ = ("_held", "_redactor", "count")
+    __slots__ = ("_held", "_redactor", "_run", "count")
 
     def __init__(self, redactor: Redactor) -> None:
         """Start with nothing held back."""
         self._redactor = redactor
         self._held = b""
+        self._run = 0  # how far what is held is one place, as far as was looked
         self.count = 0
 
     def feed(self, piece: bytes) -> bytes:
-        """Take the next piece and return what is certain by now."""
+        """Take the next piece, of any length, and return what is certain by now."""
+        if len(piece) <= _AT_ONCE:
+            return self._take(piece)
+        steps = range(0, len(piece), _AT_ONCE)
+        return b"".join([self._take(piece[at : at + _AT_ONCE]) for at in steps])
+
+    def _take(self, piece: bytes) -> bytes:
         held = self._held + piece
         cut = self._certain(held)
         self._held = held[cut:]
+        self._run = 0 if cut else self._run
         return self._give(held[:cut])
 
     def finish(self) -> bytes:
@@ -239,19 +299,33 @@ class RedactionStream:
         if cut == len(held):
             return cut
         reach = self._redactor.longest
-        begin = max(0, cut - 2 * reach)
+        begin = max(0, (self._run or cut - reach) - reach)
+        if self._goes_on(held, begin, cut):
+            return 0
         found = self._before(held[begin:], cut - begin)
-        if begin and found < reach:  # it may overlap something that begins before
-            return self._before(held, cut)
+        if begin and found < reach and not self._run:  # it may overlap what begins before
+            begin, found = 0, self._before(held, cut)
+        if begin + found == 0:
+            self._run = cut
         return begin + found
+
+    def _goes_on(self, held: bytes, begin: int, cut: int) -> bool:
+        """Whether one place reaches from the very start beyond the cut; only its end is read."""
+        if self._run:
+            for start, end in sorted(self._places(held[begin:])):
+                if begin + start < self._run:
+                    self._run = max(self._run, begin + end)
+        return cut < self._run
 
     def _before(self, held: bytes, cut: int) -> int:
         """Return a place that is in no secret or mark, the given one or before it."""
-        places = [*self._redactor.spans(held), *_marks(held)]
-        for start, end in sorted(places, reverse=True):
+        for start, end in sorted(self._places(held), reverse=True):
             if start < cut < end:
                 cut = start
         return cut
+
+    def _places(self, held: bytes) -> list[tuple[int, int]]:
+        return [*self._redactor.spans(held), *_marks(held)]
 
 
 def _marks(data: bytes) -> Iterator[tuple[int, int]]:
@@ -262,23 +336,36 @@ def _marks(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _forms(secret: str) -> Iterator[bytes]:
-    raw = secret.encode("utf-8", "surrogatepass")
-    yield raw
-    yield from (raw.hex().encode(), raw.hex().upper().encode())
+    for raw in _encoded(secret):
+        yield raw
+        yield from (raw.hex().encode(), raw.hex().upper().encode())
+        yield from (text.encode() for text in _percent_escaped(raw))
+        yield from _base64_forms(raw)
     for wide in ("utf-16-le", "utf-16-be"):
         yield secret.encode(wide, "surrogatepass")
-    for text in _escaped(secret, raw):
+    for text in _escaped(secret):
         yield text.encode("utf-8", "surrogatepass")
-    yield from _base64_forms(raw)
 
 
-def _escaped(secret: str, raw: bytes) -> Iterator[str]:
+def _encoded(secret: str) -> set[bytes]:
+    """Return a secret in UTF-8, and in the older encodings of the west that have its letters."""
+    found = {secret.encode("utf-8", "surrogatepass")}
+    for encoding in () if secret.isascii() else ("latin-1", "cp1252"):
+        with suppress(UnicodeEncodeError):
+            found.add(secret.encode(encoding))
+    return found
+
+
+def _escaped(secret: str) -> Iterator[str]:
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield json.dumps(secret)[1:-1].replace("/", "\\/")
     yield html.escape(secret)
     yield html.escape(secret, quote=False)
     yield html.escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+
+
+def _percent_escaped(raw: bytes) -> Iterator[str]:
     every_byte = "".join(f"%{byte:02X}" for byte in raw)
     for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw), every_byte):
         yield encoded

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from enum import StrEnum
 from operator import attrgetter
 from typing import Final, cast
@@ -139,15 +139,22 @@ _VALUES: Final = attrgetter(*_FIELDS)
 _PLACES: Final = {name: place for place, name in enumerate(_FIELDS)}
 
 
-_Draft: Final = make_dataclass("_Draft", _FIELDS, slots=True)
-"""A request in the making: a frozen class sets its fields eight times as slowly."""
+_Draft: Final = make_dataclass(
+    "_Draft", [(f.name, object, field(default=f.default)) for f in fields(Request)], slots=True
+)
+draft: Final = cast("type[Request]", _Draft)
+"""Makes a request in the making: a frozen class sets its fields eight times as slowly."""
+
+
+def freeze(made: Request) -> Request:
+    """Return the request that a draft has become."""
+    cast("object", made).__class__ = Request
+    return made
 
 
 def assembled(values: Iterable[object]) -> Request:
     """Return the request that has these values in the order of its fields."""
-    draft: object = _Draft(*values)
-    draft.__class__ = Request
-    return cast("Request", draft)
+    return freeze(cast("Request", _Draft(*values)))
 
 
 def evolve(request: Request, changes: Mapping[str, object]) -> Request:

@@ -87,6 +87,8 @@ class Plan:
 
     def seats_at(self, stage: int) -> tuple[tuple[str, ...], ...]:
         """Return the seats with the names that the first ``stage`` steps added."""
+        if stage == 0:
+            return self.seats
         added = tuple(name for rung in self.steps[:stage] for name in rung.approvers)
         if not added:
             return self.seats
@@ -172,9 +174,11 @@ def _may_vote(voter: Voter) -> bool:
     return voter.person.active and at_least(voter.person.role, Role.APPROVER)
 
 
-def seated(seats: Sequence[Sequence[str]], voters: Iterable[Voter]) -> dict[int, str]:
-    """Return the ids of voters by the number of their seat, as :func:`placed` seats them."""
-    return {number: who for number, (who, _) in placed(seats, voters).items()}
+def seats_of(seats: Sequence[Sequence[str]], voters: Sequence[Voter]) -> int:
+    """Return how many seats :func:`placed` fills; for a voter alone there is nothing to weigh."""
+    if len(voters) > 1:
+        return len(placed(seats, voters))
+    return int(any(may_fill(voter, seat) for voter in voters for seat in seats))
 
 
 def placed(seats: Sequence[Sequence[str]], voters: Iterable[Voter]) -> dict[int, tuple[str, str]]:
@@ -248,13 +252,14 @@ def _holder(ways: _Ways, number: int) -> tuple[str, str] | None:
 def shortage(plan: Plan, quorum: int, stage: int, able: Sequence[Voter]) -> str:
     """Return why these people can never reach the quorum, in a sentence, or an empty text."""
     seats = plan.seats_at(stage)
-    found = len(seated(seats, able))
+    found = seats_of(seats, able)
     if found >= quorum:
         return ""
     empty = [seat for seat in seats if not any(may_fill(voter, seat) for voter in able)]
     names = "; ".join(" or ".join(seat) or "any approver" for seat in empty)
     why = f": nobody may fill {names}" if names else ""
-    return f"{quorum} different people are needed, and only {found} may decide{why}"
+    people = "one person is" if quorum == 1 else f"{quorum} different people are"
+    return f"{people} needed, and only {found} may decide{why}"
 
 
 # --- the frozen form -----------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec import structs
+
 from app.core.action import Submission
 from app.core.command_guard import Judgement
 from app.core.command_parts import CommandLine
@@ -60,16 +62,21 @@ def with_command(facts: Facts, rules: CommandRules) -> Facts:
     command = facts.params.get("command")
     if facts.action != SSH_EXEC or not isinstance(command, str):
         return facts
-    return replace(facts, command=command_facts(command, rules, fed=_is_fed(facts)))
+    return structs.replace(facts, command=command_facts(command, rules, fed=_is_fed(facts)))
 
 
-def guarded_facts(verdict: Verdict, facts: Facts, rules: CommandRules) -> Verdict:
-    """Return the verdict on facts alone, of which no target is known: the guard looks at it."""
+def guarded_facts(
+    verdict: Verdict, facts: Facts, rules: CommandRules, wanted: Wanted | None = None
+) -> Verdict:
+    """Return the verdict on facts alone, once guard and profiles have looked at their command.
+
+    :param wanted: the profiles of the target and the key; none where they are not known.
+    """
     text = facts.params.get("command" if facts.action == SSH_EXEC else "path")
     if verdict.effect is Effect.DENY or not isinstance(text, str):
         return verdict
     command = _as_command(facts.action, text)
-    return command_verdict(verdict, command, Wanted(), rules, fed=_is_fed(facts))
+    return command_verdict(verdict, command, wanted or Wanted(), rules, fed=_is_fed(facts))
 
 
 def _is_fed(facts: Facts) -> bool:

@@ -1,7 +1,8 @@
 """What an agent asks, as a door understood it, and the bounds of its words."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from app.core.action import HttpAction, Urgency
 from app.core.canonical import canonical
@@ -13,8 +14,7 @@ MAX_CONTEXT_BYTES: Final = 65_536
 MAX_EXPIRES_IN: Final = 30 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What an agent asks, as a door understood it; every field is still to be judged.
 
     :ivar expires_in: seconds until the request expires undecided, or None.
@@ -22,6 +22,7 @@ class Asked:
     :ivar idempotency_key: the caller's token for safe repetition, with ``fingerprint`` of the body.
     :ivar call: an HTTP call that a door read from the wire, instead of action and params.
     :ivar valid_for: seconds that a grant by policy lasts, where the door says so.
+    :ivar body_id: where the detached body of the call was stored, once it was.
     """
 
     action: str
@@ -36,6 +37,7 @@ class Asked:
     fingerprint: str = ""
     call: HttpAction | None = None
     valid_for: int | None = None
+    body_id: str = ""
 
 
 def check_words(asked: Asked) -> None:

@@ -94,6 +94,18 @@ class Breakers:
         if wait := wait_of(breaker, fuse, self.store.clock.now()):
             raise unavailable(wait)
 
+    def look(self, tx: Tx, target_id: str | None) -> None:
+        """Do the same with the breaker as it is stored, where this one is known to be open.
+
+        So a call that is one probe too many is refused before anything of it is written.
+        """
+        self.check(target_id)
+        if target_id is None or target_id not in self.open or target_id not in self.fuses:
+            return
+        breaker = tx.limits.breaker(target_id) or _RESTING
+        if wait := wait_of(breaker, self.fuses[target_id], tx.now):
+            raise unavailable(wait)
+
     def admit(self, tx: Tx, target: Target) -> float:
         """Let a call through (0), or return the seconds to wait; the claim's transaction counts.
 

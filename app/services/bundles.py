@@ -165,9 +165,9 @@ class Bundles:
         one = call_of(submission, number)
         target = verify_target(one, tx.targets.get(one.target.id if one.target else ""))
         verify_permission(one, tx.agents.key(request.key_id))
-        plan_of(one, target)
+        plan = plan_of(one, target)
         verify_handles(tx, one, target)
-        return Call(number, Claimed(request, one, target, tx.now))
+        return Call(number, Claimed(request, one, target, tx.now, plan))
 
     # --- run ---
 

@@ -19,6 +19,7 @@ from app.store.tx import Tx
 class Claimed:
     """A request under this worker's lease, with all that its execution needs.
 
+    :ivar plan: what its executor is handed.
     :ivar content: its body, where a door has it at hand.
     :ivar sealed: what the vault adds, where the claim has read it.
     """
@@ -27,6 +28,7 @@ class Claimed:
     submission: Submission
     target: Target
     began: Instant
+    plan: Plan
     content: Content | None = None
     sealed: Sealed | None = None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from app.core import events as ev
-from app.core.action import Kind, unseal
+from app.core.action import Kind, Submission, unseal
 from app.core.audit import SYSTEM, Actor
 from app.core.ballots import (
     Rules,
@@ -36,6 +36,7 @@ from app.core.request import Ballot, Choice, Request, Status, Vote
 from app.core.routing import ANY_PLACE, Place, Voter, shortage
 from app.services.access import require
 from app.services.judging import (
+    foreseen,
     judged_by,
     rules_from,
     rules_of,
@@ -61,6 +62,11 @@ class Decisions:
 
     store: Store
     policies: Policies
+
+    async def foreseen(self, request: Request, submission: Submission | None) -> list[str]:
+        """Return why an approval would not let a waiting request run, as policies are now."""
+        await self.policies.refresh()
+        return await self.store.read(lambda tx: foreseen(tx, self.policies, request, submission))
 
     async def cast(self, caller: Caller, request_id: str, ballot: Ballot) -> Request:
         """Count a ballot and return the request as it stands then.
@@ -276,8 +282,11 @@ def shortage_of(tx: Tx, request: Request) -> str:
 
 
 def _seats(tx: Tx, request: Request, voter: Voter, rules: Rules) -> int:
+    """Return how many seats are filled with the approval of somebody who may decide."""
     if request.status is not Status.PENDING:
         return 0  # the step refuses it and says why
+    if not request.plan_is_special:
+        return 1
     return filled(request, voter, votes_so_far(tx, request), rules)
 
 

@@ -35,6 +35,7 @@ from app.core.outcome import (
     Injection,
     NotStarted,
     Outcome,
+    Plan,
 )
 from app.core.ports import Executor, MarkSent, Relay, Warm
 from app.core.request import Request, Status, evolve
@@ -58,6 +59,7 @@ from app.store.tx import Tx
 WHOLE: Final = frozenset({"redact"})
 """Obligations for which an answer is collected first, up to the target's `response_bytes`."""
 
+_WHOLE: Final = tuple(f'"{kind}"' for kind in WHOLE)
 ALONE: Final = frozenset({Kind.HTTP, Kind.SSH})
 """Kinds of actions that are carried out here; a bundle has a service of its own."""
 
@@ -122,11 +124,11 @@ class Execution:
             return wait
         try:
             votes = tx.requests.votes(request.id)
-            submission, target = self._verify(tx, request, verify_payload(request, votes))
+            submission, target, plan = self._verify(tx, request, verify_payload(request, votes))
             self.verify_policies(tx, request, submission)
         except Refusal as refusal:
             return refused(tx, request, refusal)
-        return self._taken(tx, request, submission, target)
+        return self._taken(tx, request, submission, target, plan)
 
     def held_up(self, tx: Tx, request: Request) -> Postponed | None:
         """Return when to look again, where as many of the agent's calls run as may.
@@ -142,22 +144,17 @@ class Execution:
         """Take a request that this transaction records, for a door that carries it out now.
 
         Nobody else can have changed it, so that it is not read again; the policies that judged it
-        were seen to be those in force. Where a connection stands and what is added is at hand, it
-        is marked as sent in the same commit: from then on only this process's end could keep the
-        bytes from leaving.
+        were seen to be those in force, and room was found for it (``Rates.enter``). Where a
+        connection stands and what is added is at hand, it is marked as sent in the same commit:
+        from then on only this process's end could keep the bytes from leaving.
         """
         if request.kind not in ALONE:
             return None
-        if (
-            tx.requests.executing(request.agent_id, by_people=False)
-            >= self.settings.agent_concurrency
-        ):
-            return _BUSY
         try:
-            submission, target = self._verify(tx, request, unseal(request.payload))
+            submission, target, plan = self._verify(tx, request, unseal(request.payload))
         except Refusal as refusal:
             return refused(tx, request, refusal)
-        claimed = self._taken(tx, request, submission, target)
+        claimed = self._taken(tx, request, submission, target, plan)
         return self._prepared(tx, claimed) if isinstance(claimed, Claimed) else claimed
 
     def _prepared(self, tx: Tx, claimed: Claimed) -> Claimed:
@@ -167,23 +164,21 @@ class Execution:
             sealed = self.vault.sealed(tx, target, request.agent_id, _call(claimed))
         except AssentryError:
             return claimed  # told when it is asked again, outside of this transaction
-        claimed = replace(claimed, sealed=sealed)
         if not sealed.at_hand or not self._is_warm(claimed):
-            return claimed
+            return replace(claimed, sealed=sealed)
         tx.requests.mark_sent(request.id, request.fence, tx.now)
-        return replace(claimed, request=evolve(request, {"sent_at": tx.now}))
+        return replace(claimed, sealed=sealed, request=evolve(request, {"sent_at": tx.now}))
 
     def _is_warm(self, claimed: Claimed) -> bool:
         """Whether a connection stands; asked in a transaction, so that nothing is loaded for it."""
         request = claimed.request
         executor = self.executors.get(request.kind.value)
-        plan = plan_for(claimed.submission, claimed.target, request.id)
         if executor is None or not _keeps_connections(type(executor)):
             return False
-        return cast("Warm[Any]", executor).is_warm(plan)
+        return cast("Warm[Any]", executor).is_warm(claimed.plan)
 
     def _taken(
-        self, tx: Tx, request: Request, submission: Submission, target: Target
+        self, tx: Tx, request: Request, submission: Submission, target: Target, plan: Plan
     ) -> Claimed | Postponed | None:
         if wait := self.breakers.admit(tx, target):
             return Stopped(wait)
@@ -194,7 +189,7 @@ class Execution:
         except IllegalTransition:
             tx.record(step(request, ev.Expire(actor=SYSTEM), tx.now))
             return None
-        return Claimed(tx.record(transition), submission, target, tx.now)
+        return Claimed(tx.record(transition), submission, target, tx.now, plan)
 
     def _lease(self, target: Target) -> float:
         """Return the seconds of a lease; what runs longer has it renewed."""
@@ -204,14 +199,14 @@ class Execution:
 
     def _verify(
         self, tx: Tx, request: Request, submission: Submission
-    ) -> tuple[Submission, Target]:
+    ) -> tuple[Submission, Target, Plan]:
         key = tx.agents.key(request.key_id)
         verify_parties(tx.agents.get(request.agent_id), key, tx.now)
         verify_permission(submission, key)
         target = verify_target(submission, tx.targets.get(request.target_id or ""))
-        plan_for(submission, target, request.id)
+        plan = plan_for(submission, target, request.id)
         verify_handles(tx, submission, target)
-        return submission, target
+        return submission, target, plan
 
     def verify_policies(
         self,
@@ -271,7 +266,7 @@ class Execution:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
-        plan = plan_for(claimed.submission, claimed.target, request.id)
+        plan = claimed.plan
         if needs_whole(request):
             relay = None
         content = await self._content(claimed)
@@ -378,7 +373,7 @@ class Execution:
 
 def needs_whole(request: Request) -> bool:
     """Whether an obligation of the verdict looks at the whole answer before anything leaves."""
-    if not any(f'"{kind}"' in request.verdict for kind in WHOLE):
+    if not any(name in request.verdict for name in _WHOLE):
         return False
     found = json.loads(request.verdict).get("obligations", [])
     return any(item["kind"] in WHOLE for item in found)

@@ -38,6 +38,8 @@ class Looks:
         """Return a request as it was read after the last change that was told."""
         told, known = self._known.get(request_id, (-1, None))
         if known is not None and told == self._store.signals.told:
+            if known.done() and not known.cancelled():
+                return known.result()
             try:
                 return await asyncio.shield(known)
             except asyncio.CancelledError:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from app.core.action import Detached
+from msgspec import structs
+
 from app.core.call_errors import BodyNotStored
 from app.core.errors import RateLimited, TargetUnavailable, TooBusy
 from app.core.jobs import Postponed
@@ -13,7 +14,7 @@ from app.core.ports import Relay
 from app.core.principals import Agent, Caller
 from app.core.request import Request, Status
 from app.core.targets import Target
-from app.services.breakers import Stopped, unavailable
+from app.services.breakers import unavailable
 from app.services.execution import Claimed, Execution
 from app.services.intake import Asked, Intake
 from app.services.rates import Rates
@@ -28,13 +29,9 @@ gone and may have asked again."""
 
 @dataclass(slots=True)
 class _Held:
-    """What the transaction claimed; it may be tried more than once.
-
-    :ivar body_id: where the body was stored, once it was.
-    """
+    """What the transaction claimed; it may be tried more than once."""
 
     claimed: Claimed | None = None
-    body_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,42 +87,44 @@ class Inline:
         except BodyNotStored:
             if content is None:
                 raise
-            held.body_id = await self.execution.bodies.keep(content)
+            body_id = await self.execution.bodies.keep(content)
             try:
+                asked = structs.replace(asked, body_id=body_id)
                 made = await self._submit(caller, asked, remote_ip, held)
             finally:
-                await self.execution.bodies.release(held.body_id)
-        if held.claimed is None:
-            return made, None
-        claimed = held.claimed if content is None else replace(held.claimed, content=content)
+                await self.execution.bodies.release(body_id)
+        claimed = held.claimed
+        if claimed is None or claimed.request.id != made.id:
+            return made, None  # what an earlier run claimed was rolled back
+        if content is not None:
+            claimed = replace(claimed, content=content)
         taking = None if relay is None else relay(claimed.request)
         return await self.execution.carry_out(claimed, once=True, relay=taking)
 
     async def _submit(
         self, caller: Caller, asked: Asked, remote_ip: str | None, held: _Held
     ) -> Request:
-        detached = None if asked.call is None else asked.call.detached
         return await self.intake.submit(
-            caller, replace(asked, valid_for=_GRANT), remote_ip=remote_ip,
-            then=lambda tx, request: self._claim(tx, request, held, detached),
+            caller, structs.replace(asked, valid_for=_GRANT), remote_ip=remote_ip,
+            then=lambda tx, request: self._claim(tx, request, held, asked),
         )  # fmt: skip
 
-    def _claim(self, tx: Tx, request: Request, held: _Held, body: Detached | None) -> Request:
+    def _claim(self, tx: Tx, request: Request, held: _Held, asked: Asked) -> Request:
         """Claim what is allowed; let what waits keep its body.
 
-        :raises BodyNotStored: it waits, and its body is not stored yet; nothing was recorded.
+        :raises BodyNotStored: it waits, and its body is gone again; nothing was recorded.
         """
         held.claimed = None
+        body = None if asked.call is None else asked.call.detached
         if body is not None and request.status is Status.PENDING:
-            if not tx.bodies.link(held.body_id, request.id, body):
+            if not tx.bodies.link(asked.body_id, request.id, body):
                 raise BodyNotStored(retry_after=1)
             return request
         if request.status is not Status.APPROVED:
             return request
         claimed = self.execution.claim_new(tx, request)
         if isinstance(claimed, Postponed):
-            stopped = isinstance(claimed, Stopped)
-            raise unavailable(claimed.seconds) if stopped else TooBusy(retry_after=1)
+            raise unavailable(claimed.seconds)
         held.claimed = claimed
         return claimed.request if claimed else tx.requests.get(request.id) or request
 

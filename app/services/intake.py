@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from app.clock import Ids, SystemClock
@@ -17,6 +18,7 @@ from app.core.asking import build_action
 from app.core.audit import Actor, ActorKind
 from app.core.bundle import common_target
 from app.core.bundle_verdict import Asking
+from app.core.call_errors import BodyNotStored
 from app.core.canonical import canonical, digest
 from app.core.errors import (
     AgentFrozen,
@@ -35,7 +37,7 @@ from app.core.pipeline import PoliciesChanged, Verdict
 from app.core.policy import Effect
 from app.core.policy_route import Route
 from app.core.principals import Agent, ApiKey, Caller, Scope
-from app.core.request import Request, Status, evolve
+from app.core.request import Request, Status, draft, evolve, freeze
 from app.core.targets import Target
 from app.services.access import require
 from app.services.asked import (
@@ -95,6 +97,7 @@ class Intake:
         :raises RateLimited: a limit of requests is used up; nothing was recorded.
         :raises TargetUnavailable: a door would call a target now whose breaker is open.
         :raises IdempotencyMismatch: the token was used for another body.
+        :raises BodyNotStored: people are asked, and the call's large body is not stored yet.
         """
         require(caller, Scope.REQUEST_CREATE)
         agent, key = _asker(caller)
@@ -157,7 +160,7 @@ class Intake:
         agent, key = _asker(caller)
         now = self.clock.now()
         settings = self.settings
-        usual = Route(expires_in=settings.request_ttl, valid_for=settings.approval_ttl)
+        usual = _usual(settings.request_ttl, settings.approval_ttl)
         asking, revision = Asking(agent, now, remote_ip, counters, usual), self.policies.revision
         verdict = self.policies.judge(submission, asking)
         text = verdict_text(verdict, revision)
@@ -173,32 +176,30 @@ class Intake:
         servers neither ask twice nor pass its cap.
         """
         agent, key = _asker(caller)
-        review, token = request.effect is Effect.REVIEW, asked.idempotency_key
-        self.rates.enter(tx, request, agent, token, now=then is not None)
+        token = asked.idempotency_key
+        counted = self.rates.enter(tx, request, agent, token, now=then is not None)
         most = _present(tx, key, request)
-        same = _identical(tx, request) if review and asked.supersedes is None else None
-        made = same or request
+        if used := _repeated(tx, agent, asked):
+            return used
+        same = _identical(tx, request, asked)
+        if same is None:
+            _check_cap(tx, request, most)
+            _check_body(request, asked)
+        ended = _superseded(tx, request, caller.actor, asked.supersedes)
+        # From here on it is written, and no more refused.
+        self.rates.count(tx, counted)
         if token is not None and not tx.requests.remember(
-            agent.id, token, asked.fingerprint, made.id
+            agent.id, token, asked.fingerprint, (same or request).id
         ):
-            return _repeated(tx, agent, token, asked.fingerprint)
+            return _taken(tx, agent, asked)
         if same is not None:
-            self._attach(tx, caller.actor, same)
+            self._attach(tx, caller.actor, same, asked)
             return same
-        if review and most:
-            _check_cap(tx, agent.id, most)
-        if review and request.plan_is_special:
-            request = _warned(tx, request)
-        inline = then is not None
-        transition = open_request(request, caller.actor, request.created_at, inline=inline)
-        if asked.supersedes is not None:
-            _supersede(tx, transition, asked.supersedes)
-        after = tx.record(transition)
-        return after if then is None else then(tx, after)
+        return _open(tx, request, caller.actor, ended, then)
 
-    def _attach(self, tx: Tx, actor: Actor, same: Request) -> None:
+    def _attach(self, tx: Tx, actor: Actor, same: Request, asked: Asked) -> None:
         """Note that a request was repeated: once a minute, however often it is (T67)."""
-        details = self.attached.admit({"request": same.id}, tx.now)
+        details = self.attached.admit({"request": same.id}, tx.now, asked)
         if details is not None:
             del details["request"]
             tx.note("request.attached", actor, f"request:{same.id}", details, same.id)
@@ -253,7 +254,7 @@ class Intake:
         lifetime = min(
             asked.expires_in or MAX_EXPIRES_IN, route.expires_in or self.settings.request_ttl
         )
-        return Request(
+        made = draft(
             id=self.ids.new("req", now),
             agent_id=agent.id,
             key_id=key.id,
@@ -278,6 +279,7 @@ class Intake:
             status=Status.PENDING,
             decided_by=f"policy:{verdict.policy_id or '-'}",
         )
+        return freeze(made)
 
     def _valid_for(self, asked: Asked, verdict: Verdict) -> int:
         """Return how long a grant lasts; a door's word shortens only what policy grants."""
@@ -285,6 +287,11 @@ class Intake:
         if asked.valid_for is None or verdict.effect is not Effect.ALLOW:
             return usual
         return min(asked.valid_for, usual)
+
+
+@lru_cache(4)
+def _usual(expires_in: int, valid_for: int) -> Route:
+    return Route(expires_in=expires_in, valid_for=valid_for)
 
 
 def _asker(caller: Caller) -> tuple[Agent, ApiKey]:
@@ -325,33 +332,67 @@ def _present(tx: Tx, key: ApiKey, request: Request) -> int:
     return most
 
 
-def _identical(tx: Tx, request: Request) -> Request | None:
+def _identical(tx: Tx, request: Request, asked: Asked) -> Request | None:
+    if request.effect is not Effect.REVIEW or asked.supersedes is not None:
+        return None
     return tx.requests.identical(request.agent_id, request.digest, tx.now)
 
 
-def _repeated(tx: Tx, agent: Agent, token: str, fingerprint: str) -> Request:
-    used = tx.requests.recall(agent.id, token)
-    request = None if used is None else tx.requests.get(used[1])
-    if used is None or request is None:
+def _repeated(tx: Tx, agent: Agent, asked: Asked) -> Request | None:
+    """Return the request that was made with this Idempotency-Key, if there is one."""
+    token = asked.idempotency_key
+    used = None if token is None else tx.requests.recall(agent.id, token)
+    if used is None:
+        return None
+    if used[0] != asked.fingerprint:
+        raise IdempotencyMismatch
+    return tx.requests.get(used[1])
+
+
+def _taken(tx: Tx, agent: Agent, asked: Asked) -> Request:
+    """Return what another process made with this Idempotency-Key at this moment."""
+    request = _repeated(tx, agent, asked)
+    if request is None:
         message = "the request of this Idempotency-Key is gone"
         raise NotFound(message)
-    if used[0] != fingerprint:
-        raise IdempotencyMismatch
     return request
 
 
-def _check_cap(tx: Tx, agent_id: str, most: int) -> None:
-    if tx.requests.has_pending(agent_id, most):
+def _check_cap(tx: Tx, request: Request, most: int) -> None:
+    if request.effect is not Effect.REVIEW or not most:
+        return
+    if tx.requests.has_pending(request.agent_id, most):
         message = f"the agent has {most} pending requests, its most"
         raise TooManyOpenRequests(message, retry_after=60)
 
 
-def _supersede(tx: Tx, transition: Transition, earlier_id: str) -> None:
-    """Withdraw the agent's earlier request in favour of this one (REQ-5)."""
+def _check_body(request: Request, asked: Asked) -> None:
+    """Refuse what waits while its large body is in no database, before anything is written."""
+    detached = asked.call is not None and asked.call.detached is not None
+    if detached and not asked.body_id and request.effect is Effect.REVIEW:
+        raise BodyNotStored(retry_after=1)
+
+
+def _open(
+    tx: Tx, request: Request, by: Actor, ended: Transition | None, then: Then | None
+) -> Request:
+    """Write a new request; its grant begins now, for it may have waited to be written."""
+    if ended is not None:
+        tx.record(ended)
+    if request.effect is Effect.REVIEW and request.plan_is_special:
+        request = _warned(tx, request)
+    opened = max(request.created_at, tx.now)
+    after = tx.record(open_request(request, by, opened, inline=then is not None))
+    return after if then is None else then(tx, after)
+
+
+def _superseded(tx: Tx, request: Request, by: Actor, earlier_id: str | None) -> Transition | None:
+    """Return how the agent's earlier request is withdrawn in favour of this one (REQ-5)."""
+    if earlier_id is None:
+        return None
     earlier = tx.requests.lock(earlier_id)
-    if earlier is None or earlier.agent_id != transition.after.agent_id:
+    if earlier is None or earlier.agent_id != request.agent_id:
         message = "there is no such request of this agent"
         raise NotFound(message, pointer="/supersedes")
-    actor = Actor(ActorKind.AGENT, earlier.agent_id, transition.audit.actor.name)
-    event = ev.Cancel(actor=actor, code="superseded", note=transition.after.id)
-    tx.record(step(earlier, event, tx.now))
+    actor = Actor(ActorKind.AGENT, earlier.agent_id, by.name)
+    return step(earlier, ev.Cancel(actor=actor, code="superseded", note=request.id), tx.now)

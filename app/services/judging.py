@@ -14,8 +14,8 @@ from app.core.instant import plus
 from app.core.pipeline import Verdict
 from app.core.policy import Effect
 from app.core.principals import Agent
-from app.core.request import Request, Vote, evolve
-from app.core.routing import Voter, seated
+from app.core.request import Request, Status, Vote, evolve
+from app.core.routing import Voter, seats_of
 from app.services.masks import check_masks
 from app.services.policies import Policies
 from app.store.tx import Tx
@@ -83,6 +83,23 @@ def verify_verdict(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None
         raise Refusal("policy_asks_more", "The policies in force ask for other approvals.")
 
 
+def foreseen(
+    tx: Tx, policies: Policies, request: Request, submission: Submission | None
+) -> list[str]:
+    """Return, for who is about to decide, why an approval would not let a request run."""
+    agent = tx.agents.get(request.agent_id)
+    if request.status is not Status.PENDING or agent is None or submission is None:
+        return []
+    if judged_by(request.verdict) == policies.revision:
+        return []
+    counters = tx.requests.counters(agent.id) if policies.snapshot.uses_counters else {}
+    verdict = policies.judge(submission, Asking(agent, tx.now, None, counters))
+    if verdict.effect is not Effect.DENY:
+        return []
+    by = f" (rule {verdict.rule} of {verdict.policy_name})" if verdict.policy_name else ""
+    return [f"the policies in force deny this by now{by}: approved, it would not run"]
+
+
 def satisfied(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None = None) -> bool:
     """Whether the approvals of a request are enough for the verdict that it would have today."""
     route = verdict.route
@@ -100,7 +117,7 @@ def satisfied(tx: Tx, request: Request, verdict: Verdict, vote: Cast | None = No
     votes = [*votes_so_far(tx, request), *([vote] if vote else [])]
     told = [one for one in votes if not reason or one[0].ballot.comment.strip()]
     said = counting(today, told, rules, route.plan.assurance)
-    return len(seated(route.plan.seats_at(stage), said)) >= route.quorum
+    return seats_of(route.plan.seats_at(stage), said) >= route.quorum
 
 
 def votes_so_far(tx: Tx, request: Request) -> list[Cast]:

@@ -4,8 +4,16 @@ from dataclasses import dataclass
 
 from app.core import events as ev
 from app.core.action_kinds import Kind
-from app.core.errors import Conflict, Forbidden, InvalidKey, NotFound, Unavailable
+from app.core.errors import (
+    AssentryError,
+    Conflict,
+    Forbidden,
+    InvalidKey,
+    NotFound,
+    Unavailable,
+)
 from app.core.execution import Refusal, ssh_plan_of, verify_payload, verify_target
+from app.core.json_types import JsonObject
 from app.core.lifecycle import step
 from app.core.outcome import NotStarted
 from app.core.ports import LooksBack
@@ -49,17 +57,36 @@ class Markers:
     async def look(self, caller: Caller, request_id: str) -> Looked:
         """Look at the marker of a request with unknown outcome, and settle it where it ended.
 
-        Nothing of the request is run, now or later.
+        Nothing of the request is run, now or later. A look that fails is on record as well.
 
         :raises NoMarker: there can be none, or the outcome is known.
         :raises MarkerNotRead: the host could not be asked, or is not to be any more.
         """
         require(caller, Scope.REQUEST_DECIDE)
         store = self.execution.store
-        request, target, plan = await store.read(lambda tx: _asked(tx, caller, request_id))
-        marker = await self._look(request, target, plan)
+        try:
+            request, target, plan = await store.read(lambda tx: _asked(tx, caller, request_id))
+        except MarkerNotRead as error:
+            await self._failed(caller, request_id, error)
+            raise
+        try:
+            marker = await self._look(request, target, plan)
+        except AssentryError as error:
+            await self._failed(caller, request_id, error)
+            raise
         return await store.write(
             lambda tx: _noted(tx, caller, request_id, marker), order=request_id
+        )
+
+    async def _failed(self, caller: Caller, request_id: str, error: AssentryError) -> None:
+        """Write who looked in vain, and why: a stable slug, and the sentence that was shown."""
+        details: JsonObject = {"cause": _cause(error), "detail": error.detail}
+        subject = f"request:{request_id}"
+        await self.execution.store.write(
+            lambda tx: tx.note(
+                "request.marker_not_read", caller.actor, subject, details, request_id
+            ),
+            order=request_id,
         )
 
     async def _look(self, request: Request, target: Target, plan: SshPlan) -> Marker:
@@ -75,7 +102,12 @@ class Markers:
                 await self.execution.store.write(
                     lambda tx: self.execution.host_key_refused(tx, target, request, detail)
                 )
-            raise MarkerNotRead(detail) from error
+            raise MarkerNotRead(detail, extra={"cause": error.code}) from error
+
+
+def _cause(error: AssentryError) -> str:
+    cause = error.extra.get("cause")
+    return cause if isinstance(cause, str) else error.code
 
 
 def _asked(tx: Tx, caller: Caller, request_id: str) -> tuple[Request, Target, SshPlan]:
@@ -94,7 +126,7 @@ def _asked(tx: Tx, caller: Caller, request_id: str) -> tuple[Request, Target, Ss
             raise NoMarker
         target = verify_target(submission, plan_target)
     except Refusal as refusal:
-        raise MarkerNotRead(refusal.note) from refusal
+        raise MarkerNotRead(refusal.note, extra={"cause": refusal.code}) from refusal
     return request, target, ssh_plan_of(submission, target, request.id)
 
 

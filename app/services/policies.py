@@ -6,23 +6,25 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import structlog
+from msgspec import structs
 
 from app.clock import Ids, SystemClock
 from app.core.action import Kind, Submission
 from app.core.audit import Actor
 from app.core.bundle_verdict import Asking, judge
-from app.core.errors import NameTaken, NotFound, VersionMismatch
+from app.core.errors import InvalidField, NameTaken, NotFound, VersionMismatch
 from app.core.explanation import Explanation
 from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.pipeline import PoliciesChanged, PolicySet, Verdict, explain
-from app.core.policy import Policy, parse_policy
+from app.core.policy import Effect, Policy, parse_policy
 from app.core.principals import Caller, Scope
 from app.core.ssh_asking import SSH_ACTIONS
 from app.core.ssh_verdict import guarded, guarded_facts, with_command
 from app.services.access import require
 from app.services.profiles import Profiles
+from app.services.rehearsals import rehearsed
 from app.store.engine import Store
 from app.store.policies import PolicyRecord
 from app.store.tx import Change, Tx
@@ -82,7 +84,7 @@ class Policies:
             return judge(self.snapshot, submission, by, only)
         rules = self.commands.current
         return guarded(
-            judge(self.snapshot, submission, replace(by, rules=rules)), submission, rules
+            judge(self.snapshot, submission, structs.replace(by, rules=rules)), submission, rules
         )
 
     async def refresh(self) -> PolicySet:
@@ -206,22 +208,39 @@ class Policies:
         return document
 
     async def dry_run(
-        self, caller: Caller, facts: Facts, candidate: Mapping[str, JsonValue] | None = None
+        self,
+        caller: Caller,
+        facts: Facts,
+        candidate: Mapping[str, JsonValue] | None = None,
+        key: str = "",
     ) -> Explanation:
         """Return what the policies (or a candidate beside them) would say, and why (POL-8).
 
-        A candidate takes the place of the policy with its name.
+        A candidate takes the place of the policy with its name. A command is judged by the
+        profiles of its target, and of the key that asks, as a request is.
+
+        :param key: the id of the key that would ask; an agent's only one where it is left out.
+        :raises NotFound: there is no such key that could ask, or no such SSH target for it.
+        :raises InvalidField: which of the agent's keys asks makes a difference.
         """
         require(caller, Scope.POLICY_READ)
         policies = await self.refresh()
         if candidate is not None:
             policies = _with(policies, candidate)
-        facts = replace(facts, now=self.clock.now())
+        facts = structs.replace(facts, now=self.clock.now())
         if facts.action not in SSH_ACTIONS:
+            if key:
+                message = "a key is looked at for commands alone"
+                raise InvalidField(message, pointer="/key")
             return explain(policies, facts)
-        facts = with_command(facts, rules := self.commands.current)
+        asked = await self.store.read(lambda tx: rehearsed(tx, facts, key))
+        facts = with_command(asked.facts, rules := self.commands.current)
         found = explain(policies, facts)
-        return replace(found, verdict=guarded_facts(found.verdict, facts, rules))
+        verdict = guarded_facts(found.verdict, facts, rules, asked.wanted)
+        if asked.refusal:
+            reasons = (asked.refusal, *verdict.reasons)
+            verdict = replace(verdict, effect=Effect.DENY, reasons=reasons)
+        return replace(found, verdict=verdict)
 
 
 def _with(policies: PolicySet, candidate: Mapping[str, JsonValue]) -> PolicySet:

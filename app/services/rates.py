@@ -6,15 +6,15 @@ applies there is not one statement more.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from app.core.action import BoundTarget
 from app.core.audit import Actor
 from app.core.bucket import MOST_SECONDS, Level, Rate, parse_rate, take
 from app.core.bundle import calls_by_target
-from app.core.errors import RateLimited, TargetUnavailable
+from app.core.errors import RateLimited, TargetUnavailable, TooBusy
 from app.core.instant import Instant, plus
 from app.core.pipeline import PolicySet
 from app.core.policy import Effect
@@ -28,6 +28,8 @@ from app.store.engine import Store
 from app.store.tx import Tx
 
 _DUTY: Final = '"rate_limit"'
+Counted: TypeAlias = Sequence[tuple[str, Level]]
+"""Limits by their names in the store, with the levels after a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +80,49 @@ class Rates:
 
     def enter(
         self, tx: Tx, request: Request, agent: Agent, repeats: str | None, *, now: bool
-    ) -> None:
-        """Count a request that is about to be recorded, in the same transaction.
+    ) -> Counted:
+        """Refuse a request that is about to be recorded and would be one too many.
 
-        :param repeats: its Idempotency-Key; one that was used before repeats a counted request.
+        Nothing is written here: a unit of work that refuses before it writes disturbs no other.
+
+        :param repeats: its Idempotency-Key; one that was used before repeats a counted request,
+            also where another process made that one at this moment.
         :param now: the door carries it out at once, when the policies allow it.
-        :raises RateLimited: a limit is used up; nothing was counted or written.
+        :returns: what ``count`` writes in the same transaction, once nothing else refuses it.
+        :raises RateLimited: a limit is used up.
         :raises TargetUnavailable: the target's breaker is open.
+        :raises TooBusy: as many of the agent's calls run as may.
         """
+        try:
+            return self._entered(tx, request, agent, now=now)
+        except (RateLimited, TargetUnavailable, TooBusy):
+            if repeats is None or tx.requests.recall(agent.id, repeats) is None:
+                raise
+        return ()
+
+    def _entered(self, tx: Tx, request: Request, agent: Agent, *, now: bool) -> Counted:
         if now and request.effect is Effect.ALLOW:
-            self.breakers.check(request.target_id)
+            self._look_for_room(tx, request)
         buckets = list(self._buckets(request, agent))
-        if not buckets or (repeats is not None and tx.requests.recall(agent.id, repeats)):
-            return
+        if not buckets:
+            return ()
         tx.limits.hold()
         levels = [(one, *_taken(one, tx.limits.level(one.key), tx.now)) for one in buckets]
         longest, refused = max(((wait, one) for one, _, wait in levels), key=lambda item: item[0])
         if longest:
             raise _refusal(refused, longest)
-        for one, level, _ in levels:
-            tx.limits.put_level(one.key, level)
+        return [(one.key, level) for one, level, _ in levels]
+
+    def _look_for_room(self, tx: Tx, request: Request) -> None:
+        self.breakers.look(tx, request.target_id)
+        running = tx.requests.executing(request.agent_id, by_people=False)
+        if running >= self.settings.agent_concurrency:
+            raise TooBusy(retry_after=1)
+
+    def count(self, tx: Tx, counted: Counted) -> None:
+        """Count a request that ``enter`` let in."""
+        for key, level in counted:
+            tx.limits.put_level(key, level)
 
     def look(self, tx: Tx, agent: Agent, target_id: str) -> None:
         """Refuse a call that would be one too many now; none is counted.

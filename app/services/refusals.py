@@ -31,12 +31,22 @@ class Refusals:
     """What was written in the present minute, and how much was left out."""
 
     since: Instant = _NEVER
-    written: set[bytes] = field(default_factory=set[bytes])
+    written: dict[bytes, tuple[object, int]] = field(
+        default_factory=dict[bytes, tuple[object, int]]
+    )
     left_out: int = 0
 
-    def admit(self, details: Mapping[str, JsonValue], now: Instant) -> dict[str, JsonValue] | None:
-        """Return the details of an entry to write, or None when the refusal is only counted."""
+    def admit(
+        self, details: Mapping[str, JsonValue], now: Instant, by: object = None
+    ) -> dict[str, JsonValue] | None:
+        """Return the details of an entry to write, or None when the refusal is only counted.
+
+        :param by: who writes it in a unit of work; the same one, run again, gets the same answer.
+        """
         left_out, key = 0, canonical(dict(details))
+        writer, told = self.written.get(key, (None, 0))
+        if by is not None and writer is by:
+            return {**details, "left_out_before": told}
         if now - self.since >= _WINDOW:
             left_out, self.left_out = self.left_out, 0
             self.since = now
@@ -44,7 +54,7 @@ class Refusals:
         if key in self.written or len(self.written) >= MOST:
             self.left_out += 1
             return None
-        self.written.add(key)
+        self.written[key] = by, left_out
         return {**details, "left_out_before": left_out}
 
     async def note(

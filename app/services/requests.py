@@ -35,6 +35,7 @@ __all__ = ("Detail", "Listing", "Page", "RequestFilter", "Requests")
 
 T = TypeVar("T")
 _BATCH: Final = 200
+_NONE: Final = "there is no such request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,19 @@ class Requests:
         require(caller, Scope.REQUEST_READ)
         request = await self.store.read(lambda tx: tx.requests.get(request_id))
         return visible(caller, request)
+
+    async def version(self, caller: Caller, request_id: str) -> int:
+        """Return the version of a request, for a door that keeps what it rendered.
+
+        It is 0 for a bundle, whose calls change without it.
+
+        :raises NotFound: no such request, or another agent's.
+        """
+        require(caller, Scope.REQUEST_READ)
+        head = await self.store.read(lambda tx: tx.requests.head(request_id))
+        if head is None or (caller.agent is not None and head[1] != caller.agent.id):
+            raise NotFound(_NONE)
+        return 0 if head[2] == Kind.BUNDLE else head[0]
 
     async def page(self, caller: Caller, wanted: RequestFilter, limit: int) -> Page:
         """Return a page; ``wanted.before`` and ``wanted.after`` are the cursors."""
@@ -210,8 +224,7 @@ class Requests:
         visible(caller, request)
         if request.kind is not Kind.BUNDLE:
             return []
-        states = await self.store.read(lambda tx: tx.bundles.of(request.id))
-        return listed(request, states)
+        return listed(request, await self.store.read(lambda tx: tx.bundles.of(request.id)))
 
     async def call_result(self, caller: Caller, request_id: str, number: int) -> HttpResult | None:
         """Return the upstream's answer to a call of a bundle, or None when there is none.
@@ -252,12 +265,8 @@ def visible(caller: Caller, request: Request | None) -> Request:
 
     :raises NotFound: no such request, or another agent's.
     """
-    foreign = (
-        request is not None and caller.agent is not None and request.agent_id != caller.agent.id
-    )
-    if request is None or foreign:
-        message = "there is no such request"
-        raise NotFound(message)
+    if request is None or (caller.agent is not None and request.agent_id != caller.agent.id):
+        raise NotFound(_NONE)
     return request
 
 

@@ -56,7 +56,7 @@ class Sweeps:
                 break
             due.sort()
             steps = await self.store.write(
-                lambda tx, due=due: sum(act(tx, name, tx.now) for name in due)
+                lambda tx, due=due: sum(act(tx, name, tx.now) for name in due), long=True
             )
             taken += steps
             if not steps:
@@ -67,7 +67,7 @@ class Sweeps:
 
     async def housekeeping(self) -> None:
         """Remove what was kept for a time only."""
-        await self.store.write(self._forget)
+        await self.store.write(self._forget, long=True)
 
     def _forget(self, tx: Tx) -> None:
         now = tx.now

@@ -261,7 +261,7 @@ class Vault:
         :raises CannotOpen: a field does not open, because a former master key is missing.
         """
         total = 0
-        while count := await self.store.write(self._rewrap):
+        while count := await self.store.write(self._rewrap, long=True):
             total += count
         return total
 

@@ -149,7 +149,7 @@ class Webhooks:
 
         :raises CannotOpen: one does not open, because a former master key is missing.
         """
-        return await self.store.write(self._rewrap)
+        return await self.store.write(self._rewrap, long=True)
 
     def _rewrap(self, tx: Tx) -> int:
         found = tx.webhooks.all()

@@ -13,7 +13,7 @@ from app.core.bucket import SLOTS
 from app.core.instant import Instant
 from app.core.principals import Agent, ApiKey, Permission, Scope
 from app.store.policies import REVISION
-from app.store.sql import Sql, table_of
+from app.store.sql import Sql, first, table_of
 from app.store.tables_directory import AgentRow, KeyRow, RateRow
 from app.store.unique import unique
 
@@ -63,8 +63,7 @@ class Agents:
 
     def get(self, agent_id: str) -> Agent | None:
         """Return an agent, or None."""
-        rows = self._tx.ask(_AGENT, {"id": agent_id})
-        return _agent(rows[0]) if rows else None
+        return self._tx.ask(_AGENT, {"id": agent_id}, _first_agent)
 
     def lock(self, agent_id: str) -> Agent | None:
         """Return an agent that nobody else changes until this transaction ends, or None."""
@@ -111,16 +110,11 @@ class Agents:
 
     def key(self, key_id: str) -> ApiKey | None:
         """Return a key, or None."""
-        rows = self._tx.ask(_KEY, {"id": key_id})
-        return _key(rows[0]) if rows else None
+        return self._tx.ask(_KEY, {"id": key_id}, _first_key)
 
     def asker(self, agent_id: str, key_id: str) -> tuple[Agent | None, ApiKey | None]:
         """Return an agent and a key, read at once; the key is None where the agent is."""
-        rows = self._tx.ask(_ASKER, {"id": agent_id, "key_id": key_id})
-        if not rows:
-            return None, None
-        agent, key = tuple(rows[0])[: len(A.columns)], tuple(rows[0])[len(A.columns) :]
-        return _agent(agent), None if key[0] is None else _key(key)
+        return self._tx.ask(_ASKER, {"id": agent_id, "key_id": key_id}, _first_asker)
 
     def standing(self, key_id: str, *, hold: bool = False) -> tuple[bool, int, int] | None:
         """Return whether the agent of a key is frozen, and its most pending requests.
@@ -130,12 +124,11 @@ class Agents:
 
         :param hold: let nobody else make the agent's requests until this transaction ends.
         """
-        rows = self._tx.ask(_STANDING_HELD if hold else _STANDING, {"id": key_id})
-        return (bool(rows[0][0]), int(rows[0][1]), int(rows[0][2] or 0)) if rows else None
+        return self._tx.ask(_STANDING_HELD if hold else _STANDING, {"id": key_id}, _first_standing)
 
     def key_stands(self, key_id: str) -> bool:
         """Whether there is such a key, and nobody revoked it."""
-        return bool(self._tx.ask(_STANDS, {"id": key_id}))
+        return self._tx.ask(_STANDS, {"id": key_id}, bool)
 
     def lock_key(self, key_id: str) -> ApiKey | None:
         """Return a key that nobody else changes until this transaction ends, or None."""
@@ -230,6 +223,20 @@ def _key_of(row: tuple[Any, ...]) -> ApiKey:
     values[7] = _permissions(json.loads(values[7]))
     values[8] = tuple(json.loads(values[8]))
     return ApiKey(*values)
+
+
+def _asker(row: Any) -> tuple[Agent | None, ApiKey | None]:
+    agent, key = tuple(row)[: len(A.columns)], tuple(row)[len(A.columns) :]
+    return _agent(agent), None if key[0] is None else _key(key)
+
+
+_first_agent: Final = first(_agent)
+_first_key: Final = first(_key)
+_first_standing: Final = first(lambda row: (bool(row[0]), int(row[1]), int(row[2] or 0)))
+
+
+def _first_asker(rows: list[Any]) -> tuple[Agent | None, ApiKey | None]:
+    return _asker(rows[0]) if rows else (None, None)
 
 
 def _permissions(document: list[Mapping[str, Any]] | None) -> tuple[Permission, ...] | None:

@@ -21,7 +21,8 @@ A = table_of(AuditRow)
 _ADD: Final = Sql(
     insert(A).values(
         {column.name: bindparam(column.name) for column in A.columns if column.name != "seq"}
-    )
+    ),
+    flat=tuple,
 )
 _SINCE: Final = Sql(
     select(A.c.seq, A.c.request_id, A.c.event, A.c.subject)
@@ -58,15 +59,15 @@ class Audit:
         """Append a line; it is written with the others of its group."""
         self._tx.defer(
             _ADD,
-            {
-                "at": self._tx.now,
-                "event": entry.event,
-                "actor": entry.actor.reference,
-                "actor_name": entry.actor.name,
-                "subject": entry.subject,
-                "request_id": entry.request_id,
-                "details": canonical(entry.details).decode(),
-            },
+            (
+                self._tx.now,
+                entry.event,
+                entry.actor.reference,
+                entry.actor.name,
+                entry.subject,
+                entry.request_id,
+                canonical(entry.details).decode(),
+            ),
         )
 
     def of_request(self, request_id: str) -> list[AuditRecord]:

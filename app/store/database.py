@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from app.core.errors import StoreUnavailable
 
-_BUSY_MS: Final = 10_000
+BUSY_MS: Final = 10_000
 _PRIVATE: Final = 0o077
 
 
@@ -60,7 +60,7 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout={_BUSY_MS}",
+        f"busy_timeout={BUSY_MS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -16,17 +15,18 @@ from app.clock import SystemClock
 from app.core.errors import AssentryError, StoreBusy, Unavailable
 from app.core.instant import Instant
 from app.core.jobs import JobKind
+from app.store.committer import Committer
 from app.store.database import Database
 from app.store.signals import Signals
 from app.store.tx import Change, Tx
-from app.store.writer import GROUP, Result, Unit, Writer, database_time, translated
+from app.store.units import Result, Session, Unit, database_time, translated
+from app.store.writer import Writers
 
 T = TypeVar("T")
 
 QUEUE_LIMIT: Final = 5000
 """Units that may wait for a commit before callers are refused."""
 
-_WRITERS: Final = {"sqlite": 1, "postgresql": 2}
 _READERS: Final = 4
 _TAIL_SECONDS: Final = {"sqlite": 0.1, "postgresql": 2.0}
 _CLOCK_SECONDS: Final = 30.0
@@ -57,9 +57,6 @@ class Store:
         self.signals = Signals()
         self._fixed = clock
         self._wanted = set(wanted)
-        self._queue: SimpleQueue[list[Unit] | None] = SimpleQueue()
-        self._gathered: list[Unit] = []
-        self._writers: list[Writer] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._pending = 0
         self._tail = 0
@@ -76,16 +73,12 @@ class Store:
         """Connect, start the writers and follow what other processes change."""
         self._loop = asyncio.get_running_loop()
         self._engine = self.database.engine(writer=False)
-        now = self._now()
-        for _ in range(_WRITERS[self.kind]):
-            writer = Writer(self._engine, self._queue, self._deliver, now, self._wanted)
-            self._writers.append(writer)
+        writing = Committer if self.kind == "sqlite" else Writers
+        self._writer = writing(self._session, self._resolve)
         if self.kind == "sqlite":
             self._reader = self._reading(self._engine)
         else:
             self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
-        for writer in self._writers:
-            writer.start()
         self._tail = await self.read(lambda tx: tx.audit.last())
         self._follow()
 
@@ -94,14 +87,18 @@ class Store:
             return self.clock.now
         return None
 
+    def _session(self) -> Session:
+        return Session(self._engine, self._now(), self._wanted)
+
     def _reading(self, engine: Engine) -> Tx:
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         return Tx(connection, self.kind, frozenset())
 
-    async def write(self, work: Callable[[Tx], T], *, order: str = "") -> T:
+    async def write(self, work: Callable[[Tx], T], *, order: str = "", long: bool = False) -> T:
         """Run a unit of work in a transaction and return its result once it is durable.
 
         :param order: the id of the row that the unit locks, if any.
+        :param long: it may take more than a few milliseconds.
         :raises StoreBusy: when too many units are queued.
         :raises StoreUnavailable: when the database does not answer.
         """
@@ -109,16 +106,8 @@ class Store:
             raise StoreBusy(retry_after=1)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._pending += 1
-        if not self._gathered:
-            self._loop.call_soon(self._hand_over)
-        self._gathered.append(Unit(work, future, order))
+        self._writer.add(Unit(work, future, order, long))
         return await future
-
-    def _hand_over(self) -> None:
-        """Give a writer all that one turn of the loop brought: it wakes once for one group."""
-        units, self._gathered = self._gathered, []
-        for at in range(0, len(units), GROUP):
-            self._queue.put(units[at : at + GROUP])
 
     async def read(self, query: Callable[[Tx], T]) -> T:
         """Run a query on committed data and return its result."""
@@ -160,9 +149,6 @@ class Store:
         if tx is not None:
             with suppress(SQLAlchemyError):
                 tx.connection.close()
-
-    def _deliver(self, results: list[Result], changes: list[Change]) -> None:
-        self._loop.call_soon_threadsafe(self._resolve, results, changes)
 
     def _resolve(self, results: list[Result], changes: list[Change]) -> None:
         self._pending -= len(results)
@@ -247,11 +233,7 @@ class Store:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._hand_over()
-        for _ in self._writers:
-            self._queue.put(None)
-        for writer in self._writers:
-            await asyncio.to_thread(writer.join)
+        await self._writer.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
         if self._reader is not None:

@@ -60,10 +60,11 @@ class Groups:
 
     def voter(self, person: Person, action: str) -> Voter:
         """Return a person as voter on an action now: groups, and whom they stand in for."""
-        found = self._tx.ask(_AWAY, {"person_id": person.id, "began": self._tx.began})
+        given = {"person_id": person.id, "began": self._tx.began}
+        found = self._tx.ask(_AWAY, given, _delegations)
         absent = tuple(
             Voter(away, self._names(away.id))
-            for delegation in map(_delegation, found)
+            for delegation in found
             if delegation.live(self._tx.now)
             and delegation.covers(action)
             and (away := self._tx.people.get(delegation.person_id)) is not None
@@ -71,8 +72,7 @@ class Groups:
         return Voter(person, self._names(person.id), absent)
 
     def _names(self, person_id: str) -> frozenset[str]:
-        rows = self._tx.ask(_GROUPS, {"person_id": person_id})
-        return frozenset(str(row[0]) for row in rows)
+        return self._tx.ask(_GROUPS, {"person_id": person_id}, _names)
 
     # --- groups ---
 
@@ -214,6 +214,14 @@ class Groups:
                 index_elements=["person_id", "channel"], set_={"document": text}
             )
         )
+
+
+def _names(rows: list[Any]) -> frozenset[str]:
+    return frozenset(str(row[0]) for row in rows)
+
+
+def _delegations(rows: list[Any]) -> tuple[Delegation, ...]:
+    return tuple(map(_delegation, rows))
 
 
 def _delegation(row: Sequence[Any]) -> Delegation:

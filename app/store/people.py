@@ -1,7 +1,8 @@
 """People, their sessions, failed sign-ins and the installation's own facts."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -19,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.instant import Instant
 from app.core.principals import Person, Role, Session
-from app.store.sql import Sql, table_of
+from app.store.sql import Sql, first, table_of
 from app.store.tables_directory import PersonRow, SessionRow, SettingRow, SignInRow
 from app.store.unique import unique
 
@@ -53,14 +54,13 @@ class People:
 
     def get(self, person_id: str) -> Person | None:
         """Return a person, or None."""
-        rows = self._tx.ask(_GET, {"id": person_id})
-        return _person(rows[0]) if rows else None
+        return self._tx.ask(_GET, {"id": person_id}, _first_person)
 
     def hold(self, person_id: str) -> Person | None:
         """Return a person who cannot be changed until this transaction ends (threat T26)."""
-        rows = self._tx.ask(_SHARE, {"id": person_id})
+        person = self._tx.ask(_SHARE, {"id": person_id}, _first_person)
         self._tx.tick()
-        return _person(rows[0]) if rows else None
+        return person
 
     def lock(self, person_id: str) -> Person | None:
         """Return a person whom nobody else changes until this transaction ends, or None."""
@@ -181,12 +181,11 @@ class People:
 
     def setting(self, name: str) -> str | None:
         """Return a fact of the installation, or None."""
-        rows = self._tx.ask(_SETTING, {"name": name})
-        return str(rows[0][0]) if rows else None
+        return self._tx.ask(_SETTING, {"name": name}, _first_text)
 
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> Mapping[str, str]:
         """Return what a ballot needs: ``owner_may_decide`` and ``policy_revision``, where set."""
-        return {str(row[0]): str(row[1]) for row in self._tx.ask(_FACTS, {})}
+        return self._tx.ask(_FACTS, {}, _texts)
 
     def put_setting(self, name: str, value: str) -> None:
         """Write a fact of the installation."""
@@ -224,3 +223,11 @@ def _person(row: Any) -> Person:
     values[3] = Role(values[3])
     values[5] = bool(values[5])
     return Person(*values)
+
+
+_first_person: Final = first(_person)
+_first_text: Final = first(lambda row: str(row[0]))
+
+
+def _texts(rows: list[Any]) -> Mapping[str, str]:
+    return {str(row[0]): str(row[1]) for row in rows}

@@ -11,6 +11,9 @@ T = table_of(RequestRow)
 PENDING: Final = literal_column("'pending'")
 """Spelled out, so that SQLite sees that the partial index serves."""
 
+BEGINNING: Final = literal_column("substr(digest, 1, 16)")
+"""What the index of identical requests holds of a digest, spelled as it spells it."""
+
 # SQLite would rather take all of a status than the few that are due, unless it is told.
 DUE: Final = {
     "expire": Sql(

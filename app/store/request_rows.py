@@ -15,7 +15,10 @@ COLUMNS: Final = [column.name for column in T.columns]
 MUTABLE: Final = COLUMNS[COLUMNS.index("status") :]
 """Those that a transition writes."""
 
-_VALUES: Final = attrgetter(*COLUMNS)
+_UNVERSIONED: Final = frozenset({"sent_at", "lease_until"})
+flat: Final = attrgetter(*COLUMNS)
+"""Returns the columns of a request in their order."""
+
 _CHANGED: Final = attrgetter(*MUTABLE)
 _ENUMS: Final = [
     (place, {item.value: item for item in kind})
@@ -23,14 +26,15 @@ _ENUMS: Final = [
 ]
 
 
-def changes_to_row(request: Request) -> dict[str, object]:
-    """Return the columns that a transition writes by name."""
-    return dict(zip(MUTABLE, _CHANGED(request), strict=True))
+def changes_to_row(before: Request, after: Request) -> dict[str, object]:
+    """Return the columns that a transition writes, by name: what it changes, and the unversioned.
 
-
-def to_row(request: Request) -> dict[str, object]:
-    """Return the columns of a request by name."""
-    return dict(zip(COLUMNS, _VALUES(request), strict=True))
+    What another statement may have changed without a new version (which happens while it is carried
+    out) is written in any case.
+    """
+    pairs = zip(MUTABLE, _CHANGED(before), _CHANGED(after), strict=True)
+    anyway = _UNVERSIONED if before.status is Status.EXECUTING else ()
+    return {name: new for name, old, new in pairs if new != old or name in anyway}
 
 
 def from_row(row: Sequence[Any]) -> Request:

@@ -1,6 +1,7 @@
 """Requests, their votes, attempts, results and idempotency keys."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, bindparam, func, insert, literal_column, or_, select, update
@@ -9,12 +10,12 @@ from app.clock import time_part
 from app.core.errors import VersionMismatch
 from app.core.instant import Instant, plus
 from app.core.policy import Effect
-from app.core.request import Ballot, Choice, Request, Status, Vote
+from app.core.request import Ballot, Choice, Request, Status, Vote, evolve
 from app.core.routing import Assurance
 from app.store.policies import REVISION
-from app.store.request_due import DUE, PENDING
+from app.store.request_due import BEGINNING, DUE, PENDING
 from app.store.request_filter import RequestFilter, page_of, parameters
-from app.store.request_rows import MUTABLE, T, changes_to_row, from_row, to_row
+from app.store.request_rows import T, changes_to_row, flat, from_row
 from app.store.sql import Sql, table_of
 from app.store.tables import AttemptRow, IdempotencyRow, VoteRow
 from app.store.tables_bundles import RequestItemRow
@@ -28,15 +29,12 @@ B = table_of(RequestItemRow)
 I = table_of(IdempotencyRow)  # noqa: E741 - the initial of its table, like the others
 
 _ALL: Final = tuple(T.columns)
+_SHAPES: Final = 128
 _VERSIONS: Final = (T.c.id, T.c.version)
-_INSERT: Final = Sql(insert(T))
+_INSERT: Final = Sql(insert(T), flat=flat)
 _GET: Final = Sql(select(T).where(T.c.id == bindparam("id")))
+_HEAD: Final = Sql(select(T.c.version, T.c.agent_id, T.c.kind).where(T.c.id == bindparam("id")))
 _LOCK: Final = Sql(select(T).where(T.c.id == bindparam("id")), suffix={"postgresql": " FOR UPDATE"})
-_UPDATE: Final = Sql(
-    update(T)
-    .where(T.c.id == bindparam("b_id"), T.c.version == bindparam("b_version"))
-    .values({name: bindparam(name) for name in MUTABLE})
-)
 _PENDING: Final = Sql(
     select(T.c.id)
     .where(T.c.agent_id == bindparam("agent_id"), T.c.status == "pending")
@@ -54,16 +52,16 @@ _EXECUTING_NOW: Final = Sql(
     .where(T.c.status == literal_column("'executing'"), T.c.effect == bindparam("effect"))
     .group_by(T.c.agent_id)
 )
-_IDENTICAL: Final = Sql(
-    select(T)
-    .where(
+_BEGUN: Final = Sql(
+    select(T.c.id, T.c.digest).where(
+        bindparam("beginning") == BEGINNING,
         T.c.agent_id == bindparam("agent_id"),
-        T.c.digest == bindparam("digest"),
         T.c.status == PENDING,
         T.c.expires_at > bindparam("now"),
-    )
-    .limit(1)
+    ),
+    index="ix_requests_identical",
 )
+"""A whole digest in the statement would keep SQLite from looking the beginning up."""
 _COUNTERS: Final = Sql(
     select(T.c.status, func.count())
     .where(T.c.agent_id == bindparam("agent_id"), T.c.id >= bindparam("since"))
@@ -78,7 +76,7 @@ _HELD: Final = update(T).where(
 )
 _SENT: Final = Sql(_HELD.values(sent_at=bindparam("sent_at")))
 _RENEW: Final = Sql(_HELD.values(lease_until=bindparam("lease_until")))
-_VOTE: Final = Sql(insert(V))
+_VOTE: Final = Sql(insert(V), flat=tuple)
 _VOTED: Final = Sql(
     select(V.c.choice).where(
         V.c.request_id == bindparam("request_id"), V.c.person_id == bindparam("person_id")
@@ -111,6 +109,24 @@ def _effect(*, by_people: bool) -> str:
     return (Effect.REVIEW if by_people else Effect.ALLOW).value
 
 
+@lru_cache(_SHAPES)
+def _updating(names: tuple[str, ...]) -> Sql:
+    """Return the statement that writes these columns; each column that it names costs time."""
+    return Sql(
+        update(T)
+        .where(T.c.id == bindparam("b_id"), T.c.version == bindparam("b_version"))
+        .values({name: bindparam(name) for name in names})
+    )
+
+
+def _place(fresh: list[Request], request_id: str) -> int | None:
+    """Return where a request stands among those that are not written yet."""
+    for place in range(len(fresh) - 1, -1, -1):
+        if fresh[place].id == request_id:
+            return place
+    return None
+
+
 class Requests:
     """The requests of one transaction or read."""
 
@@ -125,6 +141,11 @@ class Requests:
         row = self._tx.run(_GET, {"id": request_id}).fetchone()
         return None if row is None else from_row(row)
 
+    def head(self, request_id: str) -> tuple[int, str, str] | None:
+        """Return version, agent and kind of a request, or None."""
+        row = self._tx.run(_HEAD, {"id": request_id}).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
+
     def lock(self, request_id: str) -> Request | None:
         """Return a request that nobody else can change until this transaction ends, or None."""
         row = self._tx.run(_LOCK, {"id": request_id}).fetchone()
@@ -133,7 +154,7 @@ class Requests:
 
     def insert(self, request: Request) -> None:
         """Add a request; it is written with the others of its group."""
-        self._tx.defer(_INSERT, to_row(request), first=True)
+        self._tx.defer(_INSERT, request, first=True)
         self._recount(None, request)
 
     def update(self, before: Request, after: Request) -> None:
@@ -141,15 +162,15 @@ class Requests:
 
         :raises VersionMismatch: when the stored version is not the one stepped from.
         """
-        params = changes_to_row(after)
-        row = self._unwritten(before.id)
-        if row is not None and row["version"] == before.version:
-            row.update(params)
+        fresh = self._fresh()
+        place = _place(fresh, before.id)
+        if place is not None and fresh[place].version == before.version:
+            fresh[place] = after
             self._recount(before, after)
             return
-        params["b_id"] = before.id
-        params["b_version"] = before.version
-        if self._tx.run(_UPDATE, params).rowcount != 1:
+        changes = changes_to_row(before, after)
+        params = {**changes, "b_id": before.id, "b_version": before.version}
+        if self._tx.run(_updating(tuple(changes)), params).rowcount != 1:
             raise VersionMismatch
         self._recount(before, after)
 
@@ -160,19 +181,16 @@ class Requests:
         if difference:
             self._tx.recount((after.agent_id, after.effect.value), difference)
 
-    def _unwritten(self, request_id: str) -> dict[str, object] | None:
-        """Return the row of a request that this transaction added and has not written yet."""
-        rows = self._tx.deferred(_INSERT)
-        return next((row for row in reversed(rows) if row["id"] == request_id), None)
+    def _fresh(self) -> list[Request]:
+        """Return the requests that this transaction adds and has not written yet."""
+        return self._tx.deferred(_INSERT)
 
     def has_pending(self, agent_id: str, most: int) -> bool:
         """Whether an agent has at least ``most`` (1 or more) pending requests."""
-        waiting = [
-            row
-            for row in self._tx.deferred(_INSERT)
-            if row["agent_id"] == agent_id and row["status"] is Status.PENDING
-        ]
-        left = most - 1 - len(waiting)
+        waiting = sum(
+            fresh.agent_id == agent_id and fresh.status is Status.PENDING for fresh in self._fresh()
+        )
+        left = most - 1 - waiting
         if left < 0:
             return True
         params = {"agent_id": agent_id, "most": left}
@@ -253,9 +271,9 @@ class Requests:
         """Return the same, and by the way the revision of the policies in force."""
         params = {"agent_id": agent_id, "effect": _effect(by_people=by_people)}
         unwritten = sum(
-            row["agent_id"] == agent_id and row["status"] == Status.EXECUTING
-            and row["effect"] == params["effect"]
-            for row in self._tx.deferred(_INSERT)
+            fresh.agent_id == agent_id and fresh.status is Status.EXECUTING
+            and fresh.effect.value == params["effect"]
+            for fresh in self._fresh()
         )  # fmt: skip
         count, revision = self._tx.run(_EXECUTING, params, blind=True).fetchone()
         return unwritten + int(count), int(revision or 0)
@@ -267,29 +285,31 @@ class Requests:
 
     def identical(self, agent_id: str, digest: str, now: Instant) -> Request | None:
         """Return an undecided request of the agent for exactly the same, or None."""
-        params = {"agent_id": agent_id, "digest": digest, "now": now}
-        here = any(row["digest"] == digest for row in self._tx.deferred(_INSERT))
-        row = self._tx.run(_IDENTICAL, params, blind=not here).fetchone()
-        return None if row is None else from_row(row)
+        params = {"agent_id": agent_id, "beginning": digest[:16], "now": now}
+        here = any(fresh.digest == digest for fresh in self._fresh())
+        rows = self._tx.run(_BEGUN, params, blind=not here).fetchall()
+        same = next((row[0] for row in rows if row[1] == digest), None)
+        return None if same is None else self.get(same)
 
     # --- votes ---
 
     def add_vote(self, vote: Vote) -> None:
         """Count a ballot; it is written with the others of its group."""
+        cast = vote.ballot
         self._tx.defer(
             _VOTE,
-            {
-                "request_id": vote.request_id,
-                "person_id": vote.person_id,
-                "choice": vote.ballot.choice.value,
-                "digest": vote.ballot.digest,
-                "comment": vote.ballot.comment,
-                "channel": vote.ballot.channel,
-                "cast_at": vote.cast_at,
-                "assurance": int(vote.ballot.assurance),
-                "display": vote.ballot.display,
-                "excluded": ",".join(map(str, vote.ballot.excluded)),
-            },
+            (
+                vote.request_id,
+                vote.person_id,
+                cast.choice.value,
+                cast.digest,
+                cast.comment,
+                cast.channel,
+                vote.cast_at,
+                int(cast.assurance),
+                cast.display,
+                ",".join(map(str, cast.excluded)),
+            ),
         )
 
     def has_voted(self, request_id: str, person_id: str) -> bool:
@@ -326,9 +346,10 @@ class Requests:
 
     def mark_sent(self, request_id: str, fence: int, now: Instant) -> bool:
         """Write that bytes are about to leave; False when this holder is stale."""
-        row = self._unwritten(request_id)
-        if row is not None and row["fence"] == fence:
-            row["sent_at"] = now
+        fresh = self._fresh()
+        place = _place(fresh, request_id)
+        if place is not None and fresh[place].fence == fence:
+            fresh[place] = evolve(fresh[place], {"sent_at": now})
             return True
         params = {"b_id": request_id, "b_fence": fence, "b_now": now, "sent_at": now}
         return self._tx.run(_SENT, params).rowcount == 1

@@ -1,9 +1,10 @@
 """Statements of the hot paths: built once with SQLAlchemy Core, run on the driver itself."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Final, cast
+from itertools import chain
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,6 +18,7 @@ _DIALECTS: Final[Mapping[str, Dialect]] = {
     "postgresql": postgresql.dialect(paramstyle="pyformat"),
 }
 
+T = TypeVar("T")
 
 _FROM: Final = re.compile(r"\bFROM \w+")
 _VALUES: Final = re.compile(r" VALUES \(([^()]*)\)")
@@ -28,6 +30,8 @@ class Sql:
     """One statement with named parameters, as text for each engine.
 
     :ivar tables: names of the tables that it reads or writes.
+    :ivar flat: of what is inserted, the values in the order of the columns; None where that is a
+        mapping by their names.
     """
 
     def __init__(
@@ -36,12 +40,15 @@ class Sql:
         *,
         suffix: Mapping[str, str] | None = None,
         index: str = "",
+        flat: Callable[[Any], Sequence[object]] | None = None,
     ) -> None:
         """Compile the statement for both engines.
 
         :param suffix: text to add for one of them.
         :param index: the one that SQLite has to take for the table that the statement begins with.
+        :param flat: see the class.
         """
+        self.flat = flat
         extra = suffix or {}
         self.writes = not getattr(statement, "is_select", False)
         self.defaults = _constants(statement)
@@ -72,14 +79,25 @@ class Sql:
         row = f"({', '.join('?' * len(names.split(',')))})"
         return {size: f"{begin} VALUES {', '.join([row] * size)}{end}" for size in _GROUPED}
 
-    def values(self, rows: Sequence[Mapping[str, object]]) -> list[object]:
+    def values(self, rows: Sequence[Any]) -> list[object]:
         """Return the parameters of one of these texts."""
+        if self.flat is not None:
+            return list(chain.from_iterable(map(self.flat, rows)))
         names = self.names
         return [row[name] for row in rows for name in names]
+
+    def named(self, row: Any) -> Mapping[str, object]:
+        """Return the parameters of one row by name."""
+        return row if self.flat is None else dict(zip(self.names, self.flat(row), strict=True))
 
     def text(self, engine: str) -> str:
         """Return the text for ``sqlite`` or ``postgresql``."""
         return self.sqlite if engine == "sqlite" else self.postgresql
+
+
+def first(make: Callable[[Any], T]) -> Callable[[list[Any]], T | None]:
+    """Return what makes something of the first row, or None where there is no row."""
+    return lambda rows: make(rows[0]) if rows else None
 
 
 def table_of(model: type[SQLModel]) -> Table:

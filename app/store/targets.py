@@ -12,7 +12,7 @@ from app.core.calls import CallRule
 from app.core.ssh_action import SshHop
 from app.core.ssh_target import SshSettings
 from app.core.targets import CredentialRule, Target, TargetSettings
-from app.store.sql import Sql, table_of
+from app.store.sql import Sql, first, table_of
 from app.store.tables_directory import TargetCredentialRow, TargetRow
 from app.store.unique import unique
 
@@ -49,8 +49,8 @@ class Targets:
 
     def get(self, target_id: str) -> Target | None:
         """Return a target, or None."""
-        rows = self._tx.ask(_GET, {"id": target_id})
-        return self._target(rows[0]) if rows else None
+        row = self._tx.ask(_GET, {"id": target_id}, _first_row)
+        return None if row is None else self._target(row)
 
     def lock(self, target_id: str) -> Target | None:
         """Return a target that nobody else changes until this transaction ends, or None."""
@@ -125,11 +125,16 @@ class Targets:
         return _target(tuple(values), rules)
 
     def _rules(self, target_id: str) -> tuple[CredentialRule, ...]:
-        rows = self._tx.ask(_RULES, {"id": target_id})
-        return tuple(
-            CredentialRule(row[0], tuple(json.loads(row[1])), tuple(json.loads(row[2])))
-            for row in rows
-        )
+        return self._tx.ask(_RULES, {"id": target_id}, _rules)
+
+
+_first_row: Final = first(tuple[Any, ...])
+
+
+def _rules(rows: list[Any]) -> tuple[CredentialRule, ...]:
+    return tuple(
+        CredentialRule(row[0], tuple(json.loads(row[1])), tuple(json.loads(row[2]))) for row in rows
+    )
 
 
 @lru_cache(_ROWS)

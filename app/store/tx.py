@@ -1,8 +1,8 @@
 """One transaction: the repositories, and ``record``, the only way to write a transition."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.sql import Executable
@@ -33,6 +33,10 @@ from app.store.targets import Targets
 from app.store.vault import Vault
 from app.store.webhooks import Webhooks
 
+T = TypeVar("T")
+
+_UNASKED: Final = object()
+
 Change = tuple[str, str]
 """What a signal carries: kind of thing (``request``, ``policy``, ...) and its id."""
 
@@ -61,10 +65,10 @@ class Tx:
         self._driver: Any = connection.connection.driver_connection
         self.engine = engine
         self._wanted = wanted
-        self._deferred: dict[Sql, list[dict[str, object]]] = {}
+        self._deferred: dict[Sql, list[Any]] = {}
         self._unseen: set[str] = set()
         self._alone = False
-        self._asked: dict[tuple[object, ...], list[Any]] = {}
+        self._asked: dict[tuple[object, ...], object] = {}
         self._asked_of: set[str] = set()
         self._counts: dict[tuple[str, str], int] = {}
         self.began = self.now = Instant(0)
@@ -119,20 +123,22 @@ class Tx:
             self.flush()
         return cast("Cursor", self._driver.execute(sql.text(self.engine), sql.params(params)))
 
-    def ask(self, sql: Sql, params: Mapping[str, object]) -> list[Any]:
-        """Return the rows of a query that many units of a group ask alike.
+    def ask(self, sql: Sql, params: Mapping[str, object], make: Callable[[list[Any]], T]) -> T:
+        """Return what is made of the rows of a query that many units of a group ask alike.
 
         On SQLite nobody else writes while the transaction lasts, so it is asked once, and again
         after a write to one of its tables. On PostgreSQL others commit meanwhile: every unit asks.
+
+        :param make: always the same one for a statement; what it returns does not change.
         """
         key = (sql, *params.values())
-        rows = self._asked.get(key)
-        if rows is None:
-            rows = self.run(sql, params).fetchall()
+        made = self._asked.get(key, _UNASKED)
+        if made is _UNASKED:
+            made = make(self.run(sql, params).fetchall())
             if self._alone:
-                self._asked[key] = rows
+                self._asked[key] = made
                 self._asked_of |= sql.tables
-        return rows
+        return cast("T", made)
 
     def counted(self, what: tuple[str, str], count: Callable[[], int]) -> int:
         """Return a count that many units of a group need, and that ``recount`` keeps right.
@@ -168,7 +174,7 @@ class Tx:
             self._forget()
         return self.connection.execute(statement)
 
-    def defer(self, sql: Sql, params: dict[str, object], *, first: bool = False) -> None:
+    def defer(self, sql: Sql, row: Any, *, first: bool = False) -> None:
         """Run an insert together with others of its kind, before any that could see it.
 
         :param first: before other inserts, which refer to it.
@@ -181,11 +187,11 @@ class Tx:
             self._deferred = {sql: rows, **self._deferred} if first else self._deferred
             self._deferred[sql] = rows
             self._unseen |= sql.tables
-        rows.append(params)
+        rows.append(row)
 
-    def deferred(self, sql: Sql) -> Sequence[dict[str, object]]:
-        """Return the rows of a deferred insert that are not written yet."""
-        return self._deferred.get(sql, ())
+    def deferred(self, sql: Sql) -> list[Any]:
+        """Return the rows of a deferred insert that are not written yet; they may be replaced."""
+        return self._deferred.get(sql) or []
 
     def flush(self) -> None:
         """Write what was deferred."""
@@ -194,16 +200,16 @@ class Tx:
         for sql, rows in deferred.items():
             self._insert(sql, rows)
 
-    def _insert(self, sql: Sql, rows: list[dict[str, object]]) -> None:
+    def _insert(self, sql: Sql, rows: list[Any]) -> None:
         if self.engine == "sqlite":
             self._insert_in_groups(sql, rows)
         elif len(rows) == 1:
-            self._driver.execute(sql.postgresql, rows[0])
+            self._driver.execute(sql.postgresql, sql.named(rows[0]))
         else:
             with self._driver.cursor() as cursor:
-                cursor.executemany(sql.postgresql, rows)
+                cursor.executemany(sql.postgresql, [sql.named(row) for row in rows])
 
-    def _insert_in_groups(self, sql: Sql, rows: list[dict[str, object]]) -> None:
+    def _insert_in_groups(self, sql: Sql, rows: list[Any]) -> None:
         """Insert many rows in few statements: each lets go of the interpreter once."""
         at = 0
         for size, text in sql.several.items():
@@ -211,7 +217,7 @@ class Tx:
                 self._driver.execute(text, sql.values(rows[at : at + size]))
                 at += size
         for row in rows[at:]:
-            self._driver.execute(sql.sqlite, row)
+            self._driver.execute(sql.sqlite, sql.named(row))
 
     def record(self, transition: Transition) -> Request:
         """Write a transition: request, vote, audit entry and jobs, all or nothing.
@@ -232,9 +238,9 @@ class Tx:
             self.bundles.follow(transition.before, after)
         self.audit.add(transition.audit)
         self.changes.append(("request", after.id))
-        for job in transition.jobs:
-            if job.kind in self._wanted:
-                self.add_job(job)
+        for kind in transition.kinds:
+            if kind in self._wanted:
+                self.add_job(transition.job(kind))
         return after
 
     def add_job(self, job: Job) -> None:

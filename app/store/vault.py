@@ -137,20 +137,11 @@ class Vault:
         """
         one, other = agents
         given = {"credential": credential_id, "target": target_id, "one": one, "other": other}
-        rows = self._tx.ask(_GRANTED, given)
-        if not rows:
-            return None
-        fields = {str(row[2]): bytes(row[3]) for row in rows}
-        return str(rows[0][0]), int(rows[0][1]), fields
+        return self._tx.ask(_GRANTED, given, _granted)
 
-    def secrets_of(self, kind: str) -> list[SealedField]:
+    def secrets_of(self, kind: str) -> Sequence[SealedField]:
         """Return the secret fields of all credentials of a kind."""
-        rows = self._tx.ask(_SECRETS_OF, {"kind": kind})
-        return [
-            SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
-            for row in rows
-            if row[3] not in json.loads(row[2])
-        ]
+        return self._tx.ask(_SECRETS_OF, {"kind": kind}, _sealed)
 
     def granted_items(self, kind: str, agents: Sequence[str]) -> list[tuple[str, str]]:
         """Return credentials of a kind with the targets where one of these agents has leave."""
@@ -232,3 +223,18 @@ def _row(credential: Credential) -> dict[str, object]:
     for name in ("domains", "public_fields", "adds"):
         values[name] = json.dumps(values[name])
     return values
+
+
+def _granted(rows: list[Any]) -> Granted | None:
+    if not rows:
+        return None
+    fields = {str(row[2]): bytes(row[3]) for row in rows}
+    return str(rows[0][0]), int(rows[0][1]), fields
+
+
+def _sealed(rows: list[Any]) -> tuple[SealedField, ...]:
+    return tuple(
+        SealedField(str(row[0]), int(row[1]), str(row[3]), bytes(row[4]))
+        for row in rows
+        if row[3] not in json.loads(row[2])
+    )

@@ -21,6 +21,7 @@ from app.web.misfits import misfit
 T = TypeVar("T")
 
 _LENGTH_DIGITS: Final = 18
+_JSON: Final = "application/json"
 
 
 async def raw(request: Request, most: int) -> bytes:
@@ -103,15 +104,20 @@ def _too_large(most: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body is larger than {most} bytes.")
 
 
+def _says_json(said: str) -> bool:
+    kind, _, rest = said.partition(";")
+    charset = rest.strip().lower().removeprefix("charset=").strip('"')
+    return kind.strip().lower() == _JSON and charset in ("", "utf-8")
+
+
 async def document(request: Request) -> tuple[JsonObject, bytes]:
     """Return the JSON object of a body and its bytes.
 
     :raises UnsupportedMediaType: it was not sent as application/json in UTF-8.
     :raises MalformedJson: it is not a strict JSON object.
     """
-    kind, _, rest = request.headers.get("content-type", "").partition(";")
-    charset = rest.strip().lower().removeprefix("charset=").strip('"')
-    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+    said = request.headers.get("content-type", "")
+    if said != _JSON and not _says_json(said):
         raise UnsupportedMediaType
     data = await raw(request, services_of(request).settings.max_body_bytes)
     value = parse_json(data)

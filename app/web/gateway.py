@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -39,6 +40,8 @@ HOME: Final = "/gateway/"
 _TARGET: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _REASON: Final = "x-assentry-reason"
 _URGENCY: Final = "x-assentry-urgency"
+_URGENCIES: Final = frozenset(Urgency)
+_USUAL: Final = Urgency.NORMAL.value
 _OURS: Final = TRANSPORT_HEADERS | {
     *("authorization", "cookie", "prefer", _REASON, _URGENCY),
     *("transfer-encoding", "expect", "upgrade", "trailer", "forwarded", "via"),
@@ -87,8 +90,7 @@ class Carried(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the call out and answer it."""
         try:
-            async with watched(receive, self._hang_up):
-                response = await self._answered(send)
+            response = await watched(receive, self._hang_up, self._answered(send))
         finally:
             if self._content is not None:
                 self._content.close()
@@ -146,22 +148,25 @@ async def _body(request: Request, caller: Caller, head: Asked) -> bytes | Spoole
 
 
 def _with(head: Asked, **changes: Any) -> Asked:
-    return replace(head, call=None if head.call is None else replace(head.call, **changes))
+    call = None if head.call is None else replace(head.call, **changes)
+    return structs.replace(head, call=call)
 
 
 def _asked(request: Request) -> Asked:
     target, path = _address(request.scope)
-    if request.headers.get("upgrade", _CLEARTEXT).lower() != _CLEARTEXT:
+    lines = [(name.decode("latin-1").lower(), value.decode("latin-1"))
+             for name, value in request.scope["headers"]]  # fmt: skip
+    said = dict(reversed(lines))
+    if said.get("upgrade", _CLEARTEXT).lower() != _CLEARTEXT:
         raise UpgradeRefused
-    urgency = request.headers.get(_URGENCY, Urgency.NORMAL.value)
-    if urgency not in set(Urgency):
+    urgency = said.get(_URGENCY, _USUAL)
+    if urgency not in _URGENCIES:
         message = f"{_URGENCY} is one of {', '.join(Urgency)}"
         raise Invalid(message, pointer=f"/{_URGENCY}")
-    headers = _passed_on(request.scope["headers"])
     return Asked(
         action=HTTP_REQUEST, params={}, context={}, target=target,
-        reason=request.headers.get(_REASON, ""), urgency=Urgency(urgency),
-        call=read_call(request.method, path, headers, b""),
+        reason=said.get(_REASON, ""), urgency=Urgency(urgency),
+        call=read_call(request.method, path, _passed_on(lines), b""),
     )  # fmt: skip
 
 
@@ -182,16 +187,11 @@ def _address(scope: Scope) -> tuple[str, str]:
     return target, whole.decode("latin-1")
 
 
-def _passed_on(lines: list[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+def _passed_on(lines: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield the headers that are for the upstream, in their order."""
-    texts = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in lines]
-    named = {
-        option.strip().lower()
-        for name, value in texts
-        if name == "connection"
-        for option in value.split(",")
-    }
-    for name, value in texts:
+    options = ",".join([value for name, value in lines if name == "connection"])
+    named = {option.strip().lower() for option in options.split(",")}
+    for name, value in lines:
         if name not in _OURS and name not in named and not name.startswith(_OURS_TOO):
             yield name, value
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.clock import random_part
+from app.clock import random_hex
 from app.core.errors import Invalid, InvalidFilter
 from app.settings import Settings
 from app.web.problems import bug, problem, wants_page
@@ -28,10 +28,16 @@ _HEADERS: Final[list[tuple[bytes, bytes]]] = [
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
-_CHANGEABLE: Final = {b"referrer-policy"}
-"""Headers of ours that a page may set otherwise."""
+_REFERRER: Final = b"referrer-policy"
+"""A header of ours that a page may set otherwise."""
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
+
+PUT: Final = "assentry.put"
+"""The extension of a server (ASGI) that puts the same lines into every head; it takes bytes."""
+_NONE: Final[dict[str, Any]] = {}
+_HOSTS: Final = 64
+"""So many spellings of our own name are remembered; ports make many."""
 
 
 class WrongHost(Invalid):
@@ -49,9 +55,12 @@ class Guard:
         named = [urlsplit(settings.public_url).hostname or "", settings.host]
         named += [part.strip() for part in settings.trusted_hosts.split(",")]
         self._hosts = _LOOPBACK | {_bracketed(name).encode() for name in named if name}
+        self._known = set[bytes]()
         self._headers = list(_HEADERS)
         if settings.secure_cookies:
             self._headers.append((b"strict-transport-security", b"max-age=31536000"))
+        self._lines = b"".join(b"%b: %b\r\n" % item for item in self._headers)
+        self._unstored = self._lines + b"%b: %b\r\n" % _NO_STORE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -68,7 +77,7 @@ class Guard:
                 self._decorate(scope, message)
             await send(message)
 
-        number = scope.setdefault("state", {})["request_id"] = random_part()
+        number = scope.setdefault("state", {})["request_id"] = random_hex()
         refused = self._refusal(scope)
         if refused is not None:
             await problem(refused, number)(scope, receive, add)
@@ -94,18 +103,30 @@ class Guard:
         found = [value for name, value in scope["headers"] if name == b"host"]
         if len(found) != 1:
             return False
+        if found[0] in self._known:
+            return True
         match = _HOST.fullmatch(found[0])
-        return match is not None and match[1].lower() in self._hosts
+        ours = match is not None and match[1].lower() in self._hosts
+        if ours and len(self._known) < _HOSTS:
+            self._known.add(found[0])
+        return ours
 
     def _decorate(self, scope: Scope, message: MutableMapping[str, Any]) -> None:
         headers: list[tuple[bytes, bytes]] = message["headers"]
-        own = {name for name, _ in headers} & _CHANGEABLE
-        ours = self._headers
-        headers.extend([item for item in ours if item[0] not in own] if own else ours)
-        headers.append((b"x-request-id", scope["state"]["request_id"].encode()))
-        if not any(name == b"cache-control" for name, _ in headers):
-            headers.append(_NO_STORE)
-        window = scope.get("state", {}).get("window")
+        state = scope["state"]
+        stored = polite = False
+        for name, _ in headers:
+            stored = stored or name == b"cache-control"
+            polite = polite or name == _REFERRER
+        put = scope.get("extensions", _NONE).get(PUT)
+        if polite or put is None:
+            headers += [item for item in self._headers if item[0] != _REFERRER or not polite]
+            if not stored:
+                headers.append(_NO_STORE)
+        else:
+            put(self._lines if stored else self._unstored)
+        headers.append((b"x-request-id", state["request_id"].encode()))
+        window = state.get("window")
         if window is not None:
             headers += [
                 (b"x-ratelimit-limit", str(window.limit).encode()),

@@ -3,6 +3,7 @@
 Their routes stand in the router as well: for other methods, the document and the tests.
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -15,6 +16,7 @@ from app.web.api import requests
 from app.web.contract import Handler
 from app.web.problems import on_error
 
+_NAMES: Final = 256
 _HOME: Final = "/api/requests"
 _BELOW: Final = f"{_HOME}/"
 
@@ -25,16 +27,27 @@ _ONE: Final[dict[tuple[str, str], Handler]] = {
 }
 
 
+@lru_cache(_NAMES)
+def _encoded(name: str) -> bytes:
+    return name.lower().encode("latin-1")
+
+
 class _Headers(Headers):
     """Headers that are looked up in an index; of several of one name the first counts."""
 
     def __init__(self, scope: Scope) -> None:
-        super().__init__(scope=scope)
-        self._index: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self._list: list[tuple[bytes, bytes]] = scope["headers"]
+        self._index: dict[bytes, bytes] = dict(reversed(self._list))
 
     def get(self, key: str, default: Any = None) -> Any:
-        found = self._index.get(key.lower().encode("latin-1"))
+        found = self._index.get(_encoded(key))
         return default if found is None else found.decode("latin-1")
+
+    def getlist(self, key: str) -> list[str]:
+        if len(self._index) < len(self._list):
+            return super().getlist(key)
+        found = self._index.get(_encoded(key))
+        return [] if found is None else [found.decode("latin-1")]
 
 
 class _Call(Request):

@@ -314,6 +314,7 @@ class DryRunIn(Strict):
     urgency: Literal["low", "normal", "high", "critical"] = "normal"
     target: Annotated[str, Meta(max_length=64)] | None = None
     agent: Annotated[str, Meta(min_length=1, max_length=100)] = "an-agent"
+    key: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     candidate: JsonDict | None = None
 
 

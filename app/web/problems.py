@@ -33,11 +33,12 @@ FAMILIES: Final[tuple[tuple[type[errors.AssentryError], int, str], ...]] = (
 )
 """The first row whose class fits gives status and title."""
 
-_ROUTING: Final[Mapping[int, tuple[str, str]]] = {
+ROUTING: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take this method."),
     413: ("payload_too_large", "The body is larger than the server accepts."),
 }
+"""What is refused before anything of the product is asked: code and sentence by status."""
 _FOR_PROGRAMS: Final = ("/api/", "/gateway/")
 _BROKEN: Final = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Broken – Assentry</title>'
@@ -116,7 +117,7 @@ async def on_error(request: Request, error: Exception) -> Response:
 
 def routing(error: HTTPException) -> tuple[str, str]:
     """Return code and words of what the router itself refuses."""
-    return _ROUTING.get(error.status_code, ("http_error", str(error.detail)))
+    return ROUTING.get(error.status_code, ("http_error", str(error.detail)))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

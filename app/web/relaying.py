@@ -1,18 +1,18 @@
 """The caller's end of an answer that is passed on while it comes (GW-1)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from starlette.types import Receive, Send
 
 REQUEST_ID: Final = b"x-assentry-request"
 """Header of every answer of the gateway: which request the call became."""
 
-WATCH: Final = 0.05
-"""Seconds after which the caller is watched: most answers are there by then."""
+WATCH: Final = 0.25
+"""Seconds after which the caller is watched: most answers are there by then, under load too."""
 
+T = TypeVar("T")
 Lines = tuple[tuple[str, str], ...]
 
 
@@ -67,21 +67,23 @@ def encoded(headers: Lines, request_id: str) -> list[tuple[bytes, bytes]]:
 
     Our own server says the date (RFC 9110, section 6.6.1); two of them would not be valid.
     """
-    lines = [(name.encode("latin-1"), value.encode("latin-1", "replace"))
+    lines = [(name.encode("latin-1"), value.encode())
              for name, value in headers if name.lower() != "date"]  # fmt: skip
     return [*lines, (REQUEST_ID, request_id.encode())]
 
 
-@asynccontextmanager
-async def watched(receive: Receive, gone: Callable[[], None]) -> AsyncGenerator[None, None]:
-    """Call ``gone`` when the caller hangs up meanwhile; its body was read to the end."""
+async def watched(receive: Receive, gone: Callable[[], None], work: Awaitable[T]) -> T:
+    """Await work; call ``gone`` when the caller hangs up meanwhile.
+
+    Its body was read to the end.
+    """
     tasks: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
         timer = asyncio.get_running_loop().call_later(
             WATCH, lambda: tasks.append(group.create_task(_until_gone(receive, gone)))
         )
         try:
-            yield
+            return await work
         finally:
             timer.cancel()
             for task in tasks:

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.core.action import Kind
 from app.core.approval_card import ApprovalCard
-from app.core.instant import Instant, to_datetime
+from app.core.instant import Instant, to_iso
 from app.core.request import Request
 from app.services.audit import AuditRecord
 from app.services.requests import Listed
@@ -19,6 +20,8 @@ _CACHE_BYTES: Final = 4 * 1024 * 1024
 
 
 _TYPE: Final = (b"content-type", b"application/json")
+_START: Final = "http.response.start"
+_BODY: Final = "http.response.body"
 
 
 class Json(Response):
@@ -33,10 +36,16 @@ class Json(Response):
         for name, value in headers.items():
             self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        head = {"type": _START, "status": self.status_code, "headers": self.raw_headers}
+        await send(head)
+        await send({"type": _BODY, "body": self.body})
 
-def at(instant: Instant | None) -> Any:
-    """Return an instant as the encoder takes it (RFC 3339 in UTC)."""
-    return None if instant is None else to_datetime(instant)
+
+def at(instant: Instant | None) -> str | None:
+    """Return an instant as JSON has it (RFC 3339 in UTC), a whole second without a fraction."""
+    return None if instant is None else to_iso(instant).replace(".000000", "")
 
 
 def dump(document: Any) -> bytes:
@@ -67,6 +76,11 @@ class _Rendered:
 
 
 _rendered: Final = _Rendered(_CACHE_BYTES)
+
+
+def rendered(request_id: str, version: int) -> bytes | None:
+    """Return what a version of a request was rendered as, where that is still kept."""
+    return _rendered.get((request_id, version))
 
 
 def render(request: Request) -> bytes:
@@ -103,21 +117,23 @@ def _call(request_id: str, listed: Listed) -> dict[str, Any]:
     }
 
 
-def not_rendered(items: list[tuple[str, int]]) -> list[str]:
-    """Return the ids of those request versions that must be read to be rendered."""
-    return [key[0] for key in items if _rendered.get(key) is None]
+def kept_of(items: list[tuple[str, int]]) -> dict[str, bytes]:
+    """Return what is kept of these request versions, by id."""
+    found = ((key[0], _rendered.get(key)) for key in items)
+    return {name: data for name, data in found if data is not None}
 
 
 def render_page(
-    items: list[tuple[str, int]], fresh: dict[str, bytes], older: str | None, newer: str | None
+    items: list[tuple[str, int]], texts: Mapping[str, bytes], older: str | None, newer: str | None
 ) -> bytes:
     """Return a page of requests as JSON bytes.
 
-    :param fresh: by id, what had to be rendered now; it may be newer than the listed version.
+    :param texts: the rendered requests by id; one may be newer than the listed version, and one
+        that is not there any more is left out.
     """
-    kept = (_rendered.get(key) or fresh.get(key[0]) for key in items)
     tail = dump({"next": older, "previous": newer})[1:]
-    return b'{"items":[' + b",".join([data for data in kept if data]) + b"]," + tail
+    page = [texts[name] for name, _ in items if name in texts]
+    return b'{"items":[' + b",".join(page) + b"]," + tail
 
 
 def _document(request: Request) -> dict[str, Any]:
@@ -146,14 +162,10 @@ def _document(request: Request) -> dict[str, Any]:
         "outcome": None if outcome is None else orjson.Fragment(outcome),
         "agent_id": request.agent_id,
         "version": request.version,
-        "links": {
-            "self": home,
-            "wait": f"{home}?wait=60",
-            "events": f"{home}/events",
-            "result": f"{home}/result",
-            "audit": f"{home}/audit",
-            "cancel": f"{home}/cancel",
-        },
+        "links": orjson.Fragment(
+            f'{{"self":"{home}","wait":"{home}?wait=60","events":"{home}/events",'
+            f'"result":"{home}/result","audit":"{home}/audit","cancel":"{home}/cancel"}}'
+        ),
     }
 
 

@@ -14,8 +14,8 @@ from tests.support.smtp import MailSink
 
 pytestmark = pytest.mark.requirement("OPS-2")
 
-CHECKS = ["settings", "master key", "database", "clock", "command rules", "policies", "targets",
-          "queues", "port"]  # fmt: skip
+CHECKS = ["settings", "master key", "database", "clock", "record", "command rules", "policies",
+          "targets", "queues", "port"]  # fmt: skip
 
 
 def examined(env: dict[str, str]) -> tuple[int, dict[str, tuple[bool, str]]]:
@@ -124,7 +124,7 @@ def test_a_running_installation(tmp_path: Path) -> None:
 
 
 def test_nothing_there_yet_and_nothing_is_made(env: dict[str, str]) -> None:
-    assert set(bad(env)) == {"master key", "database", "clock", "policies", "targets", "queues"}
+    assert set(bad(env)) == {*CHECKS} - {"settings", "command rules", "port"}
     assert list(Path(env["ASSENTRY_DATA_DIR"]).iterdir()) == []
 
 
@@ -182,9 +182,18 @@ def test_deliveries_that_fail(migrated: dict[str, str]) -> None:
 def test_a_database_that_does_not_answer(migrated: dict[str, str], tmp_path: Path) -> None:
     url = f"postgresql://nobody:hidden-word@/nothing?host={tmp_path}"
     found = bad({**migrated, "ASSENTRY_DATABASE_URL": url})
-    assert set(found) == {"database", "clock", "policies", "targets", "queues"}
+    assert set(found) == {"database", "clock", "record", "policies", "targets", "queues"}
     assert "does not answer" in found["database"]
     assert "hidden-word" not in str(found)
+
+
+@pytest.mark.requirement("AUD-1")
+def test_a_record_that_was_changed_by_other_means(migrated: dict[str, str]) -> None:
+    with sqlite3.connect(Path(migrated["ASSENTRY_DATA_DIR"]) / "assentry.db") as database:
+        database.execute("DROP TRIGGER audit_kept")
+    code, findings = examined(migrated)
+    assert (code, findings["record"][0]) == (1, False)
+    assert "audit_kept is missing" in findings["record"][1]
 
 
 @pytest.mark.requirement("OPS-1")

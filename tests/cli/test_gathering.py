@@ -55,3 +55,20 @@ async def test_what_is_kept_leaves_before_the_end(wire: Wire) -> None:
     await asyncio.sleep(0)
     assert wire.pieces == [b"head", b"closed"]
     assert kept.get_extra_info("peername") == ("127.0.0.1", 1)
+
+
+@pytest.mark.requirement("OPS-1", "T14")
+async def test_lines_go_into_the_next_head_alone(wire: Wire) -> None:
+    kept = Gathering(wire, asyncio.get_running_loop())
+    kept.put(b"x-frame-options: DENY\r\n")
+    kept.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    kept.flush()
+    kept.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n")
+    kept.write(b"body")
+    kept.write(b"HTTP/1.1 is only content here\r\n")
+    kept.flush()
+    assert wire.pieces == [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nx-frame-options: DENY\r\n\r\nbody",
+        b"HTTP/1.1 is only content here\r\n",
+    ]

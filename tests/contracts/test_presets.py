@@ -14,7 +14,7 @@ from app.core.errors import InvalidAction
 from app.core.facts import Facts
 from app.core.instant import Instant
 from app.core.oauth import OAuthEndpoints
-from app.core.paths import METHODS, parse_base_url, parse_target_path
+from app.core.paths import METHODS, parse_base_url, parse_target_path, request_headers
 from app.core.pipeline import PolicySet, evaluate
 from app.core.policy import Effect, parse_policy
 from app.core.presets import DESTRUCTIVE, Example, Preset, policy_documents
@@ -33,7 +33,8 @@ EVERY = pytest.mark.parametrize("preset", presets(), ids=lambda preset: preset.n
 def facts(preset: Preset, example: Example) -> Facts:
     path, query = parse_target_path(example.path)
     body = b"" if example.json is None else json.dumps(example.json).encode()
-    headers = (("content-type", "application/json"),) if body else ()
+    kind = {"Content-Type": "application/json"} if body else {}
+    headers = request_headers((kind | example.headers).items(), "/headers")
     action = HttpAction(example.method, path, query, headers, body)
     target = BoundTarget("tgt_1", preset.name, preset.base_url, 1)
     submission = Submission(AGENT.id, action, target, Urgency.NORMAL, "", {})

@@ -11,6 +11,7 @@ from app.core.canonical import canonical
 from app.core.conditions.tree import parse_match, parse_when
 from app.core.errors import InvalidAction, TargetNotPermitted
 from app.core.facts import UNCLEAR, Facts
+from app.core.graphql import may_be_graphql
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.principals import Agent, Permission
@@ -217,6 +218,25 @@ def test_an_expression_knows_nothing_of_a_body_that_nobody_could_read(
 ) -> None:
     facts = facts_about(call(text="hello", headers={"Content-Type": "application/json"}))
     assert parse_when(source, "").matches(facts) is found
+
+
+@pytest.mark.requirement("POL-2", "POL-3", "T36")
+def test_a_query_that_servers_split_in_two_ways_is_unclear() -> None:
+    facts = facts_about(call(path="/issues?x=1;sudo=root"))
+    assert facts.http is not None and facts.http["query"] is UNCLEAR
+    for text in ({"exists": False}, {"exists": True}, {"eq": "1"}, {"ne": "1"}):
+        for name in ("http.query.x", "http.query.sudo", "http.query.y"):
+            assert parse_match({name: text}, "").matches(facts) is None, (name, text)
+    for source, found in (
+        ("!has(http.query.sudo)", None), ("!('sudo' in http.query)", None), ("http != null", None),
+        ("!has(http.json)", True), ("http.path == '/issues' && !has(http.json)", True),
+        ('!("query" in .http)', None), ("!has(.http.query)", None), ("size( .http ) == 4", None),
+        ("!has(params.http)", True), (".http.path == '/issues'", True),
+    ):  # fmt: skip
+        assert parse_when(source, "").matches(facts) is found, source
+    assert may_be_graphql(facts.http)
+    encoded = facts_about(call(path="/issues?x=1%3Bsudo=root"))
+    assert parse_match({"http.query.x": "1;sudo=root"}, "").matches(encoded) is True
 
 
 def facts_about(action: HttpAction) -> Facts:

@@ -70,6 +70,23 @@ def test_owners_and_requests_without_one(
     assert (obstacle(request, Voter(ANNE), Rules(owner_may_decide=installation)) is None) is free
 
 
+@pytest.mark.requirement("DEC-2", "DEC-3")
+@given(
+    st.sampled_from(Role), st.booleans(), st.booleans(), st.none() | st.booleans(),
+    st.lists(st.sampled_from([ANNE, OWNER]), max_size=2),
+)  # fmt: skip
+def test_who_may_decide_fills_the_only_seat(
+    role: Role, own: bool, installation: bool, rule: bool | None, absent: list[Person]
+) -> None:
+    """So that nobody needs to ask, where one approval of anybody is enough."""
+    request = replace(REQUEST, owner_may_decide=rule)
+    person = replace(OWNER if own else ANNE, role=role)
+    voter = Voter(person, absent=tuple(map(Voter, absent)))
+    rules = Rules(owner_may_decide=installation)
+    if obstacle(request, voter, rules) is None:
+        assert filled(request, voter, (), rules) == 1
+
+
 @pytest.mark.requirement("DEC-2")
 @pytest.mark.parametrize(
     ("approvers", "good"),

@@ -12,7 +12,7 @@ from app.core.instant import Instant
 from app.core.pipeline import NO_MATCH, PolicySet
 from app.core.policy import Effect, Obligation, Route, parse_policy
 from app.core.principals import Agent, Person, Role
-from app.core.routing import Assurance, Notice, Plan, Rung, Voter, seated
+from app.core.routing import Assurance, Notice, Plan, Rung, Voter, seats_of
 from tests.core.test_bundle import a_bundle, a_submission
 
 pytestmark = pytest.mark.requirement("REQ-8", "DEC-3")
@@ -41,9 +41,9 @@ def test_who_satisfies_all_satisfies_each(
 ) -> None:
     routes = [routed(*seats, quorum=min(quorum, len(seats))) for seats, quorum in wanted]
     whole, people = combined_route(routes), voters(groups)
-    if len(seated(whole.plan.seats, people)) >= whole.quorum:
+    if seats_of(whole.plan.seats, people) >= whole.quorum:
         for route in routes:
-            assert len(seated(route.plan.seats, people)) >= route.quorum
+            assert seats_of(route.plan.seats, people) >= route.quorum
 
 
 def test_one_route_stays_as_it_is() -> None:

@@ -96,7 +96,10 @@ def test_numbers_read_back(value: float) -> None:
     assert float(number(value)) == value
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "\ud800"])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), -float("inf"), "\ud800", {"a": None, "b": [{"c": float("nan")}]}],
+)
 def test_what_has_no_canonical_form_is_refused(value: float | str) -> None:
     with pytest.raises(MalformedJson):
         canonical({"x": [value, 0.5]})

@@ -1,6 +1,7 @@
 """The guard asks, blocks and lets through, whatever the disguise (SSH-5, T41)."""
 
 import shlex
+from time import process_time_ns
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.requirement("SSH-5", "T41")
 RULES = load().guard
 HOSTILE, HARMLESS = corpus("hostile"), corpus("harmless")
 OPTIONS, EVERYDAY = corpus("options"), corpus("everyday")
+OPERATORS, UNSEEN = corpus("operators"), corpus("unseen")
 RANK = {Effect.ALLOW: 0, Effect.REVIEW: 1, Effect.DENY: 2}
 
 
@@ -48,7 +50,11 @@ def test_it_asks_for_all_that_runs_writes_or_shows_secrets_by_an_option() -> Non
     assert [one for one in OPTIONS if said(one).effect is Effect.ALLOW] == []
 
 
-@pytest.mark.parametrize("commands", [HARMLESS, EVERYDAY], ids=["look-alikes", "everyday"])
+@pytest.mark.parametrize(
+    "commands",
+    [HARMLESS, EVERYDAY, OPERATORS, UNSEEN],
+    ids=["look-alikes", "everyday", "operators", "unseen"],
+)
 def test_it_asks_for_at_most_one_in_fifty_of_the_harmless(commands: list[str]) -> None:
     asked = [one for one in commands if said(one).effect is not Effect.ALLOW]
     assert len(commands) >= 150
@@ -98,6 +104,32 @@ def test_own_rules_come_beside_the_bundled_ones() -> None:
     assert judge(parse_command("sudo deploy --fast now"), rules).rule == "deploys"
     assert judge(parse_command("deploy plan"), rules).effect is Effect.ALLOW
     assert judge(parse_command("rm x"), rules).effect is Effect.REVIEW
+
+
+LONG = {
+    "programs": "ls; " * 3_800,
+    "other programs": "".join(f"cd a{at}; " for at in range(240)),
+    "values": "".join(f"a=/e{at}; " for at in range(900)) + "cat " + "$a " * 1_500,
+    "sub-commands": "docker " + "-x compose " * 1_300,
+    "patterns": "cat " + "".join(f"/e{at}*/* " for at in range(1_300)),
+    "script": "sh -c '" + "ls; " * 3_700 + "'",
+    "ways up": "cat /" + "a/../" * 3_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", LONG.values(), ids=LONG.keys())
+def test_the_longest_commands_are_judged_in_a_part_of_a_second(command: str) -> None:
+    started = process_time_ns()
+    said(command)
+    assert process_time_ns() - started < 800_000_000
+
+
+def test_more_programs_than_anybody_would_read_are_refused() -> None:
+    judgement = said("ls; " * 300)
+    assert (judgement.effect, judgement.tags) == (Effect.DENY, {"crowded"})
+    assert "several commands" in judgement.reasons[0]
+    assert said("ls; " * 100).effect is Effect.REVIEW
+    assert said("sh -c '" + "ls; " * 300 + "'").effect is Effect.DENY
 
 
 # --- properties ----------------------------------------------------------------------------------

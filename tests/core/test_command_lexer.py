@@ -13,6 +13,9 @@ from tests.support.corpus import corpus
 
 pytestmark = pytest.mark.requirement("SSH-3", "T41")
 
+CORPORA = ("hostile", "options", "harmless", "everyday", "operators", "unseen", "reads",
+           "beyond_reading")  # fmt: skip
+
 
 def assert_same(text: str) -> None:
     quick = plain_pipeline(text)
@@ -27,9 +30,7 @@ def assert_same(text: str) -> None:
     assert parts.redirects == [one for plain in quick for one in plain.redirects], text
 
 
-@pytest.mark.parametrize(
-    "name", ["hostile", "options", "harmless", "everyday", "reads", "beyond_reading"]
-)
+@pytest.mark.parametrize("name", CORPORA)
 def test_both_readings_agree_on_the_corpus(name: str) -> None:
     for command in corpus(name):
         assert_same(command)
@@ -67,7 +68,8 @@ def test_words_in_plain_quotes_come_out_as_they_went_in(words: list[str]) -> Non
     "text",
     ["", " ", "|", "ls |", "| ls", "ls || x", "ls |& x", "A=b ls", "if x", "ls 'a", "ls\nid",
      "ls a{b,c}", "ls $x", "~/x", "l? x", "ls >x", "ls caf\u00e9", "time ls", "ls # x",
-     "ls =", "ls =id", "ls ^x", "ls \\x41", "ls 'a\\'", "ls 'a\\' 'b; id #'", "ls '!1'"],
+     "ls =", "ls =id", "ls ,{}", "ls {}a", "ls '{}'{}", "ls 2>&1 a", "ls ^x", "ls \\x41",
+     "ls 'a\\'", "ls 'a\\' 'b; id #'", "ls '!1'"],
 )  # fmt: skip
 def test_it_gives_up_at_anything_else(text: str) -> None:
     assert plain_pipeline(text) is None

@@ -76,6 +76,8 @@ def test_a_plain_pipeline_is_told_from_more() -> None:
         ("sudo -u bob -H nice -n5 rm x", ["sudo", "nice", "rm"]),
         ("env -i A=b timeout -s KILL 5 rm x", ["env", "timeout", "rm"]),
         ("env -S 'rm -r' x", ["env", "env", "rm"]),
+        ("env - rm x", ["env", "rm"]),
+        ("env -", ["env"]),
         ("nohup stdbuf -oL setsid -w rm x", ["nohup", "stdbuf", "setsid", "rm"]),
         ("find . -exec sh -c 'rm x' \\;", ["find", "sh", "rm"]),
         ("ls | xargs -0 -n1 rm", ["ls", "xargs", "rm"]),
@@ -140,6 +142,40 @@ def test_what_is_too_long_too_deep_or_too_much_is_opaque() -> None:
 def test_fifty_and_more_programs_are_all_looked_at() -> None:
     line = parse_command("; ".join(["true"] * 60 + ["rm -rf /srv"]))
     assert line.names == ("true", "rm")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ls 2#$(rm x)", "ls 16#`rm x`", "ls -2#$(rm x)", "echo 2#${x:-$(rm x)}", "A=2#$(rm x)",
+     "export A=2#$(rm x)", "a=(2#$(rm x))", "((2#$(rm x)))", "test 2#$(rm x) = 1",
+     "ls <<<2#$(rm x)", "ls >&2#$(rm x)", "for i in 2#$(rm x); do ls; done"],
+)  # fmt: skip
+def test_a_substitution_behind_a_base_is_seen(command: str) -> None:
+    line = parse_command(command)
+    assert "rm" in line.names
+    assert line.opaque
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["date -s1201>/dev/null", "curl https://h.example -ox1>/dev/null", "awk -fx1</dev/null",
+     "date <&- -s1201", "find /srv 2>&- -delete", "[ a = a ]#$(rm x)", '[ a ]#"$(rm x)"b',
+     "rm \\ --help", 'echo "a"\\ b', 'git re$"set" --hard'],
+)  # fmt: skip
+def test_what_the_parser_leaves_out_makes_a_line_opaque(command: str) -> None:
+    assert parse_command(command).opaque
+
+
+def test_a_number_before_an_ampersand_is_a_word() -> None:
+    for command in ("hostname 1&>/dev/null", "hostname 1 &>/dev/null"):
+        line = parse_command(command)
+        assert (line.programs[0].texts, line.plain) == (("1",), False), command
+
+
+@pytest.mark.parametrize("command", ["ls;# $(rm x)", "ls # $(rm x)", "(ls)#fine", "ls 2>&-"])
+def test_comments_and_closed_descriptors_are_understood(command: str) -> None:
+    line = parse_command(command)
+    assert (line.names, line.opaque) == (("ls",), ())
 
 
 pieces = st.sampled_from(

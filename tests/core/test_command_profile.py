@@ -82,6 +82,39 @@ def test_operands_flags_and_values_are_constrained() -> None:
         assert effect(profile, bad) is not Effect.ALLOW, bad
 
 
+def test_a_pattern_of_the_shell_may_not_become_an_option() -> None:
+    profile = own('[[program]]\nnames = ["x"]\nrest = "[a-z./*?]+"\n')
+    for good in ("x a*", "x logs/*.txt", "x /srv/*", "x ./*"):
+        assert effect(profile, good) is Effect.ALLOW, good
+    for bad in ("x *", "x ?a", "x .*", "x a/.*", "x a*b*c*", "x a/../*"):
+        assert effect(profile, bad) is not Effect.ALLOW, bad
+
+
+def test_a_pattern_of_the_shell_stays_within_what_is_permitted_further_on() -> None:
+    profile = PROFILES["readonly-safe"]
+    for good in ("cat /var/log/*", "grep x /var/log/*", "ls /srv/*", "grep 'a*' /var/log/syslog"):
+        assert effect(profile, good) is Effect.ALLOW, good
+    for bad in ("grep -v /srv/app/d* /var/log/syslog", "grep -v a* /var/log/syslog",
+                "grep -v -e /srv/d* /var/log/syslog", "cat /var/log/x | grep -v s*",
+                "cat /var/log/x | cut -f1- --output-delimiter /srv/*", "tree -P /srv/*",
+                "cat /var/log/x | column -s /srv/a*", "journalctl -g /srv/*"):  # fmt: skip
+        assert effect(profile, bad) is not Effect.ALLOW, bad
+
+
+@pytest.mark.parametrize(
+    "command", ["hostname 1&>/dev/null", "vmstat 2&>/dev/null", "ls &>/dev/null"]
+)
+def test_a_redirection_that_shells_read_differently_is_not_permitted(command: str) -> None:
+    for profile in READING:
+        assert effect(profile, command) is not Effect.ALLOW, profile.name
+
+
+def test_what_several_parents_bring_is_there_once() -> None:
+    assert len(PROFILES["readonly-safe"].deny) == len(set(map(id, PROFILES["readonly-safe"].deny)))
+    for grammars in PROFILES["debian-ops"].programs.values():
+        assert len(grammars) == len(set(map(id, grammars)))
+
+
 def test_subcommands_and_needs() -> None:
     profile = own(
         '[[program]]\nnames = ["x"]\nsubs = ["a b", "c"]\nflags = ["-q"]\nmax = 0\n'

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from app.core import events as ev
 from app.core.action import BoundTarget, HttpAction, PlainAction, Submission, Urgency, seal
@@ -56,7 +57,7 @@ KEY = ApiKey(
 
 def resealed(**changes: Any) -> Request:
     """Return the request with another payload and the digest that fits it."""
-    payload = seal(replace(SUBMISSION, **changes))
+    payload = seal(structs.replace(SUBMISSION, **changes))
     return replace(REQUEST, payload=payload, digest=digest(payload))
 
 
@@ -137,7 +138,7 @@ def test_the_target_must_be_the_one_that_was_approved() -> None:
     assert verify_target(SUBMISSION, TARGET) is TARGET
     for submission, target, code in (
         (SUBMISSION, None, "target_disabled"),
-        (replace(SUBMISSION, target=None), TARGET, "target_disabled"),
+        (structs.replace(SUBMISSION, target=None), TARGET, "target_disabled"),
         (SUBMISSION, replace(TARGET, enabled=False), "target_disabled"),
         (SUBMISSION, replace(TARGET, revision=4), "target_changed"),
         (SUBMISSION, replace(TARGET, base_url="https://evil.example"), "target_changed"),
@@ -158,13 +159,13 @@ def test_the_plan_is_the_approved_call_within_the_targets_limits() -> None:
         ("10.0.0.0/8",), 1, 2, 3,
     )  # fmt: skip
     with pytest.raises(Refusal):
-        plan_of(replace(SUBMISSION, action=PlainAction("send", {})), TARGET)
+        plan_of(structs.replace(SUBMISSION, action=PlainAction("send", {})), TARGET)
 
 
 @pytest.mark.requirement("EXE-1", "T29")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_only_safe_methods_where_the_target_says_so_are_sent_again(method: str) -> None:
-    submission = replace(SUBMISSION, action=replace(CALL, method=method))
+    submission = structs.replace(SUBMISSION, action=replace(CALL, method=method))
     assert is_idempotent(submission, TARGET) is (method in ("GET", "HEAD"))
     assert not is_idempotent(submission, replace(TARGET, settings=TargetSettings()))
     assert not is_idempotent(submission, None)

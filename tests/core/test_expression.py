@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from app.core.conditions.base import Tri
 from app.core.conditions.expression import MAX_EXPRESSION
@@ -133,21 +133,21 @@ def test_refusals(source: str, says: str) -> None:
     ids=lambda params: str(params)[:30],
 )
 def test_what_is_too_large_or_no_text_cannot_be_known(params: dict[str, object]) -> None:
-    assert when("action == 'transfer'", replace(FACTS, params=params)) is None
+    assert when("action == 'transfer'", structs.replace(FACTS, params=params)) is None
 
 
 def test_deep_values_cannot_be_known() -> None:
     deep: object = 1
     for _ in range(5_000):
         deep = [deep]
-    assert when("true", replace(FACTS, params={"x": deep})) is None
+    assert when("true", structs.replace(FACTS, params={"x": deep})) is None
 
 
 @pytest.mark.parametrize(
     "odd", [2**70, object(), (1, 2), {1: 2}, b"x"], ids=["int", "object", "tuple", "dict", "bytes"]
 )
 def test_odd_values_never_raise(odd: object) -> None:
-    assert when("params.x == 1", replace(FACTS, params={"x": odd})) in {None, False}
+    assert when("params.x == 1", structs.replace(FACTS, params={"x": odd})) in {None, False}
 
 
 def test_names_in_strings_are_no_names() -> None:

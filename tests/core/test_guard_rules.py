@@ -95,3 +95,19 @@ def test_variables_for_a_program_are_told_from_those_of_the_shell() -> None:
     assert said(document, "A=b x") == said(document, "env A=b x") == "a"
     for fine in ("TZ=UTC x", "LC_ALL=C x", "A=b", "export A=b"):
         assert not said(document, fine), fine
+
+
+def test_names_that_find_hands_over_are_files_where_the_rules_say_so() -> None:
+    listed = '[[harmless]]\nnames = ["{0}"]\nflags = ["-h"]\nrest = "[a-z]+"\n'
+    head = 'ask_unknown = true\n[group]\nknown = ["find"]\n'
+    rules = read_guard(f"{head}{listed.format('weigh')}more = true\n")
+    rules = rules.with_more(read_guard(listed.format("read")))
+    said = {
+        command: judge(parse_command(command), rules).effect
+        for command in (
+            "find . -exec weigh -h {} +",
+            "find . -exec weigh -x {} +",
+            "find . -exec read -h {} +",
+        )
+    }
+    assert list(said.values()) == [Effect.ALLOW, Effect.REVIEW, Effect.REVIEW]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NoReturn, cast
 
 import pytest
+from msgspec import structs
 
 from app.core.facts import Facts
 from app.core.instant import Instant
@@ -118,7 +119,7 @@ def test_scope(scope: dict[str, object], *, inside: bool) -> None:
 
 def test_a_policy_for_targets_is_not_for_actions_without_one() -> None:
     anywhere = policy("a", rule("allow"), scope={"targets": ["*"]})
-    assert verdict_of(anywhere, facts=replace(FACTS, target=None)) == ("review", None)
+    assert verdict_of(anywhere, facts=structs.replace(FACTS, target=None)) == ("review", None)
 
 
 @pytest.mark.requirement("T35")
@@ -158,7 +159,7 @@ def test_any_failure_is_a_review() -> None:
     compiled = PolicySet.compile([replace(good, rules=(broken,))], 1)
     assert evaluate(compiled, FACTS) is POLICY_ERROR
     assert explain(compiled, FACTS).verdict is POLICY_ERROR
-    nonsense = replace(FACTS, action=cast("str", []))
+    nonsense = structs.replace(FACTS, action=cast("str", []))
     assert evaluate(PolicySet.compile([good], 1), nonsense) is POLICY_ERROR
 
 
@@ -173,7 +174,7 @@ def test_a_set_knows_its_revision_and_whether_it_counts() -> None:
         assert not PolicySet.compile([policy("b", rule("deny", when=when))], 4).repeatable
     risk = {"factors": [{"name": "f", "points": 1, "match": {"remote_ip": "10.0.0.1"}}]}
     assert not PolicySet.compile([policy("c", risk=risk)], 4).repeatable
-    busy = replace(FACTS, counters={"agent_hour": 6})
+    busy = structs.replace(FACTS, counters={"agent_hour": 6})
     assert verdict_of(counting, facts=busy) == ("deny", "a")
     assert verdict_of(counting) == ("review", "a")
 
@@ -181,7 +182,7 @@ def test_a_set_knows_its_revision_and_whether_it_counts() -> None:
 @pytest.mark.requirement("T34")
 def test_params_never_shadow_what_is_known() -> None:
     hostile = {"action": "read", "agent": {"name": "root"}, "params": {"amount": 1}, "kind": "x"}
-    lies = replace(FACTS, params={**hostile, "params.amount": 1}, context=hostile)
+    lies = structs.replace(FACTS, params={**hostile, "params.amount": 1}, context=hostile)
     for match in (
         {"action": "read"},
         {"agent.name": "root"},
@@ -226,7 +227,7 @@ def test_an_explanation_has_every_rule_with_its_outcome() -> None:
 
 @pytest.mark.requirement("POL-8")
 def test_an_explanation_shortens_what_it_found() -> None:
-    long = replace(FACTS, params={"note": "x" * 5_000})
+    long = structs.replace(FACTS, params={"note": "x" * 5_000})
     asked = policy("a", rule("deny", {"any": [{"params.note": {"gt": 1}}, {"action": "y"}]}))
     found = explain(PolicySet.compile([asked], 1), long).rules[0].conditions
     assert found is not None
@@ -249,7 +250,9 @@ def test_an_explanation_says_what_was_found(
     match: Mapping[str, object], path: object, found: str, why: str
 ) -> None:
     http: object = {"method": "GET", "path": path}
-    facts = replace(FACTS, http=cast("dict[str, object]", 5 if isinstance(path, OSError) else http))
+    facts = structs.replace(
+        FACTS, http=cast("dict[str, object]", 5 if isinstance(path, OSError) else http)
+    )
     explained = explain(PolicySet.compile([policy("a", rule("deny", match))], 1), facts)
     condition = explained.rules[0].conditions
     assert condition is not None

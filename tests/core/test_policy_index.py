@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from app.core.conditions.glob import plain_glob
 from app.core.facts import Facts
@@ -174,12 +175,12 @@ def test_a_long_list_is_split_by_equality_and_stays_right_after_the_cache_is_emp
     compiled = PolicySet.compile(policies, 1)
     base = Facts("x", "plain", "a", "a", None, "normal", "", {}, {}, None, Instant(0))
     for at in (0, *range(CACHE_SIZE + 50), 7):
-        facts = replace(base, params={"customer": f"c{at}"})
+        facts = structs.replace(base, params={"customer": f"c{at}"})
         assert len(compiled.candidates(facts)) == 1
         assert evaluate(compiled, facts).policy_name == f"p{at}"
-    assert compiled.candidates(replace(base, params={"customer": "other"})) == ()
-    broken = replace(base, params=cast("dict[str, object]", Broken()))
+    assert compiled.candidates(structs.replace(base, params={"customer": "other"})) == ()
+    broken = structs.replace(base, params=cast("dict[str, object]", Broken()))
     assert evaluate(compiled, broken).effect is Effect.REVIEW
-    confused = evaluate(compiled, replace(base, params={"customer": ["c1"]}))
+    confused = evaluate(compiled, structs.replace(base, params={"customer": ["c1"]}))
     assert confused.effect is Effect.REVIEW
     assert "could not be decided" in confused.reasons[0]

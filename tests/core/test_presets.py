@@ -11,6 +11,7 @@ from app.core.presets import (
     BLOCKED_PRIORITY,
     PRIORITY,
     READS_PASS,
+    Calls,
     CredentialHint,
     Preset,
     PresetRules,
@@ -84,3 +85,31 @@ def test_another_address_than_that_is_refused(*, own_host: bool, base_url: str) 
     with pytest.raises(InvalidField) as refused:
         place_of(preset(own_host=own_host), base_url)
     assert refused.value.pointer == "/base_url"
+
+
+def test_what_nothing_passes_with_is_looked_at_before_reads() -> None:
+    rules = PresetRules(reads=("/**",), asks_with=("http.headers.sudo",))
+    (document,) = policy_documents("acme", "Acme", rules)
+    policy = parse_policy(document, id="pol_1", version=1)
+    assert [rule.name for rule in policy.rules] == ["acts otherwise", "writes", "reads"]
+    assert policy.rules[0].effect.value == "review"
+
+
+def test_destructive_calls_are_so_with_a_last_slash_and_by_their_body() -> None:
+    rules = PresetRules(
+        destructive=(Calls(("POST",), ("/a/*", "/b/**")), Calls(("PATCH",), ("/p/*",), ("gone",)))
+    )
+    (document,) = policy_documents("acme", "Acme", rules)
+    parse_policy(document, id="pol_1", version=1)
+    assert isinstance(document["rules"], list)
+    assert document["rules"][0] == {
+        "name": "destructive", "effect": "review", "tags": ["destructive"],
+        "reason": "This deletes something or can't be undone.",
+        "match": {"any": [
+            {"http": {"method": ["POST"], "path": ["/a/*", "/b/**", "/a/*/"]}},
+            {
+                "http": {"method": ["PATCH"], "path": ["/p/*", "/p/*/"]},
+                "any": [{"http.json.gone": {"exists": True}}],
+            },
+        ]},
+    }  # fmt: skip

@@ -7,7 +7,7 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.core.redaction import MARK, MIN_SECRET_LENGTH, Redactor
@@ -166,6 +166,15 @@ def test_a_cut_stream_shows_no_part_of_a_secret(kept: int) -> None:
     assert b"t" not in text
 
 
+@pytest.mark.parametrize("size", [1_000, 1_048_577, 3_000_000])
+def test_a_large_piece_that_was_cut_shows_no_part_of_a_secret(size: int) -> None:
+    secret = "canary+part/whole=end"
+    escaped = "".join(char if char.isalnum() else f"\\u{ord(char):04x}" for char in secret)
+    for cut in (secret[:9], escaped[:-1]):
+        given_ = b"." * size + cut.encode()
+        assert Redactor([secret]).stream().feed(given_) == b"." * size
+
+
 def test_a_stream_holds_little() -> None:
     redactor = Redactor(["token-abcdefgh"])
     stream = redactor.stream()
@@ -197,6 +206,7 @@ def _spelled(char: str, way: int) -> str:
     st.data(),
 )  # fmt: skip
 def test_any_mixture_of_escapes_is_found(secret: str, data: st.DataObject) -> None:
+    assume("\\u" not in secret)  # its own characters begin an escape
     ways = data.draw(st.lists(st.integers(0, 7), min_size=len(secret), max_size=len(secret)))
     text = "".join(map(_spelled, secret, ways))
     # A last "&" may count as itself; the rest of its escape says no more than that it was one.
@@ -216,6 +226,23 @@ def test_broken_lines_and_wide_characters_are_found() -> None:
         assert digits not in clean.replace(b"\n", b"").replace(b"\\r\\n", b"")
     for wide in ("utf-16-le", "utf-16-be"):
         assert Redactor([secret]).bytes(secret.encode(wide))[0] == b"[redacted]"
+
+
+@pytest.mark.requirement("T47")
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_secret_with_western_letters_is_found_in_older_encodings(encoding: str) -> None:
+    secret = "geheim-für-\u20ac-\xe9t\xe9" if encoding == "cp1252" else "geheim-für-\xe9t\xe9"
+    raw = secret.encode(encoding)
+    redactor = Redactor([secret])
+    for form in (raw, raw.hex().encode(), quote(raw).encode(), base64.b64encode(raw)):
+        assert redactor.bytes(b"<<" + form + b">>") == (b"<<[redacted]>>", 1)
+    assert redactor.text(f"<<{secret}>>") == ("<<[redacted]>>", 1)
+
+
+@pytest.mark.requirement("T47")
+def test_a_text_in_which_a_secret_begins_within_a_character_stays_a_text() -> None:
+    found, count = Redactor(["\xa9abcdefgh"]).text("<\xe9abcdefgh>")
+    assert count == 1 and "abcdefgh" not in found
 
 
 @given(_soup(), st.text(st.characters(max_codepoint=0x2FF), max_size=60))

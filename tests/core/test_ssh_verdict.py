@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from app.core.action import BoundTarget, PlainAction, Submission, Urgency
 from app.core.policy import Effect
@@ -73,7 +74,7 @@ def test_commands_and_files_are_judged_alike() -> None:
     for path in ("/root/.bashrc", "/etc/cron.d/x", "/srv/app/data"):
         put = submission(SshPut(path, b"x"))
         assert guarded(ALLOW, put, RULES).effect is not Effect.ALLOW
-    free = replace(submission(SshPut("/tmp/x", b"x")), target=None)
+    free = structs.replace(submission(SshPut("/tmp/x", b"x")), target=None)
     assert guarded(ALLOW, free, RULES).effect is Effect.ALLOW
     assert guarded(ALLOW, submission(PlainAction("x", {})), RULES) == ALLOW
     assert guarded(ALLOW, submission(SshExec("uptime")), RULES).effect is Effect.REVIEW

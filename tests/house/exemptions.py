@@ -19,6 +19,7 @@ UNMIRRORED: dict[str, str] = {
     "tests/integrations/slack/test_played_page.py": "the played Slack's page",
     "tests/integrations/slack/test_played_socket.py": "the played Slack's Socket Mode",
     "tests/integrations/slack/test_played_vendor.py": "the played Slack against slack_sdk",
+    "tests/services/test_inline_again.py": "services/inline in a unit that is run again",
     "tests/services/test_routing.py": "core/routing as decisions and sweeps use it",
     "tests/web/test_no_values.py": "every route asked by everybody, with secrets planted",
     "tests/web/test_openapi.py": "every route against the document, every change as described",

@@ -4,7 +4,7 @@ import re
 
 from tests.support.sources import ROOT, name, text, tracked
 
-MACHINE = re.compile(r"(?<![\w./*-])/(?:work|root|farm)/\w|/home/[a-z]\w+/")
+MACHINE = re.compile(r"(?<![\w./-])/(?:work|farm)/|(?<![\w./*-])/root/\w|/home/[a-z]\w+/")
 LOCKED = re.compile(r"[a-z0-9][a-z0-9._-]*==\S+( ;.+)? \\")
 
 

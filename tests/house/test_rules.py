@@ -47,9 +47,13 @@ def sets_status(node: ast.AST) -> bool:
     called = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
     return any(
         keyword.arg == "status"
-        and (called == "replace" or (called == "Request" and names_status(keyword.value)))
+        and (called == "replace" or (called in MAKERS and names_status(keyword.value)))
         for keyword in node.keywords
     )
+
+
+MAKERS = {"Request", "draft"}
+"""Whatever makes a request."""
 
 
 def test_only_the_lifecycle_sets_a_status() -> None:

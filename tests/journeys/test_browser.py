@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
 ]
 PASSWORD = "correct horse battery staple"
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @dataclass

@@ -22,7 +22,11 @@ from tests.support.channel import FakeChannel
 from tests.support.world import World, world
 from workers.couriers import DeliverySource
 
-pytestmark = [pytest.mark.requirement("T10", "T11", "CH-4"), pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.requirement("T10", "T11", "CH-4"),
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore:.*expression-based index ix_requests_identical"),
+]
 
 LOOKS: Final = 1000
 AT_ONCE: Final = 8

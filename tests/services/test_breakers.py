@@ -22,11 +22,6 @@ DEAD = "http://127.0.0.1:1"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[World, None]:
     async with world(database_url, tmp_path, clock=clock) as opened:
         await opened.policy("all", "allow", {"action": "http.request"})

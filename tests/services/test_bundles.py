@@ -35,12 +35,6 @@ async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None
         yield opened
 
 
-@pytest.fixture
-async def upstream() -> AsyncGenerator[Upstream, None]:
-    async with Upstream() as running:
-        yield running
-
-
 async def approve(
     place: World, request: Request, *excluded: int, who: Caller | None = None
 ) -> Request:

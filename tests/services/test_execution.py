@@ -25,12 +25,6 @@ async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None
         yield opened
 
 
-@pytest.fixture
-async def upstream() -> AsyncGenerator[Upstream, None]:
-    async with Upstream() as running:
-        yield running
-
-
 async def approved(place: World, upstream: Upstream, method: str = "POST") -> str:
     await place.target(upstream.url)
     request = await place.call(method, "/echo?x=1", json={"amount": 5})

@@ -21,12 +21,6 @@ HEADER = {"x-key": "Token {{default/shop.token}}"}
 
 
 @pytest.fixture
-async def upstream() -> AsyncGenerator[Upstream, None]:
-    async with Upstream() as running:
-        yield running
-
-
-@pytest.fixture
 async def place(
     database_url: str, tmp_path: Path, upstream: Upstream
 ) -> AsyncGenerator[World, None]:

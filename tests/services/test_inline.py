@@ -4,10 +4,13 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from app.clock import Ids
 from app.core.audit import SYSTEM
-from app.core.errors import VersionMismatch
+from app.core.errors import TooBusy, VersionMismatch
 from app.core.events import Claim, Fail
+from app.core.instant import SECOND, Instant
 from app.core.lifecycle import step
 from app.core.request import Request, Status, evolve
 from app.services.execution import Claimed
@@ -17,17 +20,6 @@ from tests.support.upstream import Upstream
 from tests.support.world import FakeClock, World, world
 
 pytestmark = pytest.mark.requirement("GW-2", "EXE-1")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def upstream() -> AsyncGenerator[Upstream, None]:
-    async with Upstream() as running:
-        yield running
 
 
 @pytest.fixture
@@ -80,6 +72,36 @@ async def test_where_a_connection_stands_it_is_marked_with_its_claim(
     await place.services.execution.carry_out(warm, once=True)
     assert (await place.get(warm.request)).status is Status.UNKNOWN
     assert len(upstream.log) == 1
+
+
+@pytest.mark.requirement("REQ-1")
+async def test_a_repeat_is_answered_however_busy_the_agent_is(
+    place: World, upstream: Upstream
+) -> None:
+    asked = structs.replace(ASKED, idempotency_key="k", fingerprint="f")
+    first, _ = await place.services.inline.call(place.robot, asked, None)
+    for _ in range(place.services.settings.agent_concurrency):
+        await claimed(place)
+    with pytest.raises(TooBusy):
+        await called(place)
+    again, _ = await place.services.inline.call(place.robot, asked, None)
+    assert again == first and len(upstream.log) == 1
+
+
+async def test_a_call_may_wait_to_be_written(
+    place: World, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its grant lasts a second from then on, not from when policy was asked (CI, a busy disk)."""
+    ids = type(place.services.intake.ids)
+    made = ids.new
+
+    def slow(self: Ids, prefix: str, now: Instant) -> str:
+        clock.move(5)
+        return made(self, prefix, now)
+
+    monkeypatch.setattr(ids, "new", slow)
+    done = await called(place)
+    assert done.status is Status.SUCCEEDED and done.decided_at == done.created_at + 5 * SECOND
 
 
 async def test_what_was_marked_and_did_not_start_is_not_said_to_be_sent(

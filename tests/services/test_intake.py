@@ -25,8 +25,10 @@ from app.core.errors import (
     TooManyOpenRequests,
 )
 from app.core.principals import Permission, Scope
-from app.core.request import Status
+from app.core.request import Choice, Status
 from app.services.intake import Asked
+from app.store import units
+from app.store.tx import Tx
 from tests.support.world import World, agent_caller, with_scopes, world
 
 pytestmark = pytest.mark.requirement("REQ-1")
@@ -214,6 +216,36 @@ async def test_a_revision_supersedes(place: World) -> None:
     with pytest.raises(NotFound):
         await place.ask(supersedes="req_none")
     assert (await place.services.requests.waiting(place.anne)) == {Status.PENDING: 1}
+
+
+async def test_a_refusal_comes_before_anything_is_written(
+    place: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all that is recorded in the same commit would be run again, one by one (T67)."""
+    agents, limited = place.services.agents, replace(place.agent, rate="9/hour")
+    await agents.update(place.anne, place.agent.id, open_limit=2, rate="9/hour")
+    place.robot = agent_caller(limited, place.key)
+    decided, _ = await place.ask(), await place.ask()
+    once, written = units._one, list[bool]()
+
+    def seen(tx: Tx, unit: units.Unit) -> units.Result:
+        try:
+            return once(tx, unit)
+        finally:
+            written.append(tx.touched)
+
+    async def refused(code: str, **fields: str) -> None:
+        monkeypatch.setattr(units, "_one", seen)
+        with pytest.raises(AssentryError) as caught:
+            await place.ask(idempotency_key=f"k{len(written)}", fingerprint="f", **fields)
+        monkeypatch.undo()
+        assert (caught.value.code, written.pop()) == (code, False)
+
+    await refused("too_many_open_requests")
+    await place.vote(decided, choice=Choice.DENY)
+    await refused("not_found", supersedes="req_none")
+    await refused("illegal_transition", supersedes=decided.id)
+    assert (await place.ask(idempotency_key="k0", fingerprint="f")).status is Status.PENDING
 
 
 @pytest.mark.requirement("POL-2")

@@ -1,5 +1,6 @@
 """Today's policies hold for what was asked and decided before, to the last moment."""
 
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.core.action import unseal
 from app.core.errors import AlreadyDecided
 from app.core.jobs import Postponed
 from app.core.request import Ballot, Choice, Request, Status
@@ -32,12 +34,6 @@ POST: dict[str, object] = {"http.method": "POST"}
 async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None]:
     async with world(database_url, tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-async def upstream() -> AsyncGenerator[Upstream, None]:
-    async with Upstream() as running:
-        yield running
 
 
 @dataclass(frozen=True)
@@ -157,7 +153,26 @@ async def test_a_plain_action_is_granted_by_the_policies_in_force(
     assert after.status is (Status.CANCELLED if code else Status.APPROVED)
     trail = await place.services.requests.trail(place.anne, request.id)
     assert (trail[-1].details.get("code") or "") == code
+    told = json.loads(after.outcome or "{}")
+    assert (told.get("code", ""), bool(told.get("detail"))) == (code, bool(code))
     assert not code or "request.approved" not in [record.event for record in trail]
+
+
+@pytest.mark.requirement("T40", "DEC-1")
+async def test_who_decides_is_told_before_that_policies_would_stop_it(place: World) -> None:
+    await place.policy("asks", "review", {"action": "send_mail"})
+    request = await place.ask("send_mail")
+    foreseen = place.services.decisions.foreseen
+    assert await foreseen(request, unseal(request.payload)) == []
+    await change(place, "deny")
+    (told,) = await foreseen(request, unseal(request.payload))
+    assert told.startswith("the policies in force deny this by now (rule rule of asks)")
+    assert await foreseen(request, None) == []
+    await change(place, "allow")
+    assert await foreseen(request, unseal(request.payload)) == []
+    await change(place, "deny")
+    denied = await place.vote(request, choice=Choice.DENY)
+    assert await foreseen(denied, unseal(request.payload)) == []
 
 
 @pytest.mark.requirement("T40", "KEY-4")

@@ -14,11 +14,6 @@ from tests.support.world import FakeClock, World, world
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[World, None]:
     async with world(database_url, tmp_path, clock=clock) as opened:
         yield opened

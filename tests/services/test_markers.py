@@ -132,6 +132,12 @@ async def test_what_cannot_be_asked_says_so(here: World, server: Sshd) -> None:
     with pytest.raises(MarkerNotRead, match="switched off"):
         await markers.look(here.anne, request.id)
     assert (await here.get(request)).status is Status.UNKNOWN
+    trail = await here.services.requests.trail(here.anne, request.id)
+    failed = [one for one in trail if one.event == "request.marker_not_read"]
+    assert {one.actor for one in failed} == {here.anne.actor.reference}
+    causes = {str(one.details["cause"]): str(one.details["detail"]) for one in failed}
+    assert len(failed) == 3 and {"host_key_changed", "target_disabled"} <= set(causes)
+    assert "did not show a pinned host key" in causes["host_key_changed"]
 
 
 async def test_there_may_be_none(here: World, server: Sshd) -> None:

@@ -22,12 +22,6 @@ async def place(database_url: str, tmp_path: Path) -> AsyncGenerator[World, None
         yield opened
 
 
-@pytest.fixture
-async def upstream() -> AsyncGenerator[Upstream, None]:
-    async with Upstream() as running:
-        yield running
-
-
 async def test_an_inline_answer_is_masked(place: World, upstream: Upstream) -> None:
     await place.target(upstream.url)
     await place.policy("reads", "allow", {"http.method": "GET"}, obligations=[DUTY])

@@ -17,11 +17,6 @@ SESSION = Session("a" * 64, "per_1", "form", Instant(0), Instant(0), Instant(0),
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def place(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[World, None]:
     async with world(f"sqlite:///{tmp_path / 'test.db'}", tmp_path, clock=clock) as opened:
         yield opened

@@ -24,19 +24,17 @@ from app.core.errors import (
 from app.core.principals import Caller, Person, Role, Scope
 from app.factory import services
 from app.services.bundle import Services
-from app.services.setup import SetupLinkReplaced
+from app.services.setup import SetupLinkReplaced, add_first
 from app.services.throttling import CROWDED, FREE_FAILURES, MAX_WAIT, admit
+from app.store.database import Database
+from app.store.people import People
+from app.store.tx import Tx
 from tests.support.templates import prepare
 from tests.support.world import FakeClock, World, settings_for, world
 
 PASSWORD = "four unrelated words 47"
 OTHER = "another set of words 48"
 FREE = FREE_FAILURES["account"]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture
@@ -52,6 +50,16 @@ async def empty(url: str, folder: Path) -> AsyncGenerator[Services, None]:
     prepare(settings.database)
     async with services(settings) as opened:
         yield opened
+
+
+def elsewhere(url: str, clock: FakeClock, first: Person) -> None:
+    """Add the first administrator as another process would, at once."""
+    database = Database(url)
+    with database.engine(writer=True).begin() as connection:
+        tx = Tx(connection, database.kind, frozenset())
+        tx.start(clock.now)
+        add_first(tx, first)
+        tx.flush()
 
 
 async def account(place: World, role: Role = Role.APPROVER, name: str = "carl") -> Person:
@@ -120,6 +128,27 @@ async def test_two_set_ups_at_once_make_one_administrator(
         )
         assert sorted(isinstance(one, SetupClosed) for one in done) == [False, True]
         assert await opened.store.read(lambda tx: tx.people.count()) == 1
+
+
+@pytest.mark.requirement("PPL-3", "T32")
+async def test_a_set_up_that_another_overtakes_is_told_that_it_is_closed(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    async with empty(database_url, tmp_path) as opened:
+        token = await opened.people.issue_setup_token() or ""
+        anne = Person("per_anne", "Anne", "anne@example.org", Role.ADMIN, "", True, clock.now())
+        read = People.count, People.setting
+
+        def overtaken(self: People, *asked: str) -> object:
+            monkeypatch.undo()
+            before = read[len(asked)](self, *asked)
+            elsewhere(database_url, clock, anne)
+            return before
+
+        monkeypatch.setattr(People, "count", overtaken)
+        monkeypatch.setattr(People, "setting", overtaken)
+        with pytest.raises(SetupClosed):
+            await opened.people.check_setup(token)
 
 
 @pytest.mark.requirement("PPL-3")

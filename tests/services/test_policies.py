@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec import structs
 from sqlalchemy import text
 
 from app.core.errors import (
@@ -45,11 +45,6 @@ def facts(place: World, action: str = "send_mail") -> Facts:
         target=None, urgency="normal", reason="", params={}, context={}, http=None,
         now=place.services.clock.now(), remote_ip=None, counters={},
     )  # fmt: skip
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture
@@ -143,7 +138,7 @@ async def test_who_may_read_and_write(place: World) -> None:
 @pytest.mark.requirement("POL-8", "SSH-5")
 async def test_a_dry_run_judges_commands_and_files_as_requests_are(place: World) -> None:
     def over(action: str, **params: str) -> Facts:
-        return replace(facts(place, action), kind="ssh", params=dict(params))
+        return structs.replace(facts(place, action), kind="ssh", params=dict(params))
 
     harmless = {"action": "ssh.exec", "command": {"guard": "harmless"}}
     rules: list[dict[str, object]] = [

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.requirement("LIM-1")
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def place(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncGenerator[World, None]:
     async with world(database_url, tmp_path, clock=clock) as opened:
         yield opened
@@ -118,6 +113,25 @@ async def test_a_repeat_by_its_idempotency_key_costs_nothing(place: World) -> No
     again = await place.ask(idempotency_key="k", context={})
     assert again.id == first.id
     await refusal(place)
+
+
+@pytest.mark.requirement("REQ-1")
+async def test_repeats_at_two_servers_at_once_take_one_token(
+    place: World, clock: FakeClock
+) -> None:
+    """Whoever waits for the limits' lock finds what the first one made, and no refusal."""
+    async with services(place.services.settings, clock=clock, parts=[]) as second:
+        doors = [place.services.intake, second.intake]
+        for number in range(10):
+            limited(place, f"1/{number + 5000}")
+            asked = Asked(
+                action="send_mail", params={}, context={"number": number},
+                idempotency_key=f"k{number}", fingerprint="f",
+            )  # fmt: skip
+            done = await asyncio.gather(
+                *(doors[n % 2].submit(place.robot, asked) for n in range(8))
+            )
+            assert len({request.id for request in done}) == 1
 
 
 async def test_where_no_limit_applies_no_bucket_is_kept(place: World, clock: FakeClock) -> None:

@@ -67,6 +67,43 @@ async def test_what_a_route_does_not_reach_is_said_to_its_author(place: World) -
     assert await place.services.reach.of_request(await place.get(request)) == []
 
 
+@pytest.mark.requirement("POL-1")
+async def test_a_name_in_a_scope_that_is_nobodys_is_said_to_its_author(place: World) -> None:
+    target = await place.target("https://example.org", name="shop")
+    names = {"agents": [place.agent.name, "robbot", "r*"], "targets": [target.name, "exmaple"]}
+    await place.services.policies.create(
+        place.anne,
+        {"name": "typo", "scope": names, "rules": [{"name": "r", "effect": "deny"}]},
+    )
+    (record,) = await place.services.policies.list(place.anne)
+    assert await place.services.reach.warnings(record) == [
+        "The scope: no agent is called robbot",
+        "The scope: no target is called exmaple",
+    ]
+
+
+@pytest.mark.requirement("DEC-3")
+async def test_a_quorum_that_nobody_can_reach_is_said_to_its_author(place: World) -> None:
+    """Anne, Ben and the agent's owner, an operator, may decide: three people."""
+    await place.policy("four", "review", {"action": "x"}, route={"quorum": 4})
+    ladder = [{"after": 60, "approvers": ["role:approver"]}]
+    bens = {"seats": [["person:ben@example.org"], ["person:ben@example.org", "role:admin"]]}
+    await place.policy("grows", "review", {"action": "x"}, route={**bens, "escalation": ladder})
+    await place.policy("three", "review", {"action": "x"}, route={"quorum": 3})
+    four, grows, three = sorted(
+        await place.services.policies.list(place.anne), key=lambda one: one.name
+    )
+    warnings = place.services.reach.warnings
+    assert await warnings(four) == [
+        "Rule 'rule': 4 different people are needed, and only 3 may decide"
+    ]
+    assert await warnings(grows) == await warnings(three) == []
+    await place.services.people.update(place.anne, place.ben.actor.id, active=False)
+    assert await warnings(three) == [
+        "Rule 'rule': 3 different people are needed, and only 2 may decide"
+    ]
+
+
 async def test_a_route_that_reaches_everybody_is_not_warned_of(place: World) -> None:
     accounts, ben = place.services.accounts, place.ben.actor.id
     await accounts.put_group(place.anne, None, "ops", "", [ben])

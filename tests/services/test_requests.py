@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Forbidden, NotFound
+from app.core.errors import Forbidden, MissingScope, NotFound
 from app.core.instant import plus
 from app.core.outcome import HttpResult
 from app.core.principals import Agent
@@ -48,7 +48,8 @@ async def test_an_agent_sees_only_its_own(place: World) -> None:
     other = await another(place)
     mine, theirs = await place.ask(), await other.ask()
     for call in (place.services.requests.get, place.services.requests.trail,
-                 place.services.requests.result, place.services.requests.votes):  # fmt: skip
+                 place.services.requests.result, place.services.requests.votes,
+                 place.services.requests.version):  # fmt: skip
         with pytest.raises(NotFound) as foreign:
             await call(place.robot, theirs.id)
         with pytest.raises(NotFound) as missing:
@@ -62,6 +63,17 @@ async def test_an_agent_sees_only_its_own(place: World) -> None:
     assert page.items == []
     with pytest.raises(NotFound):
         await place.services.feed.wait(place.robot, theirs.id, 5)
+
+
+@pytest.mark.requirement("REQ-3")
+async def test_the_version_is_that_of_what_is_read(place: World) -> None:
+    made, read = await place.ask(), place.services.requests
+    assert await read.version(place.robot, made.id) == made.version
+    await place.vote(made)
+    after = await read.get(place.robot, made.id)
+    assert await read.version(place.anne, made.id) == after.version > made.version
+    with pytest.raises(MissingScope):
+        await read.version(replace(place.robot, scopes=frozenset()), made.id)
 
 
 @pytest.mark.requirement("REQ-3")

@@ -115,6 +115,8 @@ def test_up_from_empty(database_url: str) -> None:
 
 
 @pytest.mark.requirement("OPS-1")
+@pytest.mark.filterwarnings("ignore:.*expression-based index 'ix_requests_identical'")
+@pytest.mark.filterwarnings("ignore:.*expression-based index ix_requests_identical")
 def test_models_and_migrations_agree(database: Database) -> None:
     import_module("app.store.tables_bundles")
     import_module("app.store.tables_directory")

@@ -40,15 +40,17 @@ def test_the_second_waits_until_the_first_is_done(
 
     def wait() -> None:
         asked.set()
-        with second.taken():
-            order.append("second")
+        second.take()
+        order.append("second")
 
-    with first.taken():
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        assert asked.wait(LONG)
-        waiting.join(0.05)
-        order.append("first")
+    first.take()
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert asked.wait(LONG)
+    waiting.join(0.05)
+    assert not second.try_take()
+    order.append("first")
+    first.give()
     waiting.join(LONG)
     assert order == ["first", "second"]
 
@@ -59,12 +61,12 @@ def test_who_never_gives_it_back_holds_nobody_up_for_good(
 ) -> None:
     monkeypatch.setattr(turn, "_PATIENCE", 0.01)
     stopped, other = make(), make()
-    with stopped.taken(), other.taken():
-        pass
-    with other.taken():
-        pass
+    stopped.take()
+    other.take()
+    other.give()
+    other.take()
 
 
 def test_the_file_is_its_owners_only(make: Make, tmp_path: Path) -> None:
-    with make().taken():
-        assert (tmp_path / "a.db-turn").stat().st_mode & 0o777 == 0o600
+    make().take()
+    assert (tmp_path / "a.db-turn").stat().st_mode & 0o777 == 0o600

@@ -1,19 +1,22 @@
 """Group commit: units share a commit, never a fate."""
 
 import asyncio
+import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from app.core.errors import NotFound, StoreBusy
+from app.core.errors import NotFound, StoreBusy, StoreUnavailable
 from app.store import engine
 from app.store.engine import Store
-from app.store.tx import Tx
-from app.store.writer import Unit, Writer
+from app.store.tx import Change, Tx
+from app.store.units import Result, Session, Unit
 from tests.support.canary import CANARY
+from tests.support.postgres import PostgresServer
 from tests.support.world import World, world
 
 LONG = 20
@@ -31,14 +34,16 @@ def store(place: World) -> Store:
 
 
 class Gate:
-    """Holds every writer in a unit of work, so that what is queued meanwhile is one group."""
+    """Holds every writer, so that what is queued meanwhile is one group.
+
+    PostgreSQL's are held in a unit of work, SQLite's by the lock of another connection.
+    """
 
     def __init__(self, store: Store) -> None:
         self._go = threading.Event()
         self._inside = threading.Semaphore(0)
-        self._writers = 1 if store.kind == "sqlite" else 2
         self._store = store
-        self._held: list[asyncio.Task[None]] = []
+        self._other: sqlite3.Connection | None = None
 
     def _hold(self, _tx: Tx) -> None:
         self._inside.release()
@@ -46,12 +51,26 @@ class Gate:
 
     async def close(self, group: asyncio.TaskGroup) -> None:
         """Wait until all writers are held; they may be held in one group after another."""
-        for _ in range(self._writers):
-            self._held.append(group.create_task(self._store.write(self._hold)))
+        if self._store.kind == "sqlite":
+            path = str(self._store.database.url.database)
+            self._other = sqlite3.connect(path, isolation_level=None)
+            self._other.execute("BEGIN IMMEDIATE")
+            return
+        for _ in range(2):
+            group.create_task(self._store.write(self._hold))
             await asyncio.to_thread(self._inside.acquire, timeout=LONG)
+
+    async def queued(self, count: int) -> None:
+        """Wait until so many units wait behind the held writers."""
+        held = 0 if self._other else 2
+        while self._store._pending < held + count:  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def open(self) -> None:
         self._go.set()
+        if self._other:
+            self._other.close()
 
 
 async def grouped(store: Store, *works: Callable[[Tx], Any]) -> list[Any]:
@@ -60,8 +79,7 @@ async def grouped(store: Store, *works: Callable[[Tx], Any]) -> list[Any]:
     async with asyncio.TaskGroup() as group:
         await gate.close(group)
         together = group.create_task(_all(store, works))
-        while store._queue.empty():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
-            await asyncio.sleep(0)
+        await gate.queued(len(works))
         gate.open()
     return together.result()
 
@@ -99,13 +117,14 @@ async def written(store: Store, *names: str) -> list[str]:
 async def test_what_one_turn_of_the_loop_brings_is_one_commit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    groups, commit = list[int](), Writer._commit
+    groups, run = list[int](), Session.run
 
-    def counted(writer: Writer, units: list[Unit]) -> object:
-        groups.append(len(units))
-        return commit(writer, units)
+    def counted(session: Session, units: Iterable[Unit]) -> tuple[list[Result], list[Change]]:
+        results, changes = run(session, units)
+        groups.append(len(results))
+        return results, changes
 
-    monkeypatch.setattr(Writer, "_commit", counted)
+    monkeypatch.setattr(Session, "run", counted)
     await asyncio.gather(*(store.write(lambda tx: tx.now) for _ in range(20)))
     assert groups == [20]
 
@@ -184,8 +203,7 @@ async def test_a_caller_that_left_changes_nothing_for_the_others(store: Store) -
     async with asyncio.TaskGroup() as group:
         await gate.close(group)
         gone, stays = (group.create_task(store.write(put(name))) for name in ("gone", "stays"))
-        while store._queue.empty():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
-            await asyncio.sleep(0)
+        await gate.queued(2)
         gone.cancel()
         gate.open()
         assert await stays == "stays"
@@ -204,8 +222,7 @@ async def test_too_long_a_queue_refuses_at_once_and_recovers(
         await gate.close(group)
         monkeypatch.setattr(engine, "QUEUE_LIMIT", store._pending + 1)  # pyright: ignore[reportPrivateUsage]
         queued = group.create_task(store.write(put("queued")))
-        while store._queue.empty():  # noqa: ASYNC110 - no event for it  # pyright: ignore[reportPrivateUsage]
-            await asyncio.sleep(0)
+        await gate.queued(1)
         with pytest.raises(StoreBusy) as refused:
             await store.write(put("refused"))
         assert refused.value.retry_after == 1
@@ -244,3 +261,43 @@ async def test_what_is_queued_at_the_end_is_still_written(
         assert len(await writes) == 50
         names = [f"n{n}" for n in range(50)]
         assert await written(place.services.store, *names) == names
+
+
+_GOES_AWAY = (
+    (
+        "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN IF NEW.name = 'b' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; "
+        "RETURN NULL; END $$"
+    ),
+    (
+        "CREATE CONSTRAINT TRIGGER gone AFTER INSERT ON settings "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gone()"
+    ),
+)
+
+
+async def test_a_commit_without_an_answer_is_told_and_not_run_again(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """It may have taken place."""
+    runs: list[str] = []
+
+    def counted(name: str) -> Callable[[Tx], str]:
+        def work(tx: Tx) -> str:
+            runs.append(name)
+            return put(name)(tx)
+
+        return work
+
+    def prepare(tx: Tx) -> None:
+        for statement in _GOES_AWAY:
+            tx.query(text(statement))
+
+    with postgres.database() as url:
+        async with asyncio.timeout(LONG), world(url, tmp_path) as place:
+            store = place.services.store
+            await store.write(prepare)
+            done = await grouped(store, *map(counted, "abc"))
+            assert [type(one) for one in done] == [StoreUnavailable] * 3
+            assert runs == ["a", "b", "c"]
+            assert await store.write(put("d")) == "d"

@@ -11,6 +11,7 @@ import datetime as dt
 import gzip
 import ipaddress
 import json
+import os
 import socket
 import ssl
 import struct
@@ -231,6 +232,17 @@ async def _until_close(exchange: Exchange) -> bool:
     return False
 
 
+async def _until_cut(exchange: Exchange) -> bool:
+    """End the connection itself, as who sits between could; over TLS no close_notify says so."""
+    exchange.head(200, ("Connection", "close"))
+    exchange.writer.write(b"to the end")
+    await exchange.writer.drain()
+    raw = os.dup(exchange.writer.get_extra_info("socket").fileno())
+    with socket.socket(fileno=raw) as sock:
+        sock.shutdown(socket.SHUT_WR)
+    return False
+
+
 async def _redirect(exchange: Exchange) -> bool:
     place = exchange.received.header("x-redirect-to")[0]
     exchange.answer(b"", 302, ("Location", place))
@@ -409,6 +421,7 @@ _BEHAVIOURS: Final[dict[str, Behaviour]] = {
     "truncated": _truncated,
     "truncated-chunks": _truncated_chunks,
     "until-close": _until_close,
+    "until-cut": _until_cut,
     "redirect": _redirect,
     "drop": _drop,
     "answer-then-drop": _answer_then_drop,

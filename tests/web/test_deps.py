@@ -193,7 +193,7 @@ async def test_every_answer_carries_the_security_headers(door: Door) -> None:
         assert headers["referrer-policy"] == "same-origin"
         assert headers["x-frame-options"] == "DENY"
         assert headers["cache-control"] == "no-store"
-        assert len(headers["x-request-id"]) == 16
+        assert len(headers["x-request-id"]) == 20
         assert "strict-transport-security" not in headers
 
 

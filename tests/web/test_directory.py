@@ -58,6 +58,16 @@ async def test_a_dry_run_explains_and_records_nothing(door: Door) -> None:
     assert (await client.get("/api/policies")).json()["items"] == []
 
 
+@pytest.mark.requirement("POL-8", "SSH-3")
+async def test_a_dry_run_names_the_key_that_would_ask(door: Door) -> None:
+    client = await door.client("viewer")
+    asked = {"action": "ssh.exec", "target": "box", "params": {"command": "uptime"}}
+    unknown = await client.post("/api/policies/dry-run", json={**asked, "key": "key_none"})
+    assert (unknown.status_code, unknown.json()["pointer"]) == (404, "/target")
+    plain = await client.post("/api/policies/dry-run", json={"action": "x", "key": "key_none"})
+    assert (plain.status_code, plain.json()["pointer"]) == (400, "/key")
+
+
 @pytest.mark.requirement("T62")
 async def test_credentials_go_in_and_never_out(any_door: Door) -> None:
     client = await any_door.client("admin")

@@ -92,6 +92,7 @@ async def test_what_failed_says_what_was_sent_and_who_decided(door: Door) -> Non
     for status, sent, title in (
         (Status.FAILED, None, "What would have run"), (Status.FAILED, made.created_at, "What ran"),
         (Status.SUCCEEDED, made.created_at, "What ran"),
+        (Status.CANCELLED, None, "What would have run"),
     ):  # fmt: skip
         changes = {**given, "status": status, "sent_at": sent, "outcome": said}
         item = evolve(made, {**changes, "id": door.world.services.ids.new("req")})

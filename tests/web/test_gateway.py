@@ -259,19 +259,18 @@ async def test_an_inline_grant_outlives_nobody(
     answer = await agent.get("/gateway/upstream/echo")
     services = any_door.world.services
     found = await services.requests.get(any_door.world.anne, answer.headers["x-assentry-request"])
-    assert found.valid_until is not None
-    assert found.valid_until - found.created_at <= 1_000_000
+    assert found.valid_until is not None and found.decided_at is not None
+    assert found.valid_until - found.decided_at <= 1_000_000
 
 
 async def test_one_agent_has_its_share_of_calls(
     any_door: Door, agent: httpx.AsyncClient, upstream: Upstream
 ) -> None:
-    services = any_door.world.services
-    narrow = replace(services.execution, settings=services.settings.model_copy(
-        update={"agent_concurrency": 0}))  # fmt: skip
-    any_door.app.state.services = replace(
-        services, inline=replace(services.inline, execution=narrow)
-    )
+    services, inline = any_door.world.services, any_door.world.services.inline
+    narrow = services.settings.model_copy(update={"agent_concurrency": 0})
+    rates = replace(inline.intake.rates, settings=narrow)
+    intake = replace(inline.intake, rates=rates)
+    any_door.app.state.services = replace(services, inline=replace(inline, intake=intake))
     answer = await agent.get("/gateway/upstream/echo")
     assert (answer.status_code, answer.json()["code"]) == (429, "too_busy")
     assert answer.headers["retry-after"] == "1"

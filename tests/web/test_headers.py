@@ -4,12 +4,13 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.settings import Settings
 from app.web.headers import Guard
-from tests.web.conftest import Door, open_door
+from tests.web.conftest import Door, Served, open_door
 
 OURS = (b"host", b"127.0.0.1:8700")
 
@@ -134,6 +135,25 @@ async def test_pages_and_files_carry_them_too(door: Door) -> None:
         assert headers.get_list("x-content-type-options") == ["nosniff"], path
         assert headers.get_list("x-frame-options") == ["DENY"], path
         assert len(headers.get_list("content-security-policy")) == 1, path
+
+
+@pytest.mark.requirement("T14")
+@pytest.mark.parametrize(
+    "path", ["/api/requests", "/api/nothing", "/sign-in", "/static/assentry.css"]
+)
+async def test_a_server_sends_the_same_headers_as_the_application(
+    served: Served, path: str
+) -> None:
+    inside = await (await served.door.client("agent")).get(path)
+    over_the_wire = await served.agent.get(path)
+    assert _said(over_the_wire) == _said(inside)
+    assert over_the_wire.status_code == inside.status_code
+
+
+def _said(answer: httpx.Response) -> list[tuple[str, str]]:
+    """Return an answer's headers in order of their names, but for what differs each time."""
+    own = {"date", "x-request-id", "connection", "set-cookie"}
+    return sorted(item for item in answer.headers.multi_items() if item[0] not in own)
 
 
 @pytest.mark.requirement("T33")

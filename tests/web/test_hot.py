@@ -45,3 +45,24 @@ async def test_near_misses_are_problems(door: Door) -> None:
     ):
         answer = await client.request(method, path)
         assert answer.status_code == status, (method, path)
+
+
+@pytest.mark.requirement("REQ-3")
+async def test_what_is_kept_reads_like_what_is_rendered(door: Door) -> None:
+    """A request that was read before is answered from what was kept, until it changes."""
+    agent = await door.client("agent")
+    made = (await agent.post(HOME, json={"action": "send_mail"})).json()
+    path = f"{HOME}/{made['id']}"
+    first, second = await agent.get(path), await agent.get(path)
+    assert first.json() == made
+    assert first.content == second.content == (await agent.get(f"{path}?wait=0")).content
+    assert (await agent.post(f"{path}/cancel")).json()["status"] == "cancelled"
+    assert (await agent.get(path)).json()["status"] == "cancelled"
+
+
+@pytest.mark.requirement("REQ-1")
+async def test_several_headers_of_one_name_are_seen(door: Door) -> None:
+    client = await door.client("agent")
+    key = client.headers["authorization"]
+    answer = await client.get(HOME, headers=[("Authorization", key), ("Authorization", key)])
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_key")

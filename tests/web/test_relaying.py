@@ -12,13 +12,16 @@ import pytest
 
 from app.core.action import HttpAction, unseal
 from app.core.ports import Executor
+from app.core.redaction import Redactor
 from app.core.request import Status
 from app.services.vault import Vault
+from app.web.relaying import encoded
 from tests.support.canary import CANARY
 from tests.support.upstream import Upstream
 from tests.web.conftest import Door, Served, serving
 from workers.executors.http import HttpExecutor
 from workers.executors.http_client import HttpClient
+from workers.executors.incoming import text_of
 
 pytestmark = [pytest.mark.requirement("GW-1"), pytest.mark.timeout(60)]
 
@@ -385,3 +388,17 @@ async def test_an_upstream_of_an_unknown_authority_gets_nothing(door: Door) -> N
         answer = await opened.agent.get("/gateway/upstream/echo")
         assert (answer.status_code, answer.json()["code"]) == (502, "not_carried_out")
         assert not upstream.log
+
+
+def test_a_line_beyond_ascii_is_written_as_it_came() -> None:
+    line = b'attachment; filename="r\xc3\xa9sum\xc3\xa9.txt"'
+    name, value = text_of(b"content-disposition", line)
+    assert encoded(((name, value),), "req_1")[0] == (b"content-disposition", line)
+
+
+@pytest.mark.requirement("T47")
+def test_a_secret_in_a_line_of_an_older_server_is_found() -> None:
+    secret = "geheim-f\xfcr-\xe9t\xe9"
+    for encoding in ("utf-8", "latin-1"):
+        _, value = text_of(b"x-echo", f"<{secret}>".encode(encoding))
+        assert Redactor([secret]).text(value) == ("<[redacted]>", 1)

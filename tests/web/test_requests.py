@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.web import views
 from app.web.waiters import waiter
 from tests.web.conftest import BASE, Door
 
@@ -152,6 +153,21 @@ async def test_pages_lead_to_each_other(any_door: Door) -> None:
     assert link is None
     assert seen == sorted(set(seen), reverse=True)
     assert len(seen) == 5
+
+
+@pytest.mark.requirement("REQ-3")
+async def test_a_page_is_whole_however_much_it_holds(
+    any_door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is rendered for a page may push what was kept for it out of memory."""
+    monkeypatch.setattr(views, "_rendered", views._Rendered(4_000))
+    made = [(await any_door.pending()).id for _ in range(8)]
+    client = await any_door.client("agent")
+    for request_id in made[:3]:
+        await client.get(f"/api/requests/{request_id}")
+    for _ in range(2):
+        page = (await client.get("/api/requests")).json()["items"]
+        assert [one["id"] for one in page] == made[::-1]
 
 
 @pytest.mark.requirement("REQ-3")

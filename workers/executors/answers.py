@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from app.core.outcome import HttpPlan, HttpResult
@@ -39,9 +40,12 @@ def clean(
     """
     count = 0
     kept: list[tuple[str, str]] = []
-    dropped = _dropped(lines, plan, decoded=decoded)
+    options = ",".join([value for name, value in lines if name.lower() == "connection"])
+    dropped = _dropped(
+        options, cookies=plan.pass_cookies, head=plan.method == "HEAD", decoded=decoded
+    )
     passed = [line for line in lines if line[0].lower() not in dropped]
-    secret = redactor.finds("\n".join(part for line in passed for part in line))
+    secret = redactor.finds("\0".join([part for line in passed for part in line]))
     for raw_name, raw_value in passed:
         name, value = raw_name, raw_value
         if secret:
@@ -53,19 +57,20 @@ def clean(
     return tuple(kept), count
 
 
-def _dropped(
-    lines: Sequence[tuple[str, str]], plan: HttpPlan, *, decoded: bool
-) -> frozenset[str] | set[str]:
-    """Name what concerns the connection alone, cookies, and what the body no longer fits."""
-    dropped = set(_DROPPED) if plan.pass_cookies else _DROPPED | _COOKIES
-    for name, value in lines:
-        if name.lower() == "connection":
-            dropped |= {option.strip().lower() for option in value.split(",")}
-    if plan.method != "HEAD":
-        dropped |= {"content-length"}
+@lru_cache(64)
+def _dropped(options: str, *, cookies: bool, head: bool, decoded: bool) -> frozenset[str]:
+    """Name what concerns the connection alone, cookies, and what the body no longer fits.
+
+    :param options: what the Connection header names.
+    """
+    dropped = {*_DROPPED, *(option.strip().lower() for option in options.split(","))}
+    if not cookies:
+        dropped |= _COOKIES
+    if not head:
+        dropped.add("content-length")
     if decoded:
-        dropped |= {"content-encoding"}
-    return dropped
+        dropped.add("content-encoding")
+    return frozenset(dropped)
 
 
 def _clean_body(answer: Answer, redactor: Redactor, cap: int) -> tuple[bytes, int, bool]:

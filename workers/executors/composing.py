@@ -14,13 +14,15 @@ from app.core.paths import (
     header_name,
     header_value,
     is_framing,
+    known_request_headers,
+    known_target_path,
     parse_base_url,
-    parse_target_path,
     request_headers,
 )
 from workers.executors.http_call import Call
 
 _OURS: Final = (("accept-encoding", "identity"),)
+_POINTER: Final = "/headers"
 _USER_AGENT: Final = ("user-agent", "assentry")
 
 
@@ -33,7 +35,8 @@ def compose(plan: HttpPlan, injection: Injection, read_bytes: int) -> Call:
         base = parse_base_url(plan.base_url)
         filled = _filled(plan, injection)
         target = _target(filled, base, injection)
-        headers = _headers(request_headers(filled.headers), injection)
+        read = known_request_headers if filled is plan else request_headers
+        headers = _headers(read(filled.headers, _POINTER), injection)
         if injection.body:
             filled = replace(filled, body=_body(filled.body, injection))
         return _call(filled, base, target, headers, injection, read_bytes)
@@ -59,7 +62,7 @@ def _check(plan: HttpPlan) -> None:
     :raises InvalidAction: when it would not be accepted today.
     """
     raw = f"{plan.path}?{plan.query}" if plan.query else plan.path
-    if parse_target_path(raw) != (plan.path, plan.query):
+    if known_target_path(raw, "/path") != (plan.path, plan.query):
         message = "the path holds a question mark"
         raise InvalidAction(message)
     if plan.method not in METHODS:

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 _GZIP: Final = zlib.MAX_WBITS | 16
 _ZLIB: Final = zlib.MAX_WBITS
@@ -13,6 +13,18 @@ _SLACK: Final = 65_536
 _FREE: Final = 1 << 20
 RATIO: Final = 100
 """How many bytes one byte of a body that is passed on may become, after the first MiB."""
+
+
+class _Engine(Protocol):
+    """The little that is used of zlib's decompressor."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
 
 
 class CappedBody:
@@ -26,7 +38,7 @@ class CappedBody:
     """
 
     __slots__ = (
-        *("_begun", "_cap", "_coding", "_engine", "_parts", "_room", "_wire"),
+        *("_cap", "_coding", "_engine", "_parts", "_room", "_wire"),
         *("decoded", "truncated"),
     )
 
@@ -37,8 +49,7 @@ class CappedBody:
         :param cap: bytes to keep after decoding; a bit more may come over the wire.
         """
         self._coding = coding.strip().lower()
-        self._engine = zlib.decompressobj(_GZIP)
-        self._begun = False
+        self._engine: _Engine | None = None
         self._parts: list[bytes] = []
         self._room = self._cap = cap
         self._wire = 0
@@ -62,7 +73,7 @@ class CappedBody:
 
     def finish(self) -> bytes:
         """Return what was kept, after the last piece."""
-        if self._begun and not self._engine.eof:
+        if self._engine is not None and not self._engine.eof:
             self.truncated = True
         return b"".join(self._parts)
 
@@ -82,11 +93,11 @@ class CappedBody:
 
     def _step(self, piece: bytes) -> bytes:
         """Decode at most one byte more than there is room for; return what is left to decode."""
-        if not self._begun or self._engine.eof:
-            self._engine = zlib.decompressobj(_window(self._coding, piece))
-            self._begun = True
-        self._keep(self._engine.decompress(piece, self._room + 1))
-        return self._engine.unconsumed_tail or self._engine.unused_data
+        engine = self._engine
+        if engine is None or engine.eof:
+            engine = self._engine = zlib.decompressobj(_window(self._coding, piece))
+        self._keep(engine.decompress(piece, self._room + 1))
+        return engine.unconsumed_tail or engine.unused_data
 
 
 class Unreadable(Exception):
@@ -100,13 +111,12 @@ class Decoder:
     :ivar readable: the coding is known, or there is none.
     """
 
-    __slots__ = ("_begun", "_coding", "_engine", "_out", "_wire", "decoded", "readable")
+    __slots__ = ("_coding", "_engine", "_out", "_wire", "decoded", "readable")
 
     def __init__(self, coding: str) -> None:
         """Start; ``coding`` is the Content-Encoding as sent, empty for none."""
         self._coding = coding.strip().lower()
-        self._engine = zlib.decompressobj(_GZIP)
-        self._begun = False
+        self._engine: _Engine | None = None
         self._wire = self._out = 0
         self.decoded = self._coding in _CODINGS
         self.readable = self.decoded or self._coding in {"", "identity"}
@@ -132,15 +142,15 @@ class Decoder:
 
         :raises Unreadable: it was not.
         """
-        if self._begun and not self._engine.eof:
+        if self._engine is not None and not self._engine.eof:
             raise Unreadable
 
     def _step(self, piece: bytes) -> tuple[bytes, bytes]:
-        if not self._begun or self._engine.eof:
-            self._engine = zlib.decompressobj(_window(self._coding, piece))
-            self._begun = True
-        out = self._engine.decompress(piece, _SLACK)
-        rest = self._engine.unconsumed_tail or self._engine.unused_data
+        engine = self._engine
+        if engine is None or engine.eof:
+            engine = self._engine = zlib.decompressobj(_window(self._coding, piece))
+        out = engine.decompress(piece, _SLACK)
+        rest = engine.unconsumed_tail or engine.unused_data
         self._out += len(out)
         self._wire += len(piece) - len(rest)
         if self._out > RATIO * self._wire + _FREE:

@@ -42,13 +42,14 @@ class HttpExecutor:
         """
         call = compose(plan, injection, plan.response_bytes)
         redactor = self._redactors.of(call.secrets)
-        call = replace(call, read_bytes=plan.response_bytes + redactor.longest)
         if plan.content is not None:
             _check_apart(injection)
             seconds = max(plan.total_seconds, plan.stream_seconds)
             call = replace(call, content=plan.content, total_seconds=seconds)
         if relay is None:
-            answer = await self._client.exchange(call, mark_sent)
+            answer = await self._client.send(
+                call, mark_sent, lambda incoming: incoming.collect(beyond=redactor.longest)
+            )
             return _outcome(whole(answer, redactor, plan), answer.duration_ms)
         passing = Relaying(plan, redactor, relay)
         result = await passing.run(

@@ -13,21 +13,24 @@ idempotent methods could see it.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import aiohttp
 from aiohttp.connector import Connection
-from yarl import URL
 
 from app.core.addresses import permitted
 from app.core.outcome import Ambiguous, ClientCertificate, NotStarted
 from workers.executors.checked_resolver import Resolver
+from workers.executors.closing import was_closed
+from workers.executors.deadline import Deadline
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.resolving import AddressRefused, Lookup, system_lookup
 from workers.executors.sending import headers, payload
 from workers.executors.standing import QUICK_SECONDS, Standing
+from workers.executors.urls import is_literal, url_of
 
 KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
@@ -103,7 +106,7 @@ class HttpClient:
         flight = _Flight(call, mark, self._standing)
         ready(flight.hang_up)
         try:
-            async with asyncio.timeout(call.total_seconds) as flight.deadline:
+            with Deadline(call.total_seconds) as flight.deadline:
                 return await self._run(call, flight, take)
         except Exception as error:  # noqa: BLE001 - the promise holds for every error
             if not flight.left:
@@ -129,8 +132,8 @@ class HttpClient:
     async def _run(
         self, call: Call, flight: "_Flight", take: Callable[[Incoming], Awaitable[T]]
     ) -> T:
-        url = _url(call)
-        if _is_literal(call.host) and not permitted(call.host, call.networks):
+        url = url_of(call)
+        if is_literal(call.host) and not permitted(call.host, call.networks):
             raise AddressRefused
         async with self._session((call.networks, call.certificate)).request(
             call.method,
@@ -139,7 +142,7 @@ class HttpClient:
             data=payload(call),
             allow_redirects=False,
             read_bufsize=_READ_BYTES,
-            timeout=aiohttp.ClientTimeout(total=None, connect=call.connect_seconds),
+            timeout=_connecting(call.connect_seconds),
             middlewares=(flight.guard,),
         ) as response:
             taken = await take(_read(response, call, flight))
@@ -206,7 +209,7 @@ class _Flight:
     """The state of one exchange: whether it left, when, and what the mark raised."""
 
     __slots__ = (
-        *("_call", "_fault", "_mark", "_marked", "_standing", "_started"),
+        *("_call", "_fault", "_mark", "_marked", "_standing", "_started", "_tls"),
         *("deadline", "left", "limit", "over"),
     )
 
@@ -216,8 +219,9 @@ class _Flight:
         self._standing = standing
         self._marked = False
         self._fault: Exception | None = None
+        self._tls: ssl.SSLObject | None = None
         self._started = asyncio.get_running_loop().time()
-        self.deadline: asyncio.Timeout | None = None
+        self.deadline: Deadline | None = None
         self.left = False
         self.limit = ""
         self.over = ""
@@ -248,10 +252,10 @@ class _Flight:
 
         :raises _Stale: when it died; nothing was written, so another connection may be tried.
         """
+        await _let_hang_ups_arrive()
+        _check_alive(connection)
+        self._check_peer(connection)
         if not self._marked:
-            await _let_hang_ups_arrive()
-            _check_alive(connection)
-            self._check_peer(connection)
             if asyncio.get_running_loop().time() - self._started < QUICK_SECONDS:
                 self._standing.note(self._call)
             await self._await_mark()
@@ -259,13 +263,17 @@ class _Flight:
         if self.over:
             raise TimeoutError
         _check_alive(connection)
-        self._check_peer(connection)
         self._started = asyncio.get_running_loop().time()
         self.left = True
 
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the call left."""
         return round((asyncio.get_running_loop().time() - self._started) * 1000)
+
+    def check_closed(self) -> None:
+        """Raise where a close over TLS was not the peer's own word."""
+        if self._tls is not None and not was_closed(self._tls):
+            raise aiohttp.ClientPayloadError
 
     def judge(self, error: BaseException) -> Exception:
         """Return what to raise for an error; its own text stays out, it may hold the URL."""
@@ -286,6 +294,7 @@ class _Flight:
         """Look once more at the address that was really connected to."""
         transport = connection.transport
         peer = None if transport is None else transport.get_extra_info("peername")
+        self._tls = None if transport is None else transport.get_extra_info("ssl_object")
         if peer is None or not permitted(str(peer[0]), self._call.networks):
             raise AddressRefused
 
@@ -353,24 +362,9 @@ def _ambiguous(reason: BaseException) -> Ambiguous:
     return Ambiguous("connection_lost", "the connection was lost before the answer was complete")
 
 
-def _is_literal(host: str) -> bool:
-    return ":" in host or host.rpartition(".")[2].isdigit()
-
-
-def _url(call: Call) -> URL:
-    """Build the URL without re-encoding, and assert that it says what the call says.
-
-    :raises NotStarted: when it does not.
-    """
-    path, mark, query = call.target.partition("?")
-    url = URL.build(
-        scheme=call.scheme, authority=call.authority, path=path, query_string=query, encoded=True
-    )
-    same = url.raw_host == call.host and url.scheme == call.scheme
-    if not same or url.raw_path_qs != path + (mark and query and f"?{query}"):
-        code, detail = "invalid_url", "the address changed while it was put together"
-        raise NotStarted(code, detail, retryable=False)
-    return url
+@lru_cache(64)
+def _connecting(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=seconds)
 
 
 def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Incoming:

@@ -1,9 +1,10 @@
 """An answer that is coming in: its head is there, its body is read as it is wanted."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from workers.executors.closing import ends_by_close
+from workers.executors.deadline import Deadline
 from workers.executors.decoding import CappedBody
 from workers.executors.http_call import Answer, Call
 
@@ -23,6 +24,9 @@ class _Headers(Protocol):
 
 class _Content(Protocol):
     async def readany(self) -> bytes: ...
+    def read_nowait(self) -> bytes: ...
+    def exception(self) -> BaseException | None: ...
+    def is_eof(self) -> bool: ...
 
 
 class Response(Protocol):
@@ -47,12 +51,16 @@ class Flight(Protocol):
     :ivar over: why it was ended.
     """
 
-    deadline: asyncio.Timeout | None
+    deadline: Deadline | None
     limit: str
     over: str
 
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the call left."""
+        ...
+
+    def check_closed(self) -> None:
+        """Raise the library's error of a body that was cut, unless the peer said that it ends."""
         ...
 
 
@@ -73,11 +81,17 @@ class Incoming:
         self.coding = ", ".join(response.headers.getall("Content-Encoding", ()))
         bodiless = call.method == "HEAD" or response.status in _BODILESS
         self.length = 0 if bodiless else _length(response)
+        self._open = not bodiless and self.length is None and ends_by_close(response.headers)
 
     @property
     def status(self) -> int:
         """The HTTP status code."""
         return self._response.status
+
+    @property
+    def arrived(self) -> bool:
+        """Whether all of it is here, so that reading does not wait."""
+        return self._response.content.is_eof()
 
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the call left."""
@@ -85,7 +99,15 @@ class Incoming:
 
     async def read(self) -> bytes:
         """Return what came since, at least a byte; nothing is the end of the body."""
-        return await self._response.content.readany()
+        piece = await self._response.content.readany()
+        if self._open and not piece:
+            self._flight.check_closed()
+        return piece
+
+    def at_hand(self) -> bytes:
+        """Return what came since and was not read; nothing where one would have to wait."""
+        content = self._response.content
+        return content.read_nowait() if content.exception() is None else b""
 
     def due(self, at: float | None, why: str) -> None:
         """Set the time of the loop at which the exchange is over, and why it is then."""
@@ -98,13 +120,15 @@ class Incoming:
         """Want no more of it; the connection is not used again."""
         self._response.close()
 
-    async def collect(self, begun: bytes = b"") -> Answer:
+    async def collect(self, begun: bytes = b"", beyond: int = 0) -> Answer:
         """Read the body to its end, or to the cap.
 
         :param begun: what was read of it before.
+        :param beyond: bytes that are kept beyond the cap.
         """
         head = self._call.method == "HEAD"
-        body = CappedBody("" if head else self.coding, 0 if head else self._call.read_bytes)
+        cap = 0 if head else self._call.read_bytes + beyond
+        body = CappedBody("" if head else self.coding, cap)
         piece = begun or await self.read()
         while piece:
             if not body.feed(piece):
@@ -127,5 +151,12 @@ def _length(response: Response) -> int | None:
 
 
 def text_of(name: bytes, value: bytes) -> tuple[str, str]:
-    """Return a header line as text."""
-    return name.decode("ascii", "replace"), value.decode("utf-8", "replace")
+    """Return a header line as text; what is no UTF-8 is Latin-1, as in older servers.
+
+    A character that was replaced instead would hide the secret around it from redaction.
+    """
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = value.decode("latin-1")
+    return name.decode("ascii", "replace"), text

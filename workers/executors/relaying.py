@@ -13,6 +13,7 @@ from app.core.outcome import Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Relay
 from app.core.redaction import Redactor
 from workers.executors.answers import Lines, clean, whole
+from workers.executors.deadline import Deadline
 from workers.executors.decoding import Decoder, Unreadable
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 
@@ -22,7 +23,7 @@ SMALL: Final = 65_536
 GRACE: Final = 0.02
 """Seconds that a small answer is waited for before it is passed on piece by piece."""
 
-_PIECE: Final = 262_144
+_PIECE: Final = 524_288
 _LARGE: Final = 65_536
 """Bytes that are searched on another thread, while the loop reads the next ones and serves others:
 both the search and the digest let go of the interpreter."""
@@ -35,6 +36,10 @@ class _Digest(Protocol):
     def copy(self) -> "_Digest": ...
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
+
+
+_Searched = tuple[bytes, _Digest]
+"""What is certain by now, and the digest of all that was passed on with it."""
 
 
 class Relaying:
@@ -50,6 +55,7 @@ class Relaying:
         self._stream = redactor.stream()
         self._relay = relay
         self._digest: _Digest = hashlib.sha256()
+        self._searched: _Searched | None = None
         self._size = 0
         self._kept: list[bytes] | None = []
         self._head: tuple[int, Lines] | None = None
@@ -79,7 +85,7 @@ class Relaying:
         small = incoming.length is not None and incoming.length <= SMALL
         plain = not (decoder.decoded and incoming.length)
         if not decoder.readable or (small and plain and await _gathered(incoming, begun)):
-            answer = await incoming.collect(b"".join(begun))
+            answer = await incoming.collect(b"".join(begun), self._redactor.longest)
             self.duration_ms = answer.duration_ms
             return whole(answer, self._redactor, self._plan)
         if plain and incoming.length is not None and incoming.length > self._plan.stream_bytes:
@@ -111,7 +117,12 @@ class Relaying:
             try:
                 cut = await self._give(decoder, piece)
             except Unreadable:
-                cut = "unreadable"
+                cut = await self._flush() or "unreadable"
+            if not cut:
+                piece = incoming.at_hand()
+                if piece:
+                    continue
+                cut = await self._flush()
             if cut:
                 incoming.close()
                 break
@@ -125,25 +136,45 @@ class Relaying:
         return self._result(cut)
 
     async def _give(self, decoder: Decoder, piece: bytes) -> str:
-        """Pass on what a piece from the wire says; return why no more is, if so."""
+        """Pass on what a piece from the wire says; return why no more is, if so.
+
+        Of large parts the last one is still to be flushed: while one is searched on the other
+        thread, the one before is written here.
+        """
         for place in range(0, len(piece), _PIECE):
             for part in decoder.feed(piece[place : place + _PIECE]):
                 if len(part) < _LARGE or not self._redactor.longest:
-                    out, digest = self._searched(part)
+                    cut = await self._flush()
+                    self._searched = self._search(part, self._digest)
+                    cut = cut or await self._flush()
                 else:
-                    loop = asyncio.get_running_loop()
-                    out, digest = await loop.run_in_executor(None, self._searched, part)
-                if self._size + len(out) > self._plan.stream_bytes:
-                    return "stream_bytes"
-                await self._out(out, digest)
+                    before = self._searched
+                    digest = self._digest if before is None else before[1]
+                    search = asyncio.get_running_loop().run_in_executor(
+                        None, self._search, part, digest
+                    )
+                    cut = await self._flush()
+                    self._searched = await search
+                if cut:
+                    return cut
         return ""
 
-    def _searched(self, part: bytes) -> "tuple[bytes, _Digest]":
+    def _search(self, part: bytes, digest: "_Digest") -> "_Searched":
         """Return what is certain by now, and the digest with it; large parts on another thread."""
         out = self._stream.feed(part)
-        digest = self._digest.copy()
+        digest = digest.copy()
         digest.update(out)
         return out, digest
+
+    async def _flush(self) -> str:
+        """Pass on what was searched; return why nothing more is, if so."""
+        if self._searched is None:
+            return ""
+        (out, digest), self._searched = self._searched, None
+        if self._size + len(out) > self._plan.stream_bytes:
+            return "stream_bytes"
+        await self._out(out, digest)
+        return ""
 
     async def _finish(self, decoder: Decoder) -> str:
         try:
@@ -181,8 +212,11 @@ class Relaying:
 
 async def _gathered(incoming: Incoming, into: list[bytes]) -> bool:
     """Read to the end within the grace; what was read is in the list in any case."""
+    if incoming.arrived:
+        into.append(await incoming.read())
+        return True
     try:
-        async with asyncio.timeout(GRACE):
+        with Deadline(GRACE):
             while piece := await incoming.read():
                 into.append(piece)
     except TimeoutError:

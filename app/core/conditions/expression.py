@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.core.conditions.base import Check, Condition, Kind, Spec, Tri, guarded
 from app.core.conditions.expression_facts import VARIABLES, unread, variables
-from app.core.conditions.expression_limits import refuse_bombs, tokens_of, without_body
+from app.core.conditions.expression_limits import refuse_bombs, tokens_of, without
 from app.core.conditions.reading import refuse, text
 from app.core.facts import Facts
 from app.core.regex import size_of
@@ -33,14 +33,18 @@ def _when(spec: Spec) -> Condition:
     source = text(spec.value, spec.pointer, MAX_EXPRESSION)
     _refuse_patterns(refuse_bombs(tokens_of(source), spec.pointer), spec.pointer)
     expression = _compile(source, spec.pointer)
-    doubtful = _doubtful(source)
     short = source if len(source) <= _SHOWN else source[: _SHOWN - 1] + "…"
-    return Condition("when", source, f"when {short}", guarded(_check(expression, doubtful)))
+    return Condition("when", source, f"when {short}", guarded(_check(source, expression)))
 
 
-def _check(expression: "cel.Expression", doubtful: "cel.Expression | None") -> Check:
+def _check(source: str, expression: "cel.Expression") -> Check:
+    @cache
+    def doubtful(names: frozenset[str]) -> "cel.Expression | None":
+        return _doubtful(source, names)
+
     def check(facts: Facts) -> Tri:
-        chosen = doubtful if unread(facts) else expression
+        names = unread(facts)
+        chosen = doubtful(names) if names else expression
         if chosen is None:
             return None
         result = chosen.eval(data=variables(facts))
@@ -64,13 +68,13 @@ def _compile(source: str, pointer: str) -> "cel.Expression":
     return expression
 
 
-def _doubtful(source: str) -> "cel.Expression | None":
-    """Return the expression for calls whose body nobody could read: reading it there is an error.
+def _doubtful(source: str, names: frozenset[str]) -> "cel.Expression | None":
+    """Return the expression for calls with parts that nobody could read: reading them is an error.
 
     ``has()`` and ``in`` would otherwise say that something is not in it.
     """
     try:
-        return _environment().compile(without_body(source, _ERROR))
+        return _environment().compile(without(source, names, _ERROR))
     except Exception:  # noqa: BLE001 (then nothing about such a call can be known)
         return None
 

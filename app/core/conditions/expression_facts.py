@@ -41,9 +41,11 @@ class TooLarge(ValueError):
     """The facts are larger than an expression may read."""
 
 
-def unread(facts: Facts) -> bool:
-    """Whether there is a body that could not be read as JSON."""
-    return facts.http is not None and facts.http.get("json") is UNCLEAR
+def unread(facts: Facts) -> frozenset[str]:
+    """Return the parts of a call of which nobody can tell what the upstream reads in them."""
+    if facts.http is None:
+        return frozenset()
+    return frozenset(name for name, value in facts.http.items() if value is UNCLEAR)
 
 
 def variables(facts: Facts) -> dict[str, object]:
@@ -53,8 +55,8 @@ def variables(facts: Facts) -> dict[str, object]:
     :raises ValueError: when a text is not Unicode.
     """
     http = facts.http
-    if http is not None and unread(facts):
-        http = {name: value for name, value in http.items() if name != "json"}
+    if http is not None:
+        http = {name: value for name, value in http.items() if value is not UNCLEAR}
     _Measure().all(facts.reason, facts.params, facts.context, http, facts.target)
     moment = to_datetime(facts.now)
     return {

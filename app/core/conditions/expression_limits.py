@@ -7,6 +7,7 @@ at text, so strings and comments neither hide nor fake anything.
 """
 
 import re
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from app.core.conditions.reading import refuse
@@ -17,7 +18,8 @@ _GROWING: Final = frozenset({"map", "filter"})
 _SEARCHING: Final = frozenset({"matches", "contains"})
 _CHEAP: Final = frozenset({"startsWith", "endsWith", "size", "has", "int", *_SEARCHING})
 _UNSEEN: Final = frozenset({"space", "comment"})
-_HEAD: Final = frozenset({"method", "path", "query", "headers", "body_bytes"})
+_OWNERS: Final = ("_", ")", "]", "}", "'", '"')
+_PARTS: Final = frozenset({"method", "path", "query", "headers", "body_bytes", "json"})
 _TOKEN: Final = re.compile(
     r"""(?P<string>[bB]?(?:
             [rR](?:'''.*?'''|\"\"\".*?\"\"\"|'[^'\n]*'|"[^"\n]*")
@@ -37,17 +39,22 @@ def tokens_of(source: str) -> list[str]:
     return [match[0] for match in found if match.lastgroup not in _UNSEEN]
 
 
-def without_body(source: str, instead: str) -> str:
-    """Return an expression with other text for ``http`` where more than its head may be read."""
+def without(source: str, unread: AbstractSet[str], instead: str) -> str:
+    """Return an expression with other text for ``http`` where what nobody read may be read."""
     found = [match for match in _TOKEN.finditer(source) if match.lastgroup not in _UNSEEN]
     texts = ["", *(match[0] for match in found), "", ""]
     parts, done = list[str](), 0
     for at, match in enumerate(found, 1):
-        head = texts[at + 1] == "." and texts[at + 2] in _HEAD
-        if match[0] == "http" and texts[at - 1] != "." and not head:
+        head = texts[at + 1] == "." and texts[at + 2] in _PARTS - unread
+        if match[0] == "http" and not _is_member(texts[at - 2], texts[at - 1]) and not head:
             parts += [source[done : match.start()], instead]
             done = match.end()
     return "".join([*parts, source[done:]])
+
+
+def _is_member(owner: str, dot: str) -> bool:
+    """Whether a name after these two tokens is a member's; a dot without an owner is the root's."""
+    return dot == "." and owner != "in" and (owner[-1:].isalnum() or owner[-1:] in _OWNERS)
 
 
 def names_in(source: str) -> frozenset[str]:

@@ -117,7 +117,8 @@ async def dry_run(request: Request) -> Response:
     )
     agent = Agent("-", body.agent, "", None, 0, False, Instant(0))  # noqa: FBT003
     facts = facts_of(submission, agent, Instant(0), remote_ip(request), {})
-    explanation = await services_of(request).policies.dry_run(caller, facts, body.candidate)
+    policies = services_of(request).policies
+    explanation = await policies.dry_run(caller, facts, body.candidate, body.key or "")
     return reply(explanation.to_json())
 
 

@@ -28,10 +28,11 @@ from app.web.views import (
     audit_document,
     card_document,
     dump,
-    not_rendered,
+    kept_of,
     render,
     render_page,
     render_whole,
+    rendered,
 )
 from app.web.waiters import may_wait, waiter
 
@@ -57,7 +58,7 @@ async def create(request: Request) -> Response:
     bare(request)
     caller = await caller_of(request)
     value, data = await document(request)
-    body = shaped(value, RequestIn)
+    body, token = shaped(value, RequestIn), idempotency_key(request)
     asked = Asked(
         action=body.action,
         params=body.params,
@@ -67,8 +68,8 @@ async def create(request: Request) -> Response:
         target=body.target,
         expires_in=body.expires_in,
         supersedes=body.supersedes,
-        idempotency_key=idempotency_key(request),
-        fingerprint=hashlib.sha256(data).hexdigest(),
+        idempotency_key=token,
+        fingerprint=hashlib.sha256(data).hexdigest() if token else "",
     )
     services = services_of(request)
     made = await services.intake.submit(caller, asked, remote_ip=remote_ip(request))
@@ -101,7 +102,8 @@ def idempotency_key(request: Request) -> str | None:
 
 def preferred_wait(request: Request) -> int:
     """Return the seconds of a ``Prefer: wait=N`` header (RFC 7240), within our limit."""
-    match = _PREFER.search(request.headers.get("prefer", ""))
+    preferred = request.headers.get("prefer")
+    match = _PREFER.search(preferred) if preferred else None
     return min(int(match[1]), MAX_WAIT) if match else 0
 
 
@@ -111,17 +113,22 @@ async def get(request: Request) -> Response:
     request_id = request.path_params["request_id"]
     services = services_of(request)
     if not request.scope["query_string"]:
-        found = await services.requests.get(caller, request_id)
-        return _json(await whole(request, caller, found))
+        kept = rendered(request_id, await services.requests.version(caller, request_id))
+        return _json(kept or await _read(request, caller))
     given = once(request.query_params, ("wait", "until"))
     seconds = number(given, "wait", 0, 0, MAX_WAIT)
     until = _until(given.get("until", "final"))
     if not seconds:
-        found = await services.requests.get(caller, request_id)
-        return _json(await whole(request, caller, found))
+        return _json(await _read(request, caller))
     with waiter(caller, services.settings.max_waiters_per_key):
         found = await services.feed.wait(caller, request_id, seconds, until)
     return _json(await whole(request, caller, found))
+
+
+async def _read(request: Request, caller: Caller) -> bytes:
+    request_id = request.path_params["request_id"]
+    found = await services_of(request).requests.get(caller, request_id)
+    return await whole(request, caller, found)
 
 
 def _until(text: str) -> Literal["final", "decided"]:
@@ -137,13 +144,14 @@ async def page(request: Request) -> Response:
     wanted, limit, of = request_filter(request.query_params)
     requests = services_of(request).requests
     found = await requests.listing(caller, wanted, limit)
-    missing = not_rendered(found.items)
-    read = await requests.many(caller, missing) if missing else []
-    fresh = {item.id: render(item) for item in read}
+    texts = kept_of(found.items)
+    missing = [name for name, _ in found.items if name not in texts]
+    for item in await requests.many(caller, missing) if missing else ():
+        texts[item.id] = render(item)
     older = None if found.older is None else encode(Cursor("before", found.older), of)
     newer = None if found.newer is None else encode(Cursor("after", found.newer), of)
     headers = None if older is None else {"Link": _following(request, older)}
-    return _json(render_page(found.items, fresh, older, newer), 200, headers)
+    return _json(render_page(found.items, texts, older, newer), 200, headers)
 
 
 def _following(request: Request, cursor: str) -> str:

@@ -172,7 +172,8 @@ async def _explain(request: Request, caller: Caller, form: Form) -> Any:
     )
     agent = Agent("-", form["agent"] or "an-agent", "", None, 0, False, Instant(0))  # noqa: FBT003
     facts = facts_of(submission, agent, Instant(0), None, {})
-    return (await services_of(request).policies.dry_run(caller, facts)).to_json()
+    policies = services_of(request).policies
+    return (await policies.dry_run(caller, facts, key=form["key"].strip())).to_json()
 
 
 async def _dry_run(

@@ -143,8 +143,8 @@ def decided(item: Asked, people: Mapping[str, str]) -> Markup:
     if item.status is Status.EXPIRED or (kind != "person" and name in ("", "-")):
         return shown("undecided")
     said = "by policy" if kind != "person" else f"by {people.get(name, name)}"
-    after = item.status in (Status.EXECUTING, Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)
-    return shown(f"approved {said}" if after else said)
+    decision = item.status in (Status.APPROVED, Status.DENIED)
+    return shown(said if decision else f"approved {said}")
 
 
 def outcome(text: str) -> list[tuple[str, str]]:
@@ -221,7 +221,7 @@ def page(
 
 def _label(text: str, pointer: str) -> str:
     """Return what the page calls the field that an error points at, or an empty text."""
-    labels = {name: unescape(label) for label, name in _FIELD.findall(text)}
+    labels = {name.removeprefix("field_"): unescape(label) for label, name in _FIELD.findall(text)}
     parts = [_FIELDS.get(part, part) for part in pointer.split("/")[1:]]
     return next((labels[part] for part in parts if part in labels), "")
 

@@ -112,7 +112,10 @@ async def _one(
         place=await services.backlog.place(request_id)
         if detail.request.status is Status.APPROVED else None,
         form=request.state.form if request.method == "POST" else Form(),
-        unreached=await services.reach.of_request(detail.request),
+        minded=[
+            *await services.decisions.foreseen(detail.request, submission),
+            *await services.reach.of_request(detail.request),
+        ],
         weak=detail.may_decide and is_weak(caller, detail.request, services.clock.now()),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip

@@ -38,7 +38,7 @@ async def show(
     return page(
         request, "targets.html", caller=caller, targets=await services.targets.list(caller),
         credentials=await services.vault.list(caller) if admin else [], admin=admin,
-        kinds=KINDS, kind=KINDS.get(wanted), methods=METHODS, form=form, error=error,
+        kinds=KINDS, kind=KINDS.get(wanted), methods=sorted(METHODS), form=form, error=error,
         failed=failed, status=status_of(error) if error else 200,
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ async def show_one(
     names = {credential.id: credential.name for credential in credentials}
     return page(
         request, "target.html" if target.settings.ssh is None else "target_ssh.html",
-        caller=caller, target=target, admin=admin, methods=METHODS, shown=shown,
+        caller=caller, target=target, admin=admin, methods=sorted(METHODS), shown=shown,
         pins=_pins(target), jumps=_jumps(target),
         credentials=credentials,
         rules=request.state.form["rules"] if error else _written(target, names),
