@@ -24,6 +24,7 @@ from app.web.api.operations import OPERATIONS
 from app.web.contract import openapi, routes
 from app.web.headers import Guard
 from app.web.hot import Hot
+from app.web.sockets import opened_by
 from app.web.views import dump
 from integrations.links.pages import LinkPages
 
@@ -40,6 +41,8 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; calls go past the framework's own telemetry."""
+        if scope["type"] == "websocket":
+            scope, receive, send = await opened_by(scope, receive, send)
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return

@@ -16,6 +16,7 @@ from app.asgi import create_app
 from app.cli.patience import Patient
 from app.services.bundle import Services
 from app.settings import Settings, SettingsError
+from app.web.sockets import MESSAGE_BYTES
 
 CONNECTIONS: Final = 10_000
 """Open connections beyond which new calls are answered 503."""
@@ -87,6 +88,8 @@ def config(app: Any, **more: Any) -> uvicorn.Config:
         loop="none",
         http=Patient,
         ws="none",
+        ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=CONNECTIONS,

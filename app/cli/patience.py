@@ -7,9 +7,10 @@ connect could hold memory and sockets without a key.
 import asyncio
 from typing import Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.cli.gathering import Gathering
+from app.web.gateway import HOME
 from app.web.headers import PUT
 
 MOST: Final = 65_536
@@ -22,6 +23,8 @@ PACE: Final = 16_384.0
 """Bytes of content that give a call another second to arrive."""
 
 _LOOK: Final = 15.0
+_GATEWAY: Final = HOME.encode()
+_OPENING: Final = frozenset({b"sec-websocket-key", b"sec-websocket-version"})
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -96,6 +99,32 @@ class Patient(HttpToolsProtocol):
         self._since = None
         self._in_head, self._fruitless = True, 0
         super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        """Whether a call opens a WebSocket at the gateway; anything else goes on as it is."""
+        says = {name for name, _ in self.headers}
+        busy = self.limit_concurrency is not None and (
+            len(self.connections) >= self.limit_concurrency
+        )
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        answered = cycle is None or cycle.response_complete
+        return (
+            not busy
+            and answered
+            and self.url.startswith(_GATEWAY)
+            and self.scope["method"] == "GET"
+            and self._get_upgrade() == b"websocket"
+            and says >= _OPENING
+        )
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to a protocol of WebSockets."""
+        from app.cli.opened import Opened  # noqa: PLC0415 - few need it
+
+        if self._watch is not None:
+            self._watch.cancel()
+        self.ws_protocol_class = Opened
+        super().handle_websocket_upgrade()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: whoever asks for another protocol goes on in this one, or is refused."""

@@ -26,6 +26,7 @@ from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
 from app.core.paths import (
     METHODS,
+    WEBSOCKET,
     known_request_headers,
     known_target_path,
     parse_target_path,
@@ -107,6 +108,17 @@ def read_call(
         raise InvalidAction(_METHODS, pointer="/method")
     path, query = known_target_path(target, "/path")
     return HttpAction(method, path, query, known_request_headers(tuple(headers), "/headers"), body)
+
+
+def read_opening(target: str, headers: Iterable[tuple[str, str]]) -> HttpAction:
+    """Return the action that opens a WebSocket (RFC 6455); a door with a caller alone makes it.
+
+    :param target: path and query as they came.
+    :raises InvalidAction: with a pointer to what must change.
+    """
+    path, query = known_target_path(target, "/path")
+    lines = known_request_headers(tuple(headers), "/headers")
+    return HttpAction(WEBSOCKET, path, query, lines, b"")
 
 
 def _text(params: JsonObject, name: str) -> str:

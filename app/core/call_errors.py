@@ -10,7 +10,7 @@ class BodyTooLarge(PayloadTooLarge):
 
 
 class UpgradeRefused(Invalid):
-    """WebSocket and other upgrades of the connection are not passed on."""
+    """The connection is not upgraded: a WebSocket is for targets that name it, nothing else is."""
 
     code = "upgrade_refused"
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from app.core.conditions.glob import MAX_GLOB, Match, path_glob
 from app.core.errors import Forbidden, InvalidField
-from app.core.paths import METHODS
+from app.core.paths import CALLS
 
 MAX_RULES: Final = 200
 """Most rules of a list, and most paths of a rule."""
@@ -98,7 +98,7 @@ def check_rules(rules: tuple[CallRule, ...], pointer: str) -> None:
         message = f"give at most {MAX_RULES} rules"
         raise InvalidField(message, pointer=pointer)
     for place, rule in enumerate(rules):
-        if unknown := set(rule.methods) - set(METHODS):
+        if unknown := set(rule.methods) - CALLS:
             message = f"{min(unknown)!r} is no method that can be used, such as GET,HEAD"
             raise InvalidField(message, pointer=f"{pointer}/{place}/methods")
         if len(rule.paths) > MAX_RULES:

@@ -141,6 +141,7 @@ def plan_of(submission: Submission, target: Target) -> HttpPlan:
         stream_seconds=limits.stream_seconds,
         stream_bytes=limits.stream_bytes,
         pass_cookies=limits.pass_cookies,
+        request_bytes=limits.request_bytes,
     )
 
 

@@ -127,6 +127,7 @@ class HttpPlan:
     :ivar stream_seconds: limit of passing an answer on.
     :ivar stream_bytes: cap of the decoded body that is passed on.
     :ivar pass_cookies: Set-Cookie lines are part of the answer.
+    :ivar request_bytes: cap of what is said over a WebSocket.
     """
 
     method: str
@@ -144,6 +145,7 @@ class HttpPlan:
     stream_bytes: int = 1 << 30
     pass_cookies: bool = False
     content: Content | None = None
+    request_bytes: int = 10_485_760
 
 
 Plan: TypeAlias = HttpPlan | SshPlan

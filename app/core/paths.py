@@ -18,6 +18,13 @@ from app.core.errors import InvalidAction, InvalidField
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that an HTTP action may use; CONNECT, TRACE and inventions are refused."""
 
+WEBSOCKET: Final = "WEBSOCKET"
+"""What rules call the opening of a WebSocket (RFC 6455): no method of HTTP has this name, so that
+a rule for GET never lets one pass. On the wire it is a GET."""
+
+CALLS: Final = METHODS | {WEBSOCKET}
+"""Everything that rules may name beside methods."""
+
 MAX_TARGET_BYTES: Final = 8192
 """Longest path with query, in bytes."""
 

@@ -37,6 +37,29 @@ class Relay(Protocol):
         ...
 
 
+Spoken = str | bytes
+"""One message over a WebSocket: text or binary."""
+
+
+class Conversation(Relay, Protocol):
+    """Who holds the other end of a WebSocket: takes messages, and says some.
+
+    :ivar left: with which code it left (RFC 6455, section 7.4), once :meth:`heard` gave None.
+    :ivar ending: code and reason with which it is to be closed; set by the executor.
+    """
+
+    left: int
+    ending: tuple[int, str]
+
+    async def heard(self) -> "Spoken | None":
+        """Return the next message from there; None when there are no more."""
+        ...
+
+    async def say(self, message: "Spoken") -> None:
+        """Take a message; returns when there is room for the next."""
+        ...
+
+
 class Executor(Protocol[PlanT_contra]):
     """Carries out one kind of action, from plans of that kind."""
 

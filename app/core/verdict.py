@@ -1,6 +1,6 @@
 """The verdict on an action, and the line in which rules are tried."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,12 +8,15 @@ from app.core.conditions.base import Check, Condition
 from app.core.facts import Facts
 from app.core.graphql import may_be_graphql
 from app.core.obligations import MASKED_KINDS
+from app.core.paths import WEBSOCKET
 from app.core.policy import DEFAULT_ROUTE, Effect, Obligation, Policy, Route, Rule
 from app.core.risk import Assessor, Risk, raised
 
 _STRICTNESS: Final = {Effect.DENY: 0, Effect.REVIEW: 1, Effect.ALLOW: 2}
 _SHOWN: Final = 3
 _CANNOT_MASK: Final = "the rule masks results, and those of this kind of action do not come here"
+
+_UNSEEN: Final = "what will be said over a WebSocket nobody can look at first, or mask"
 
 _MAY_RENAME: Final = (
     "the rule masks fields by name, and this call may be GraphQL, which names them as it likes"
@@ -101,6 +104,14 @@ def _beyond(verdict: Verdict, facts: Facts) -> bool:
     )
 
 
+def _unseen(verdict: Verdict, facts: Facts) -> bool:
+    """Whether a person would approve, or a rule mask, messages that do not exist yet."""
+    if not isinstance(facts.http, Mapping) or facts.http.get("method") != WEBSOCKET:
+        return False
+    masks = any(duty.kind == "redact" for duty in verdict.obligations)
+    return masks or verdict.effect is Effect.REVIEW
+
+
 def _renamed(verdict: Verdict, facts: Facts) -> bool:
     """Whether the answer may call what the rule masks by name something else (GraphQL aliases)."""
     named = any(duty.kind == "redact" and duty.parameters.get("fields")
@@ -118,11 +129,15 @@ def stricter(pending: Verdict, decided: Verdict) -> Verdict:
 def weighed(verdict: Verdict, assessor: Assessor, facts: Facts) -> Verdict:
     """Return a review with its risk, and with what that raises; any other verdict as it is.
 
+    A WebSocket is allowed by policy or not at all: nobody can approve what will be said.
+
     A duty that nobody can fulfil for this kind of action turns the verdict into a denial; one that
     may not hold, because a query names its answer's fields, asks a person.
     """
     if verdict.effect is not Effect.DENY and _beyond(verdict, facts):
         return replace(verdict, effect=Effect.DENY, reasons=(*verdict.reasons, _CANNOT_MASK))
+    if verdict.effect is not Effect.DENY and _unseen(verdict, facts):
+        return replace(verdict, effect=Effect.DENY, reasons=(*verdict.reasons, _UNSEEN))
     if verdict.effect is not Effect.DENY and _renamed(verdict, facts):
         reasons = (*verdict.reasons, _MAY_RENAME)
         verdict = replace(verdict, effect=Effect.REVIEW, reasons=reasons)

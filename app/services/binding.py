@@ -6,10 +6,12 @@ from typing import Final
 from app.core.action import Action, BoundTarget, BundleAction, BundleItem, HttpAction
 from app.core.asking import check_call, permit
 from app.core.bundle import in_call, read_bundle
+from app.core.call_errors import UpgradeRefused
 from app.core.errors import InvalidField, NotFound
 from app.core.handles import handles_in
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
+from app.core.paths import WEBSOCKET
 from app.core.principals import Agent, ApiKey
 from app.core.ssh_action import SshAction
 from app.core.ssh_target import permit_ssh, place_of, profiles_of
@@ -124,10 +126,7 @@ class Binding:
             message = f"there is no target {name!r} that can be called"
             raise NotFound(message, pointer="/target")
         self.rates.learn(target)
-        methods = target.settings.methods
-        if methods and action.method not in methods:
-            message = f"{name} takes only {', '.join(methods)}"
-            raise InvalidField(message, pointer="/params/method")
+        _check_method(target, action.method)
         check_call(target, action)
         return target
 
@@ -137,3 +136,14 @@ class Binding:
         if target is not None:
             self.known.keep(name, target, age)
         return target
+
+
+def _check_method(target: Target, method: str) -> None:
+    """Refuse a method that a target does not take; a WebSocket is granted by name alone (T60)."""
+    methods = target.settings.methods
+    if method == WEBSOCKET and method not in methods:
+        message = f"{target.name} takes no WebSockets: its methods do not name {WEBSOCKET}"
+        raise UpgradeRefused(message)
+    if methods and method not in methods:
+        message = f"{target.name} takes only {', '.join(methods)}"
+        raise InvalidField(message, pointer="/params/method")

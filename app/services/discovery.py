@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from app.core.errors import Forbidden, TargetNotPermitted
 from app.core.outlook import outlook
-from app.core.paths import METHODS
+from app.core.paths import CALLS, METHODS, WEBSOCKET
 from app.core.policy import Effect
 from app.core.principals import Agent, ApiKey, Caller, Permission, Scope
 from app.core.ssh_target import permit_ssh
@@ -17,9 +17,9 @@ from app.settings import Settings
 from app.store.engine import Store
 from app.store.tx import Tx
 
-_ORDER: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_ORDER: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", WEBSOCKET)
 _WORDS: Final = {Effect.ALLOW: "pass", Effect.REVIEW: "ask", Effect.DENY: "deny"}
-assert set(_ORDER) == METHODS
+assert set(_ORDER) == CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,9 @@ class Discovery:
             self.policies.snapshot, agent_id=agent.id, agent_name=agent.name, target=target.name,
             method=method,
         )  # fmt: skip
+        if method == WEBSOCKET:  # nobody is asked about one
+            plain = (Effect.DENY if one is Effect.REVIEW else one for one in effects)
+            effects = tuple(dict.fromkeys(plain))
         return tuple(_WORDS[effect] for effect in effects)
 
 

@@ -10,7 +10,7 @@ from app.core.bucket import check_rate
 from app.core.calls import check_rules
 from app.core.conditions.glob import path_glob
 from app.core.errors import InvalidField
-from app.core.paths import METHODS
+from app.core.paths import CALLS
 from app.core.ssh_target import check_ssh
 from app.core.targets import (
     MAX_REQUEST_BYTES,
@@ -48,7 +48,7 @@ def check_target(target: Target) -> None:
         raise InvalidField(message, pointer="/settings/ssh")
     if settings.ssh is not None:
         check_ssh(settings.ssh)
-    unknown = set(settings.methods) - set(METHODS)
+    unknown = set(settings.methods) - CALLS
     if unknown:
         message = f"{min(unknown)} is no method that can be used"
         raise InvalidField(message, pointer="/settings/methods")
@@ -75,7 +75,7 @@ def _check_rules(rules: Sequence[CredentialRule]) -> None:
         message = f"a target has at most {MAX_RULES} rules for credentials"
         raise InvalidField(message, pointer="/credentials")
     for place, rule in enumerate(rules):
-        if unknown := set(rule.methods) - set(METHODS):
+        if unknown := set(rule.methods) - CALLS:
             message = f"{min(unknown)} is no method that can be used"
             raise InvalidField(message, pointer=f"/credentials/{place}/methods")
         for at, pattern in enumerate(rule.paths):

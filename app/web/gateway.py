@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.core.action import HTTP_REQUEST, Urgency
-from app.core.asking import read_call
+from app.core.asking import read_call, read_opening
 from app.core.call_errors import UpgradeRefused
 from app.core.errors import (
     AnswerTooLarge,
@@ -33,6 +33,7 @@ from app.web.deps import caller_of, remote_ip, services_of
 from app.web.problems import on_error
 from app.web.refusals import refusal, told
 from app.web.relaying import CallerRelay, encoded, watched
+from app.web.sockets import SOCKET, Socket, SocketRelay
 from app.web.waiters import may_wait, waiter
 
 HOME: Final = "/gateway/"
@@ -45,6 +46,7 @@ _USUAL: Final = Urgency.NORMAL.value
 _OURS: Final = TRANSPORT_HEADERS | {
     *("authorization", "cookie", "prefer", _REASON, _URGENCY),
     *("transfer-encoding", "expect", "upgrade", "trailer", "forwarded", "via"),
+    *("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"),
 }
 """Headers that concern us or this connection: never for the upstream (T45)."""
 
@@ -66,6 +68,8 @@ async def call(request: Request) -> "Carried":
     """
     caller = await caller_of(request)
     head = _asked(request)
+    if SOCKET in request.scope:
+        return Carried(request, caller, head)
     body = await _body(request, caller, head)
     if isinstance(body, Spooled):
         return Carried(request, caller, _with(head, detached=body.body), body)
@@ -84,7 +88,8 @@ class Carried(Response):
         self._request = request
         self._caller = caller
         self._asked = asked
-        self._relay: CallerRelay | None = None
+        self._socket: Socket | None = request.scope.get(SOCKET)
+        self._relay: CallerRelay | SocketRelay | None = None
         self._waited = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,13 +114,14 @@ class Carried(Response):
         except AssentryError as error:
             return await on_error(self._request, error)
         passed = None if result is None else result.passed
-        if passed is not None and not passed.cut:
+        if self._socket is not None or (passed is not None and not passed.cut):
             await self._relay.end()
         return None
 
     async def _carry(self, send: Send) -> tuple[Asking, HttpResult | None]:
-        def taken(made: Asking) -> CallerRelay:
-            self._relay = CallerRelay(send, made.id)
+        def taken(made: Asking) -> CallerRelay | SocketRelay:
+            socket = self._socket
+            self._relay = CallerRelay(send, made.id) if socket is None else socket.relay(made.id)
             return self._relay
 
         request, caller = self._request, self._caller
@@ -157,16 +163,18 @@ def _asked(request: Request) -> Asked:
     lines = [(name.decode("latin-1").lower(), value.decode("latin-1"))
              for name, value in request.scope["headers"]]  # fmt: skip
     said = dict(reversed(lines))
-    if said.get("upgrade", _CLEARTEXT).lower() != _CLEARTEXT:
+    opens = SOCKET in request.scope
+    if not opens and said.get("upgrade", _CLEARTEXT).lower() != _CLEARTEXT:
         raise UpgradeRefused
     urgency = said.get(_URGENCY, _USUAL)
     if urgency not in _URGENCIES:
         message = f"{_URGENCY} is one of {', '.join(Urgency)}"
         raise Invalid(message, pointer=f"/{_URGENCY}")
+    passed = _passed_on(lines)
     return Asked(
         action=HTTP_REQUEST, params={}, context={}, target=target,
         reason=said.get(_REASON, ""), urgency=Urgency(urgency),
-        call=read_call(request.method, path, _passed_on(lines), b""),
+        call=read_opening(path, passed) if opens else read_call(request.method, path, passed, b""),
     )  # fmt: skip
 
 

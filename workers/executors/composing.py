@@ -9,7 +9,8 @@ from app.core.handles import fill_body, fill_headers, fill_query
 from app.core.json_insert import insert_field
 from app.core.outcome import CallParts, HttpPlan, Injection, NotStarted
 from app.core.paths import (
-    METHODS,
+    CALLS,
+    WEBSOCKET,
     BaseUrl,
     header_name,
     header_value,
@@ -65,7 +66,7 @@ def _check(plan: HttpPlan) -> None:
     if known_target_path(raw, "/path") != (plan.path, plan.query):
         message = "the path holds a question mark"
         raise InvalidAction(message)
-    if plan.method not in METHODS:
+    if plan.method not in CALLS:
         message = "the method is not accepted"
         raise InvalidAction(message)
 
@@ -87,15 +88,17 @@ def _call(
     if injection.certificate is not None and base.scheme != "https":
         message = "a client certificate is shown to https targets only"
         raise InvalidAction(message)
-    secrets = injection.secrets
+    secrets, upgrade = injection.secrets, plan.method == WEBSOCKET
+    method = "GET" if upgrade else plan.method
     if injection.sign is not None:
         path, _, query = target.partition("?")
-        parts = CallParts(plan.method, base.authority, path, query, headers, plan.body)
+        parts = CallParts(method, base.authority, path, query, headers, plan.body)
         signed = injection.sign(parts)
         headers = _merged(headers, signed.headers)
         secrets = (*secrets, *signed.secrets)
     return Call(
-        method=plan.method,
+        method=method,
+        upgrade=upgrade,
         scheme=base.scheme,
         authority=base.authority,
         host=base.host,

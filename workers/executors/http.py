@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 from app.core.outcome import HttpPlan, HttpResult, Injection, NotStarted, Outcome
-from app.core.ports import Relay
+from app.core.ports import Conversation, Relay
+from app.core.redaction import Redactor
 from workers.executors.answers import whole
 from workers.executors.composing import compose
+from workers.executors.conversing import Conversing
+from workers.executors.http_call import Call
 from workers.executors.http_client import HttpClient
 from workers.executors.redactors import Redactors
 from workers.executors.relaying import Relaying
@@ -46,6 +49,8 @@ class HttpExecutor:
             _check_apart(injection)
             seconds = max(plan.total_seconds, plan.stream_seconds)
             call = replace(call, content=plan.content, total_seconds=seconds)
+        if call.upgrade:
+            return await self._converse(call, plan, redactor, mark_sent, relay)
         if relay is None:
             answer = await self._client.send(
                 call, mark_sent, lambda incoming: incoming.collect(beyond=redactor.longest)
@@ -56,6 +61,24 @@ class HttpExecutor:
             lambda: self._client.send(call, mark_sent, passing.take, passing.ready)
         )
         return _outcome(result, passing.duration_ms)
+
+    async def _converse(
+        self,
+        call: Call,
+        plan: HttpPlan,
+        redactor: Redactor,
+        mark_sent: Callable[[], Awaitable[None]],
+        relay: Relay | None,
+    ) -> Outcome:
+        """Carry a WebSocket for the caller who waits at the other end."""
+        if relay is None:
+            code, detail = "needs_its_caller", "A WebSocket is carried only while its caller waits."
+            raise NotStarted(code, detail, retryable=False)
+        carried = Conversing(plan, redactor, cast("Conversation", relay))
+        result = await carried.run(
+            lambda: self._client.send(call, mark_sent, carried.take, carried.ready)
+        )
+        return replace(_outcome(result, carried.duration_ms), facts=carried.facts)
 
     def is_warm(self, plan: HttpPlan) -> bool:
         """Whether a connection was left for the next call lately."""

@@ -21,6 +21,7 @@ class Call:
     :ivar content: a body that is read while it is sent, instead of ``body``.
     :ivar networks: CIDRs that this call may reach besides public addresses.
     :ivar certificate: shown in the TLS handshake; such calls have connections of their own.
+    :ivar upgrade: it opens a WebSocket.
     :ivar secrets: everything that is to be redacted in the answer, signatures too.
     """
 
@@ -38,6 +39,7 @@ class Call:
     certificate: ClientCertificate | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     content: Content | None = None
+    upgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)

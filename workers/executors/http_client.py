@@ -27,6 +27,7 @@ from workers.executors.deadline import Deadline
 from workers.executors.http_call import Answer, Call, Mark
 from workers.executors.identity import NewContext, showing
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
+from workers.executors.opening import SWITCHING, is_opened
 from workers.executors.resolving import AddressRefused, Lookup, system_lookup
 from workers.executors.sending import headers, payload
 from workers.executors.standing import QUICK_SECONDS, Standing
@@ -368,7 +369,9 @@ def _connecting(seconds: float) -> aiohttp.ClientTimeout:
 
 
 def _read(response: aiohttp.ClientResponse, call: Call, flight: _Flight) -> Incoming:
-    if response.status < _FIRST_FINAL_STATUS:
+    asked = response.request_info.headers
+    opened = call.upgrade and response.status == SWITCHING and is_opened(asked, response.headers)
+    if response.status < _FIRST_FINAL_STATUS and not opened:
         response.close()
         raise aiohttp.ClientResponseError(response.request_info, ())
     return Incoming(response, call, flight)  # pyright: ignore[reportArgumentType] - its cached properties

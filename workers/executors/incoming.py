@@ -1,12 +1,15 @@
 """An answer that is coming in: its head is there, its body is read as it is wanted."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from workers.executors.closing import ends_by_close
 from workers.executors.deadline import Deadline
 from workers.executors.decoding import CappedBody
 from workers.executors.http_call import Answer, Call
+
+if TYPE_CHECKING:
+    from workers.executors.upgraded import Upgraded
 
 _BODILESS: Final = frozenset({204, 304})
 
@@ -40,6 +43,8 @@ class Response(Protocol):
     def raw_headers(self) -> Sequence[tuple[bytes, bytes]]: ...  # noqa: D102
     @property
     def content(self) -> _Content: ...  # noqa: D102
+    @property
+    def connection(self) -> Any: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
@@ -108,6 +113,12 @@ class Incoming:
         """Return what came since and was not read; nothing where one would have to wait."""
         content = self._response.content
         return content.read_nowait() if content.exception() is None else b""
+
+    def upgraded(self) -> "Upgraded":
+        """Return the WebSocket that the connection became."""
+        from workers.executors.upgraded import Upgraded  # noqa: PLC0415 - few targets grant one
+
+        return Upgraded(self._response.connection.protocol)
 
     def due(self, at: float | None, why: str) -> None:
         """Set the time of the loop at which the exchange is over, and why it is then."""

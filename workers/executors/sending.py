@@ -7,6 +7,7 @@ from typing import Final
 
 from app.core.outcome import Content
 from workers.executors.http_call import Call
+from workers.executors.opening import opening
 
 _IN_MEMORY: Final = 1 << 20
 
@@ -34,7 +35,9 @@ async def verified(content: Content) -> AsyncIterator[bytes]:
 
 
 def headers(call: Call) -> tuple[tuple[str, str], ...]:
-    """Return the headers; a body that is read while it is sent has its length among them."""
+    """Return the headers, with those of a body that is read while it is sent, or of an upgrade."""
+    if call.upgrade:
+        return (*call.headers, *opening())
     if call.content is None:
         return call.headers
     return (*call.headers, ("Content-Length", str(call.content.size)))

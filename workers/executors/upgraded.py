@@ -1,0 +1,147 @@
+"""A connection that became a WebSocket (RFC 6455): messages over what the client connected.
+
+The frames are those of ``websockets`` (its part without I/O); connection, address checks, TLS and
+the mark are the one HTTP client's. Extensions are not offered, so that every byte of a message is
+looked at as it is.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side
+
+from app.core.ports import Spoken
+from workers.executors.opening import LOST
+
+MESSAGE: Final = 1 << 20
+"""Bytes of the longest message, either way."""
+
+_WAITING: Final = 262_144
+"""Bytes of messages that wait to be taken; above, the other side has to wait."""
+
+_DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+
+
+class Upgraded:
+    """Messages to and from an upstream; takes the bytes in place of the client's parser."""
+
+    def __init__(self, connection: Any) -> None:
+        """Take an HTTP connection of the client over, from the first byte after the head."""
+        self._connection = connection
+        self._transport = connection.transport
+        self._frames = Protocol(Side.CLIENT, max_size=MESSAGE)
+        self._parts: list[bytes] = []
+        self._is_text = False
+        self._queue: deque[Spoken] = deque()
+        self._waiting = 0
+        self._paused = self._over = False
+        self._changed = asyncio.Event()
+        connection.set_parser(self, self)
+
+    @property
+    def ended(self) -> tuple[int, str]:
+        """Code and reason with which the upstream closed it."""
+        close = self._frames.close_rcvd
+        return (LOST, "") if close is None else (close.code, close.reason)
+
+    @property
+    def failure(self) -> str:
+        """Why it ended, where the upstream did not close it; empty where it did."""
+        error = self._frames.parser_exc
+        if isinstance(error, PayloadTooBig):
+            return "message_bytes"
+        if error is not None and not isinstance(error, EOFError):
+            return "answer_malformed"
+        return "answer_cut" if self._frames.close_rcvd is None else ""
+
+    async def receive(self) -> Spoken | None:
+        """Return the next message; None at the end."""
+        while not self._queue:
+            if self._over:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        message = self._queue.popleft()
+        self._waiting -= len(message)
+        if self._paused and self._waiting <= _WAITING:
+            self._paused = False
+            self._connection.resume_reading()
+        return message
+
+    async def send(self, message: Spoken) -> None:
+        """Send a message; returns when there is room for the next. Nobody hears it at the end."""
+        if self._over:
+            return
+        if isinstance(message, str):
+            self._frames.send_text(message.encode())
+        else:
+            self._frames.send_binary(message)
+        self._write()
+        await self._connection._drain_helper()  # noqa: SLF001 - the client's own way to wait
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Say that it is over, unless that was said."""
+        if not self._over:
+            self._frames.send_close(code, reason)
+            self._write()
+            self._over = True
+
+    # --- what the client's connection asks of a parser, and of what it parses for ---
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Take bytes."""
+        self._frames.receive_data(data)
+        self._take()
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Take the end of the connection."""
+        self._frames.receive_eof()
+        self._take()
+        self._over = True
+        self._changed.set()
+
+    def is_eof(self) -> bool:
+        """Whether nothing more can come."""
+        return self._over
+
+    def set_exception(self, *_: object) -> None:
+        """Take an error of the connection as its end."""
+        self._over = True
+        self._changed.set()
+
+    def _take(self) -> None:
+        for event in self._frames.events_received():
+            if isinstance(event, Frame) and event.opcode in _DATA:
+                self._take_part(event)
+        if self._frames.close_rcvd is not None or self._frames.parser_exc is not None:
+            self._over = True
+        self._write()
+        self._changed.set()
+
+    def _take_part(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._parts.append(bytes(frame.data))
+        if not frame.fin:
+            return
+        data, self._parts = b"".join(self._parts), []
+        try:
+            message: Spoken = data.decode() if self._is_text else data
+        except UnicodeDecodeError as error:
+            self._frames.parser_exc = error
+            self._frames.fail(CloseCode.INVALID_DATA)
+            return
+        self._queue.append(message)
+        self._waiting += len(message)
+        if self._waiting > _WAITING and not self._paused:
+            self._paused = True
+            self._connection.pause_reading()
+
+    def _write(self) -> None:
+        for data in self._frames.data_to_send():
+            if data and not self._transport.is_closing():
+                self._transport.write(data)
