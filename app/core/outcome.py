@@ -2,10 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from app.core.json_types import JsonObject, JsonValue
 from app.core.ssh_plan import SshIdentity, SshPlan
+
+STOPPED: Final = frozenset(
+    {"lease_lost", "agent_frozen", "key_revoked", "key_expired", "target_disabled"}
+)
+"""Codes of what ends an answer that is being passed on: nobody may take it any longer."""
 
 
 class NotStarted(Exception):

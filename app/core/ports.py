@@ -21,10 +21,13 @@ MarkSent = Callable[[], Awaitable[None]]
 class Relay(Protocol):
     """Who waits for an answer and takes it while it comes.
 
-    :ivar hang_up: set by the executor; called when the caller is gone.
+    :ivar begun: the head was taken.
+    :ivar hang_up: set by the executor; called when the caller is gone, or with the code of what
+        else ends it.
     """
 
-    hang_up: Callable[[], None]
+    begun: bool
+    hang_up: Callable[..., None]
 
     async def begin(
         self, status: int, headers: tuple[tuple[str, str], ...], length: int | None

@@ -306,7 +306,7 @@ class Bundles:
         return Actor(ActorKind.SYSTEM, self.execution.worker, "worker")
 
 
-def _unheard() -> None:
+def _unheard(_why: str) -> None:
     """A lost lease shows at the next mark or report, which is refused."""
 
 

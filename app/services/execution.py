@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, cast
 
 import structlog
@@ -46,7 +46,7 @@ from app.services.claiming import Claimed, as_left, keep_evidence, plan_for, ref
 from app.services.crowding import Crowd
 from app.services.handles import verify_handles
 from app.services.judging import verify_policies
-from app.services.leases import Leases, mark_held
+from app.services.leases import LEASE_LOST, Leases, mark_held
 from app.services.masks import kept_back
 from app.services.policies import Policies
 from app.services.results import pack
@@ -272,8 +272,7 @@ class Execution:
         content = await self._content(claimed)
         if content is not None and isinstance(plan, HttpPlan):
             plan = replace(plan, content=content)
-        lost = _nothing if relay is None else lambda: relay.hang_up()  # noqa: PLW0108 - set later
-        with self.leases.keeping(request, self._lease(claimed.target), lost):
+        with self.leases.keeping(request, self._lease(claimed.target), partial(_end, relay)):
             outcome = await executor.execute(plan, injection, self._mark(claimed), relay)
         return await kept_back(outcome, request.verdict)
 
@@ -384,8 +383,10 @@ def _keeps_connections(kind: type[object]) -> bool:
     return issubclass(kind, Warm)
 
 
-def _nothing() -> None:
-    """There is nobody to tell."""
+def _end(relay: Relay | None, why: str) -> None:
+    """End an answer that a caller is taking; any other ends by its limits, and is then known."""
+    if relay is not None and (relay.begun or why == LEASE_LOST):
+        relay.hang_up(why)
 
 
 def _call(claimed: Claimed) -> HttpAction | None:

@@ -15,10 +15,14 @@ from app.core.execution import Refusal, is_idempotent, verify_parties, verify_pa
 from app.core.instant import Instant, plus
 from app.core.lifecycle import step
 from app.core.request import Request, Status
+from app.core.targets import Target
 from app.store.engine import Store
 from app.store.tx import Tx
 
 _LOST: Final = '{"code":"worker_lost","detail":"The worker did not report back in time."}'
+
+LEASE_LOST: Final = "lease_lost"
+"""Why something shall end whose lease is not this process's any more."""
 
 log = structlog.get_logger()
 
@@ -28,7 +32,7 @@ class _Held:
     """A lease of this process; renewed from the second look on."""
 
     request: Request
-    lost: Callable[[], None]
+    end: Callable[[str], None]
     seconds: float
     seen: bool = False
 
@@ -46,14 +50,15 @@ class Leases:
 
     @contextmanager
     def keeping(
-        self, request: Request, seconds: float, lost: Callable[[], None]
+        self, request: Request, seconds: float, end: Callable[[str], None]
     ) -> Generator[None, None, None]:
         """Keep the lease of a claimed request meanwhile.
 
         :param seconds: how long it shall last from each renewal.
-        :param lost: called when it cannot be kept: somebody else may hold the request.
+        :param end: called with a code when it shall end: somebody else may hold the request
+            (:data:`LEASE_LOST`), or who asked was stopped meanwhile.
         """
-        held = self._held[request.id] = _Held(request, lost, seconds)
+        held = self._held[request.id] = _Held(request, end, seconds)
         try:
             yield
         finally:
@@ -70,26 +75,46 @@ class Leases:
                 log.warning("leases_not_renewed", code=error.code)
 
     async def renew(self) -> None:
-        """Renew the leases that were held at the last look, too; tell the holders of lost ones."""
+        """Renew the leases that were held at the last look, too; tell whose work shall end."""
         known = [held for held in self._held.values() if held.seen]
         for held in self._held.values():
             held.seen = True
         if not known:
             return
-        for held in await self.store.write(lambda tx: _renewed(tx, known)):
-            log.warning("lease_lost", request_id=held.request.id)
-            held.lost()
+        for held, code in await self.store.write(lambda tx: _renewed(tx, known)):
+            if code == LEASE_LOST:
+                log.warning("lease_lost", request_id=held.request.id)
+            held.end(code)
 
 
-def _renewed(tx: Tx, known: list[_Held]) -> list[_Held]:
-    """Renew leases, and return those that are not this process's any more."""
-    return [
-        held
-        for held in sorted(known, key=lambda held: held.request.id)
-        if not tx.requests.renew(
-            held.request.id, held.request.fence, tx.now, plus(tx.now, held.seconds)
-        )
-    ]
+def _renewed(tx: Tx, known: list[_Held]) -> list[tuple[_Held, str]]:
+    """Renew leases, and return what shall end, and why."""
+    looked = ((held, _look(tx, held)) for held in sorted(known, key=lambda one: one.request.id))
+    return [(held, code) for held, code in looked if code]
+
+
+def _look(tx: Tx, held: _Held) -> str:
+    """Renew a lease, and return why its holder shall end, if so."""
+    request = held.request
+    if not tx.requests.renew(request.id, request.fence, tx.now, plus(tx.now, held.seconds)):
+        return LEASE_LOST
+    try:
+        verify_standing(tx, request)
+    except Refusal as refusal:
+        return refusal.code
+    return ""
+
+
+def verify_standing(tx: Tx, request: Request) -> Target:
+    """Return a request's target, if it and who asked are still let.
+
+    :raises Refusal: one of them was stopped.
+    """
+    verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
+    target = tx.targets.get(request.target_id or "")
+    if target is None or not target.enabled:
+        raise Refusal("target_disabled", "The target is gone or switched off.")
+    return target
 
 
 def mark_held(tx: Tx, request: Request, revision: int) -> bool | Refusal:
@@ -97,13 +122,10 @@ def mark_held(tx: Tx, request: Request, revision: int) -> bool | Refusal:
 
     :param revision: of the target, as it was when the request was claimed.
     """
-    target = tx.targets.get(request.target_id or "")
     try:
-        verify_parties(tx.agents.get(request.agent_id), tx.agents.key(request.key_id), tx.now)
+        target = verify_standing(tx, request)
     except Refusal as refusal:
         return refusal
-    if target is None or not target.enabled:
-        return Refusal("target_disabled", "The target is gone or switched off.")
     if target.revision != revision:
         return Refusal("target_changed", "The target was changed since it was looked at.")
     over = request.valid_until is None or tx.now >= request.valid_until

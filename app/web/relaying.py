@@ -16,7 +16,7 @@ T = TypeVar("T")
 Lines = tuple[tuple[str, str], ...]
 
 
-def nothing() -> None:
+def nothing(*_: str) -> None:
     """There is nothing to end."""
 
 
@@ -37,7 +37,7 @@ class CallerRelay:
         self._left: int | None = None
         self._last = b""
         self.begun = False
-        self.hang_up: Callable[[], None] = nothing
+        self.hang_up: Callable[..., None] = nothing
 
     async def begin(self, status: int, headers: Lines, length: int | None) -> None:
         """Write the head; ``length`` is the body's, where that is sure."""

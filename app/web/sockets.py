@@ -67,7 +67,7 @@ class SocketRelay:
         self._request_id = request_id
         self._gone = False
         self.begun = False
-        self.hang_up: Callable[[], None] = nothing
+        self.hang_up: Callable[..., None] = nothing
         self.left = _NOWHERE
         self.ending = (1000, "")
 

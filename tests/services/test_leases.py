@@ -31,7 +31,7 @@ async def _claimed(place: World) -> Request:
 
 async def test_a_lease_is_renewed_from_the_second_look_on(there: World) -> None:
     request, leases, lost = await _claimed(there), there.services.execution.leases, list[str]()
-    with leases.keeping(request, 500, lambda: lost.append("lost")):
+    with leases.keeping(request, 500, lost.append):
         await leases.renew()
         assert (await there.get(request)).lease_until == request.lease_until
         await leases.renew()
@@ -45,15 +45,35 @@ async def test_a_lease_is_renewed_from_the_second_look_on(there: World) -> None:
 
 async def test_the_holder_of_a_lost_lease_is_told(there: World) -> None:
     request, leases, lost = await _claimed(there), there.services.execution.leases, list[str]()
-    with leases.keeping(request, 500, lambda: lost.append("lost")):
+    with leases.keeping(request, 500, lost.append):
         await there.services.store.write(
             lambda tx: tx.requests.renew(request.id, request.fence, tx.now, tx.now)
         )
         await there.services.sweeps.tick()
         await leases.renew()
         await leases.renew()
-    assert lost == ["lost"]
+    assert lost == ["lease_lost"]
     assert (await there.get(request)).status is not Status.EXECUTING
+
+
+@pytest.mark.parametrize("code", ["agent_frozen", "key_revoked", "target_disabled"])
+async def test_who_is_stopped_meanwhile_is_told_and_keeps_the_lease(
+    there: World, code: str
+) -> None:
+    request, ended = await _claimed(there), list[str]()
+    services, anne = there.services, there.anne
+    with services.execution.leases.keeping(request, 500, ended.append):
+        await services.execution.leases.renew()
+        if code == "agent_frozen":
+            await services.agents.freeze(anne, there.agent.id)
+        elif code == "key_revoked":
+            await services.agents.revoke_key(anne, there.key.id)
+        else:
+            await services.targets.update(anne, request.target_id or "", enabled=False)
+        await services.execution.leases.renew()
+        after = await there.get(request)
+    assert ended == [code]
+    assert (after.lease_until or 0) > (request.lease_until or 0)
 
 
 async def test_another_fence_renews_nothing(there: World) -> None:

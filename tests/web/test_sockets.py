@@ -258,6 +258,22 @@ async def test_a_caller_that_is_lost_ends_it_upstream(chat: Chat) -> None:
     assert (said["is"], said["cut"]) == (Status.SUCCEEDED, "caller_left")
 
 
+@pytest.mark.requirement("KEY-4")
+async def test_an_agent_that_is_frozen_is_cut_off(chat: Chat) -> None:
+    services, world = chat.served.door.world.services, chat.served.door.world
+    call = await chat.dial("/echo")
+    await call.send("hello")
+    assert await call.recv() == "hello"
+    await services.execution.leases.renew()
+    await services.agents.freeze(world.anne, world.agent.id)
+    await services.execution.leases.renew()
+    with pytest.raises(ConnectionClosed):
+        await call.recv()
+    assert (call.close_code, call.close_reason) == (1008, "agent_frozen")
+    assert await chat.left() == 1001
+    assert (await chat.outcome(call))["cut"] == "agent_frozen"
+
+
 @pytest.mark.parametrize(
     ("path", "say", "setting", "cut", "code"),
     [

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from app.core.json_types import JsonObject
-from app.core.outcome import Ambiguous, HttpPlan, HttpResult, Passed
+from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Conversation, Spoken
 from app.core.redaction import Redactor
 from workers.executors.answers import clean, whole
@@ -35,9 +35,9 @@ _TOO_BIG: Final = 1009
 _FAILED: Final = 1011
 _CODES: Final = {
     "stream_bytes": _TOO_BIG, "request_bytes": _TOO_BIG, "message_bytes": _TOO_BIG,
-    STREAM_SECONDS: _REFUSED, IDLE_SECONDS: _REFUSED,
+    **dict.fromkeys((STREAM_SECONDS, IDLE_SECONDS, *STOPPED), _REFUSED),
 }  # fmt: skip
-"""How the caller's end is closed where a limit was reached; else it is a failure."""
+"""How the caller's end is closed where we end it; else it is a failure."""
 
 
 class Tally:
@@ -103,7 +103,7 @@ class Conversing:
                 raise
             return self._result(problem.code)
 
-    def ready(self, hang_up: Callable[[], None]) -> None:
+    def ready(self, hang_up: Callable[..., None]) -> None:
         """Let the caller's leaving end it."""
         self._caller.hang_up = hang_up
 
@@ -124,6 +124,7 @@ class Conversing:
             cut = await self._both_ways(incoming, line)
         finally:
             self.duration_ms = incoming.elapsed_ms()
+            line.close(_GOING_AWAY)
             incoming.close()
         return self._result(cut)
 
@@ -143,21 +144,20 @@ class Conversing:
         """Carry what the caller says."""
         while (message := await self._caller.heard()) is not None:
             if not self._to_upstream.add(message, self._plan.request_bytes):
-                line.close(_GOING_AWAY)
                 return "request_bytes"
             self._touch(incoming)
             await line.send(message)
-        vanished = self._caller.left in _VANISHED
-        line.close(_GOING_AWAY if vanished else self._caller.left)
+        if self._caller.left in _VANISHED:
+            return CALLER_LEFT
+        line.close(self._caller.left)
         self._caller.ending = (self._caller.left, "")
-        return CALLER_LEFT if vanished else ""
+        return ""
 
     async def _downward(self, incoming: Incoming, line: "Upgraded") -> str:
         """Carry what the upstream says."""
         while (message := await line.receive()) is not None:
             shown = self._clean(message)
             if not self._to_caller.add(shown, self._plan.stream_bytes):
-                line.close(_GOING_AWAY)
                 return "stream_bytes"
             self._touch(incoming)
             await self._caller.say(shown)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from app.core.outcome import Ambiguous, HttpPlan, HttpResult, Passed
+from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Relay
 from app.core.redaction import Redactor
 from workers.executors.answers import Lines, clean, whole
@@ -28,7 +28,7 @@ _LARGE: Final = 65_536
 """Bytes that are searched on another thread, while the loop reads the next ones and serves others:
 both the search and the digest let go of the interpreter."""
 
-_OURS: Final = frozenset({CALLER_LEFT, STREAM_SECONDS})
+_OURS: Final = frozenset({CALLER_LEFT, STREAM_SECONDS, *STOPPED})
 """Codes of exchanges that we ended: the status had come, so that the outcome is known."""
 
 
@@ -74,7 +74,7 @@ class Relaying:
             passed = self._passed("answer_cut")
             raise Ambiguous(problem.code, problem.detail, passed) from None
 
-    def ready(self, hang_up: Callable[[], None]) -> None:
+    def ready(self, hang_up: Callable[..., None]) -> None:
         """Let the caller's leaving end the exchange."""
         self._relay.hang_up = hang_up
 
