@@ -16,7 +16,9 @@ _STRICTNESS: Final = {Effect.DENY: 0, Effect.REVIEW: 1, Effect.ALLOW: 2}
 _SHOWN: Final = 3
 _CANNOT_MASK: Final = "the rule masks results, and those of this kind of action do not come here"
 
-_UNSEEN: Final = "what will be said over a WebSocket nobody can look at first, or mask"
+_UNSEEN: Final = (
+    "nobody can approve or mask what will be said over a WebSocket: a policy has to allow it"
+)
 
 _MAY_RENAME: Final = (
     "the rule masks fields by name, and this call may be GraphQL, which names them as it likes"
