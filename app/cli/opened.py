@@ -3,14 +3,22 @@
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+
+PARTS: Final = 1024
+"""Parts in which a message may come."""
+
+UNREAD: Final = 4 << 20
+"""Bytes that may wait for a caller who does not read; whoever goes on asking then is cut off."""
 
 _BODY: Final = "websocket.http.response.body"
 
 
 class Opened(WebSocketsSansIOProtocol):
-    """Uvicorn's protocol, which takes an answer in HTTP for the end of the opening that it is.
+    """Uvicorn's protocol with an end to its patience.
 
-    Otherwise the server reports each refused opening as an error of the application.
+    It takes an answer in HTTP for the end of the opening that it is; otherwise the server reports
+    each refused opening as an error of the application.
     """
 
     async def send(self, message: Any) -> None:
@@ -18,3 +26,17 @@ class Opened(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == _BODY and not message.get("more_body", False):
             self.handshake_complete = True
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message; without a bound, empty ones would fill the memory."""
+        if len(self.frames) < PARTS:
+            super().handle_cont(event)
+        elif not self.close_sent:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many parts")
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the answers pile up."""
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > UNREAD:
+            self.transport.abort()

@@ -105,9 +105,30 @@ async def _silent(line: ServerConnection) -> None:
     await line.wait_closed()
 
 
+async def _parts(line: ServerConnection) -> None:
+    async def parts() -> AsyncGenerator[str]:
+        for _ in range(3_000):
+            yield ""
+
+    await line.send(parts())
+
+
+async def _pings(line: ServerConnection) -> None:
+    line.transport.pause_reading()
+    while not line.transport.is_closing():
+        line.transport.write((b"\x89\x7d" + bytes(125)) * 1_000)
+        await asyncio.sleep(0)
+
+
+async def _no_text(line: ServerConnection) -> None:
+    line.transport.write(b"\x81\x02\xff\xfe")
+    await line.wait_closed()
+
+
 _PLAYS: dict[str, Play] = {
     "/echo": _echo, "/headers": _headers, "/flood": _flood, "/long": _long, "/bye": _bye,
-    "/vanish": _vanish, "/silent": _silent,
+    "/vanish": _vanish, "/silent": _silent, "/parts": _parts, "/pings": _pings,
+    "/no-text": _no_text,
 }  # fmt: skip
 
 
@@ -256,6 +277,43 @@ async def test_a_caller_that_is_lost_ends_it_upstream(chat: Chat) -> None:
     assert await chat.left() == 1001
     said = await chat.outcome(call)
     assert (said["is"], said["cut"]) == (Status.SUCCEEDED, "caller_left")
+
+
+async def test_a_message_in_endless_parts_is_not_taken(chat: Chat) -> None:
+    call = await chat.dial("/echo")
+
+    async def parts() -> AsyncGenerator[str]:
+        for _ in range(3_000):
+            yield ""
+
+    with suppress(ConnectionClosed):
+        await call.send(parts())
+    with pytest.raises(ConnectionClosed):
+        await call.recv()
+    assert call.close_code == 1009
+    assert (await chat.outcome(call))["said_messages"] == 0
+
+
+async def test_a_caller_that_asks_and_never_reads_is_cut_off(chat: Chat) -> None:
+    call = await chat.dial("/silent")
+    call.transport.pause_reading()
+    ping = b"\x89\xfd" + bytes(4 + 125)
+    async with asyncio.timeout(WAIT):
+        while not call.transport.is_closing():
+            call.transport.write(ping * 1_000)
+            await asyncio.sleep(0)
+            await call.drain()
+    assert await chat.left() == 1001
+    assert (await chat.outcome(call))["cut"] == "caller_left"
+
+
+@pytest.mark.parametrize("play", ["/parts", "/pings", "/no-text"])
+async def test_an_upstream_that_does_what_it_must_not_is_cut_off(chat: Chat, play: str) -> None:
+    call = await chat.dial(play)
+    with pytest.raises(ConnectionClosed):
+        await call.recv()
+    assert (call.close_code, call.close_reason) == (1011, "answer_malformed")
+    assert (await chat.outcome(call))["cut"] == "answer_malformed"
 
 
 @pytest.mark.requirement("KEY-4")

@@ -22,6 +22,12 @@ MESSAGE: Final = 1 << 20
 _WAITING: Final = 262_144
 """Bytes of messages that wait to be taken; above, the other side has to wait."""
 
+_PARTS: Final = 1024
+"""Parts in which a message may come."""
+
+_UNREAD: Final = 4 << 20
+"""Bytes that may wait for an upstream that asks and does not read."""
+
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
@@ -37,7 +43,7 @@ class Upgraded:
         self._is_text = False
         self._queue: deque[Spoken] = deque()
         self._waiting = 0
-        self._paused = self._over = False
+        self._paused = self._over = self._broken = False
         self._changed = asyncio.Event()
         connection.set_parser(self, self)
 
@@ -53,7 +59,7 @@ class Upgraded:
         error = self._frames.parser_exc
         if isinstance(error, PayloadTooBig):
             return "message_bytes"
-        if error is not None and not isinstance(error, EOFError):
+        if self._broken or (error is not None and not isinstance(error, EOFError)):
             return "answer_malformed"
         return "answer_cut" if self._frames.close_rcvd is None else ""
 
@@ -119,6 +125,8 @@ class Upgraded:
                 self._take_part(event)
         if self._frames.close_rcvd is not None or self._frames.parser_exc is not None:
             self._over = True
+        if self._transport.get_write_buffer_size() > _UNREAD:
+            self._break(CloseCode.POLICY_VIOLATION)
         self._write()
         self._changed.set()
 
@@ -126,20 +134,27 @@ class Upgraded:
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
         self._parts.append(bytes(frame.data))
-        if not frame.fin:
+        if len(self._parts) > _PARTS:
+            self._break(CloseCode.MESSAGE_TOO_BIG)
+        if not frame.fin or self._broken:
             return
         data, self._parts = b"".join(self._parts), []
         try:
             message: Spoken = data.decode() if self._is_text else data
-        except UnicodeDecodeError as error:
-            self._frames.parser_exc = error
-            self._frames.fail(CloseCode.INVALID_DATA)
+        except UnicodeDecodeError:
+            self._break(CloseCode.INVALID_DATA)
             return
         self._queue.append(message)
         self._waiting += len(message)
         if self._waiting > _WAITING and not self._paused:
             self._paused = True
             self._connection.pause_reading()
+
+    def _break(self, code: CloseCode) -> None:
+        """End it: the upstream does what it must not."""
+        if not self._broken:
+            self._broken = self._over = True
+            self._frames.fail(code)
 
     def _write(self) -> None:
         for data in self._frames.data_to_send():
