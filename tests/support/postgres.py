@@ -9,12 +9,15 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
+from functools import cache
 from pathlib import Path
 from typing import Final, LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
+
+from tests.support.wiping import Made, look, wipe
 
 _PATHS = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin")
 _TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"
@@ -24,6 +27,15 @@ _EMPTY = """
     DROP SCHEMA public CASCADE;
     CREATE SCHEMA public;
 """
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """A copy that stands in the place of an empty database, which is the spare meanwhile."""
+
+    template: str
+    spare: str
+    made: Made
 
 
 @dataclass(frozen=True)
@@ -41,19 +53,23 @@ class PostgresServer:
     def database(self) -> Generator[str, None, None]:
         """Give the URL of an empty database.
 
-        It is emptied again afterwards, or dropped if it was filled with a copy: whichever costs
-        less than making another one.
+        It is emptied again afterwards; if it was filled with a copy, that is brought back to what
+        it was, for the next test that wants one, or dropped where it was changed beyond its rows.
         """
         idle = _IDLE.setdefault(self.folder, [])
         name = idle.pop() if idle else self.create()
         yield self.url(name)
-        spare = _SPARES.pop(name, None)
-        if spare is None:
+        filled = _FILLED.pop(name, None)
+        if filled is None:
             with psycopg.connect(self.url(name), autocommit=True) as connection:
                 connection.execute(_EMPTY)
+            idle.append(name)
+            return
+        idle.append(filled.spare)
+        if wipe(self.url(name), filled.made):
+            _COPIES.setdefault(filled.template, []).append(name)
         else:
             self._run("DROP DATABASE {} WITH (FORCE)", name)
-        idle.append(spare or name)
 
     def fill(self, url: str, template: Callable[["PostgresServer"], str]) -> None:
         """Put a copy of a template in the place of an empty database, if it is one.
@@ -64,11 +80,18 @@ class PostgresServer:
         with psycopg.connect(url, autocommit=True) as connection:
             if connection.execute(_TABLES).fetchone() is not None:
                 return
-        copy, spare = _name(), _name()
-        self._run("CREATE DATABASE {} TEMPLATE {}", copy, template(self))
+        model, spare = template(self), _name()
+        copies = _COPIES.setdefault(model, [])
+        copy = copies.pop() if copies else self._copy(model)
         self._run("ALTER DATABASE {} RENAME TO {}", name, spare)
         self._run("ALTER DATABASE {} RENAME TO {}", copy, name)
-        _SPARES[name] = spare
+        _FILLED[name] = _Filled(model, spare, _made(self.url(model)))
+
+    def _copy(self, model: str) -> str:
+        _made(self.url(model))  # looked at before the copy: nobody may be connected to it then
+        name = _name()
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, model)
+        return name
 
     def create(self) -> str:
         """Make an empty database and return its name."""
@@ -89,8 +112,16 @@ class PostgresServer:
 _IDLE: Final[dict[str, list[str]]] = {}
 """Empty databases by the server's folder."""
 
-_SPARES: Final[dict[str, str]] = {}
-"""The empty databases in whose places copies stand."""
+_FILLED: Final[dict[str, _Filled]] = {}
+"""Copies that are in use, by name."""
+
+_COPIES: Final[dict[str, list[str]]] = {}
+"""Copies that wait for a test, by their template."""
+
+
+@cache
+def _made(url: str) -> Made:
+    return look(url)
 
 
 def _name() -> str:
@@ -156,7 +187,7 @@ def start() -> str | None:
         "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
     options = (
         f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=200 "
-        "-c shared_buffers=128MB -c fsync=off"
+        "-c shared_buffers=128MB -c fsync=off -c full_page_writes=off"
     )
     _as(account, str(programs / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-w",
         "-o", options, "start")  # fmt: skip
