@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.support import canary
+from tests.support.templates import prepare
 
 DEADLINE = 40.0
 """Seconds that a process has to start, or to end."""
@@ -231,6 +232,7 @@ def install(
     password = folder / "password"
     password.write_text(PASSWORD, encoding="utf-8")
     env = environment(folder, **settings)
+    prepare(str(settings.get("database_url", f"sqlite:///{folder / 'assentry.db'}")))
     alone = ("--works-alone",) if works_alone else ()
     done = run(
         env, "bootstrap", "--admin", EMAIL, "--name", "Admin", "--password-file", str(password),
