@@ -15,6 +15,7 @@ from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.core.request import Request as Asked
 from app.core.routing import Assurance
+from app.services.cards import happened
 from app.services.requests import Detail, Page
 from app.services.results import result_document
 from app.web.cursors import Cursor, encode
@@ -105,7 +106,7 @@ async def _one(
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
-        seen=seen, display=seen.display,
+        seen=seen, display=seen.display, happened=happened(detail, people),
         alone=template == _STATUS,
         stale=template == _STATUS and request.query_params.get("display") != seen.display,
         people=people, path=_section(request, detail.request.status),
