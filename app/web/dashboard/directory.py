@@ -1,4 +1,4 @@
-"""Agents and keys, people, and the record."""
+"""Agents and keys, and people."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -6,7 +6,6 @@ from starlette.responses import Response
 from app.core.errors import AssentryError, InvalidField
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
 from app.services.requests import RequestFilter
-from app.web.cursors import Cursor, decode, encode, number_of
 from app.web.dashboard.doors import (
     Form,
     carried,
@@ -20,7 +19,6 @@ from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.problems import status_of
 
-AUDIT_PAGE = 100
 _PROFILES = "profiles="
 LAST = 10
 """Requests that an agent's page lists."""
@@ -238,21 +236,3 @@ async def set_owner(request: Request, caller: Caller) -> Response:
     allowed = form.ticked("owner_may_decide")
     await services_of(request).people.set_owner_may_decide(caller, allowed)
     return to("/people")
-
-
-# --- the record ---
-
-
-@signed_in
-async def audit(request: Request, caller: Caller) -> Response:
-    """Show the record, newest first."""
-    text = request.query_params.get("cursor")
-    before = None if text is None else number_of(decode(text, "audit"))
-    found = await services_of(request).audit.page(caller, before=before, limit=AUDIT_PAGE + 1)
-    older = None
-    if len(found) > AUDIT_PAGE:
-        older = encode(Cursor("before", str(found[AUDIT_PAGE - 1].seq)), "audit")
-    return page(
-        request, "audit.html", caller=caller, records=found[:AUDIT_PAGE], older=older,
-        newest=before is None,
-    )  # fmt: skip
