@@ -335,6 +335,7 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
         f"/decisions?pick={asked['id']}&pick={other['id']}",
         "/", "/requests", f"/requests/{asked['id']}", "/policies", "/policies/new",
         "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account", "/notices",
+        "/nope",
     ]  # fmt: skip
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -346,6 +347,40 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
         page.goto(site.base + path)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, (path, width)
+    page.click("button.menu")
+    assert violations(page, source) == []
+    page.goto(f"{site.base}/audit")
+    assert violations(page, source) == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_menu_of_a_phone_is_one_row_for_the_keyboard_too(
+    site: Site, browser: Browser, width: int
+) -> None:
+    opened = context(browser, script=False, viewport={"width": width, "height": 800})
+    page = opened.new_page()
+    set_up(page, site)
+    page.goto(f"{site.base}/policies")
+    header, audit = page.locator("header"), page.locator("nav a", has_text="Audit")
+    box = header.bounding_box()
+    assert box is not None and box["height"] < 60
+    expect(audit).to_be_hidden()
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        if page.locator("button.menu:focus-visible").count():
+            break
+    page.keyboard.press("Enter")
+    expect(audit).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator("nav a", has_text="Inbox")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(audit).to_be_hidden()
+    page.click("button.menu")
+    audit.click()
+    page.wait_for_url(f"{site.base}/audit")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(audit).to_be_visible()
+    expect(page.locator("button.menu")).to_be_hidden()
 
 
 def violations(page: Page, source: str) -> list[str]:
