@@ -3,8 +3,10 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.checks import all_of
 from app.core.errors import AssentryError, InvalidField
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
+from app.services.keys import check_name
 from app.services.requests import RequestFilter
 from app.web.dashboard.doors import (
     Form,
@@ -109,13 +111,18 @@ async def update_agent(request: Request, caller: Caller) -> Response:
 async def create_key(request: Request, caller: Caller) -> Response:
     """Make a key and show it, this once."""
     form: Form = request.state.form
+    services = services_of(request)
+    now = services.clock.now()
     try:
-        services = services_of(request)
+        all_of(
+            lambda: check_name(form["name"]), lambda: _permissions(form),
+            lambda: form.number("rate_limit", 0), lambda: end_of(form, now),
+        )  # fmt: skip
         _, secret = await services.agents.create_key(
             caller, name=form["name"], scopes=_scopes(form),
             agent_id=request.path_params["agent_id"], permissions=_permissions(form),
             networks=form.lines("networks"), rate_limit=form.number("rate_limit", 0) or None,
-            expires_at=end_of(form, services.clock.now()), number=form["number"],
+            expires_at=end_of(form, now), number=form["number"],
         )  # fmt: skip
     except AssentryError as error:
         return await _agent(request, caller, error, failed="key")

@@ -1,11 +1,9 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from html import unescape
 from math import ceil
 from pathlib import Path
 from typing import Any, Final, cast
@@ -28,20 +26,13 @@ from app.core.request import Status
 from app.core.visible import visible
 from app.services.cards import place_of, told
 from app.store.audit import AuditRecord
+from app.web.dashboard.faults import faults_of, marked
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
 _LONG: Final = 65_536
 _PREVIEW: Final = 120
 _IN_SECONDS: Final = 90
-_FIELD: Final = re.compile(
-    r'<label for="[^"]*">([^<]+)</label>\s*<(?:input|textarea|select) id="[^"]*" name="([^"]+)"'
-)
-_FIELDS: Final = {
-    "starts_at": "starts", "ends_at": "ends", "digest_seconds": "digest_minutes",
-}  # fmt: skip
-"""Names of fields that the page's form calls otherwise."""
-
 _TABLE: Final = ("row", "from", "to", "digest", "display", "shown", "assurance", "choice", "fence")
 """What the life of a request notes for programs."""
 
@@ -241,23 +232,18 @@ def page(
         "now": services.clock.now(),
         "path": http.scope["path"],
         "error": None,
+        "faults": (),
         "base_url": services.settings.public_url,
         **context,
     }
     made = environment().get_template(template)
     text = made.render(values)
     error = values["error"]
-    if isinstance(error, AssentryError) and (label := _label(text, error.pointer)):
-        named = {"detail": error.detail, "code": error.code, "retry_after": error.retry_after}
-        text = made.render({**values, "error": {**named, "pointer": error.pointer, "field": label}})
+    if isinstance(error, AssentryError):
+        sent_to = http.scope["path"]
+        faults = faults_of(error, text, sent_to)
+        text = marked(made.render({**values, "faults": faults}), sent_to, faults)
     return HTMLResponse(text, status_code=status)
-
-
-def _label(text: str, pointer: str) -> str:
-    """Return what the page calls the field that an error points at, or an empty text."""
-    labels = {name.removeprefix("field_"): unescape(label) for label, name in _FIELD.findall(text)}
-    parts = [_FIELDS.get(part, part) for part in pointer.split("/")[1:]]
-    return next((labels[part] for part in parts if part in labels), "")
 
 
 def moment_of(text: str) -> datetime:

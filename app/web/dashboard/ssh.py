@@ -1,8 +1,11 @@
 """SSH hosts: their settings, and the key that a person compares before it is pinned."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.checks import all_of
 from app.core.errors import AssentryError, InvalidField
 from app.core.principals import Caller
 from app.core.ssh_action import SshHop
@@ -15,6 +18,8 @@ from app.web.deps import services_of
 
 def _settings(form: Form) -> TargetSettings:
     lines = {name: tuple(_lines(form, name)) for name in ("host_keys", "ca_keys")}
+    numbers = ("port", "seconds", "output_bytes", "file_bytes")
+    all_of(*(partial(form.number, name, 0) for name in numbers))
     words = {name: tuple(form.lines(name)) for name in ("hosts", "cidrs", "profiles")}
     ssh = SshSettings(
         **lines,

@@ -1,9 +1,13 @@
 """Targets, and the page that they share with the credentials."""
 
+from functools import partial
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.calls import CallRule, read_rule
+from app.core.checks import all_of
 from app.core.credentials import KINDS
 from app.core.errors import AssentryError, InvalidField
 from app.core.host_keys import ShownKey
@@ -15,6 +19,12 @@ from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.problems import status_of
+
+_NUMBERS: Final = (
+    "total_seconds", "response_bytes", "stream_seconds", "idle_seconds", "stream_bytes",
+    "request_bytes", "breaker_failures", "breaker_window", "breaker_cool_down", "breaker_probes",
+)  # fmt: skip
+"""Fields of the form that hold numbers."""
 
 
 @signed_in
@@ -44,6 +54,10 @@ async def show(
 
 
 def _settings(form: Form) -> TargetSettings:
+    all_of(
+        *(partial(form.number, name, 0) for name in _NUMBERS),
+        *(partial(_calls, form, name) for name in ("allow", "deny")),
+    )
     return TargetSettings(
         networks=tuple(form.lines("networks")),
         methods=tuple(form.lines("methods")),
