@@ -281,10 +281,7 @@ def _seen(caller: Caller, wanted: RequestFilter) -> RequestFilter | None:
 
 
 def cut(found: list[T], limit: int, *, before: object, after: object) -> tuple[list[T], bool, bool]:
-    """Return the page among one row more than it holds, and whether there are older and newer.
-
-    :param before: the cursor that it was asked for with, if any; so is ``after``.
-    """
+    """Return the page among one row more than it holds, and whether there are older and newer."""
     more = len(found) > limit
     if after is not None:
         return (found[1:] if more else found), bool(found), more

@@ -12,8 +12,8 @@ from app.core.action import Urgency
 from app.core.errors import InvalidFilter
 from app.core.instant import Instant, from_datetime
 from app.core.request import Status
+from app.services.audit import AuditFilter
 from app.services.requests import RequestFilter
-from app.store.audit import AuditFilter
 from app.web.cursors import decode, number_of
 
 E = TypeVar("E", Status, Urgency)

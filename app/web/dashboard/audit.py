@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from app.core.errors import InvalidCursor, InvalidFilter
 from app.core.principals import Caller
+from app.services.audit import AuditRecord
 from app.services.requests import cut
-from app.store.audit import AuditRecord
 from app.web.cursors import Cursor, encode
 from app.web.dashboard.doors import signed_in
 from app.web.dashboard.rendering import page

@@ -24,8 +24,8 @@ from app.core.principals import SCOPE_WORDS, Caller, Role, at_least
 from app.core.request import Request as Asked
 from app.core.request import Status
 from app.core.visible import visible
+from app.services.audit import AuditRecord
 from app.services.cards import place_of, told
-from app.store.audit import AuditRecord
 from app.web.dashboard.faults import faults_of, marked
 from app.web.deps import services_of
 
