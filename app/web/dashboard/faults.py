@@ -17,6 +17,7 @@ _FIELD: Final = re.compile(
 _FORM: Final = re.compile(r'<form method="post" action="([^"]*)"[^>]*>.*?</form>', re.DOTALL)
 _FIELDS: Final = {
     "starts_at": "starts", "ends_at": "ends", "digest_seconds": "digest_minutes",
+    "http.method": "methods", "http.path": "paths",
 }  # fmt: skip
 """Names of fields that the page's form calls otherwise."""
 
