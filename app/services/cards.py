@@ -39,6 +39,7 @@ _ENDS: Final = {
     Status.EXECUTING: "it is running", Status.SUCCEEDED: "it ran and succeeded",
     Status.UNKNOWN: "whether it ran is unknown", Status.EXPIRED: "its time was over before it ran",
 }  # fmt: skip
+_CANCELLED: Final = {"revoked": "revoked by", "superseded": "replaced by a newer request of"}
 _PLACES: Final = {
     "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
     "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
@@ -220,7 +221,8 @@ def _ended(detail: Detail) -> str:
 def _withdrawn(detail: Detail) -> str:
     for record in detail.trail:
         if record.event == "request.cancelled":
-            return f"withdrawn by {record.actor_name or record.actor}"
+            word = _CANCELLED.get(str(record.details.get("code")), "withdrawn by")
+            return f"{word} {record.actor_name or record.actor}"
     return "withdrawn"
 
 

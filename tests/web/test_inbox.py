@@ -108,6 +108,16 @@ async def test_a_request_that_ended_says_who_decided_and_how_it_ended(door: Door
         assert f'section">{home}' in page
 
 
+async def test_a_request_that_was_taken_back_says_by_whom(door: Door) -> None:
+    made, agent = await door.pending(), await door.client("agent")
+    await door.world.services.decisions.cancel(door.world.anne, made.id, "")
+    own = await door.pending()
+    assert (await agent.post(f"/api/requests/{own.id}/cancel", json={})).is_success
+    browser = await signed_in(door)
+    for asked, said in ((made, "Revoked by Anne"), (own, "Withdrawn by robot")):
+        assert f">{said}</strong>" in (await browser.get(f"/requests/{asked.id}")).text
+
+
 async def test_a_settled_request_says_who_found_out(door: Door) -> None:
     world = door.world
     await world.target("http://127.0.0.1:9")
