@@ -1,10 +1,14 @@
 """A form with several mistakes tells all of them, each at its field and above the form."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from app.core.calls import CallRule
 from app.core.errors import InvalidField
+from app.core.ssh_target import SshSettings
+from app.core.targets import TargetSettings
 from app.web.dashboard.faults import faults_of, marked
 from tests.web.conftest import Door
 from tests.web.test_doors import administrator
@@ -49,6 +53,40 @@ async def test_all_that_is_wrong_is_told_at_once(door: Door) -> None:
         )
         box = sent.text.split('role="alert"')[1].split("</div>")[0]
         assert box.count("<li>") == len(names) and "Nothing was changed" in box
+
+
+@pytest.mark.requirement("GW-4")
+@pytest.mark.parametrize("ssh", [None, SshSettings(host="box", user="ops", file_bytes=77)])
+async def test_a_target_keeps_what_was_written_and_what_no_field_says(
+    door: Door, ssh: SshSettings | None
+) -> None:
+    targets, anne = door.world.services.targets, door.world.anne
+    settings = TargetSettings(connect_seconds=3.0, breaker_window=61, networks=("10.0.0.0/8",),
+                              allow=(CallRule(("GET",), ("/a",)),), ssh=ssh)  # fmt: skip
+    made = await targets.create(
+        anne, name="shop", base_url="" if ssh else "https://a.example", settings=settings
+    )
+    browser, address = await administrator(door), f"/targets/{made.id}{'/ssh' if ssh else ''}"
+    page = await browser.get(f"/targets/{made.id}")
+    given = {**inputs(page.text.split(f'action="{address}"')[1]), "networks": "10.1.0.0/16"}
+    assert given["file_bytes" if ssh else "breaker_window"] == ("77" if ssh else "61")
+    refused = await browser.post(address, data={**given, "name": "A shop", "rate": "often"})
+    assert (refused.status_code, set(wrong(refused.text))) == (400, {"name", "rate"})
+    for kept in ('value="A shop"', 'value="often"', 'value="10.1.0.0/16"'):
+        assert kept in refused.text
+    assert (await targets.get(anne, made.id)).settings == settings
+    assert (await browser.post(address, data=given)).status_code == 303
+    after = (await targets.get(anne, made.id)).settings
+    assert after == replace(settings, networks=("10.1.0.0/16",))
+
+
+def inputs(form: str) -> dict[str, str]:
+    """Return what a browser would send of a form, by the beginning of a page with it."""
+    text = form.split("</form>", maxsplit=1)[0]
+    found = re.findall(r'<input [^>]*?name="([^"]+)"[^>]*? value="([^"]*)"', text)
+    areas = re.findall(r'<textarea [^>]*?name="([^"]+)"[^>]*>([^<]*)</textarea>', text)
+    ticks = re.findall(r'type="checkbox" name="([^"]+)" checked', text)
+    return {**dict(found), **dict(areas), **dict.fromkeys(ticks, "on")}
 
 
 async def test_a_program_is_told_all_of_it_too(door: Door) -> None:
