@@ -12,6 +12,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
+from app.core.checks import all_of
 from app.core.errors import Forbidden, InvalidAction, InvalidField, TargetNotPermitted
 from app.core.principals import Permission
 from app.core.ssh_action import SshAction, SshExec, SshGet, SshHop, SshPlace, SshPut
@@ -124,24 +125,40 @@ def check_ssh(settings: SshSettings) -> None:
 
     :raises InvalidField: with a pointer to what must change.
     """
-    _check_host(settings)
-    _check_end(settings.user, settings.port, "")
-    _check_pins(settings.host_keys, "host_keys", named=settings.dynamic)
-    _check_pins(settings.ca_keys, "ca_keys", named=False)
-    if any(key.startswith("SHA256:") for key in settings.ca_keys):
+    all_of(
+        lambda: _check_host(settings),
+        lambda: _check_user(settings.user, ""),
+        lambda: _check_port(settings.port, ""),
+        lambda: _check_pins(settings.host_keys, "host_keys", named=settings.dynamic),
+        lambda: _check_signers(settings.ca_keys),
+        lambda: _check_jumps(settings),
+        lambda: _check_limits(settings),
+        lambda: _check_marker(settings.marker_dir),
+    )
+
+
+def _check_signers(keys: tuple[str, ...]) -> None:
+    _check_pins(keys, "ca_keys", named=False)
+    if any(key.startswith("SHA256:") for key in keys):
         _refuse("ca_keys", "give a signing key whole, not by its fingerprint")
+
+
+def _check_marker(folder: str) -> None:
+    if folder and not _DIRECTORY.fullmatch(folder):
+        _refuse("marker_dir", "give a whole path of letters, digits and . _ / -")
+
+
+def _check_jumps(settings: SshSettings) -> None:
     if len(settings.jumps) > MAX_JUMPS:
         _refuse("jumps", f"at most {MAX_JUMPS} hosts on the way")
     for place, hop in enumerate(settings.jumps):
         home = f"jumps/{place}/"
         _check_name(hop.host, f"{home}host")
-        _check_end(hop.user, hop.port, home)
+        _check_user(hop.user, home)
+        _check_port(hop.port, home)
         _check_pins(hop.keys, f"{home}keys", named=False)
         if not hop.keys:
             _refuse(f"{home}keys", "a host on the way needs a pinned key")
-    _check_limits(settings)
-    if settings.marker_dir and not _DIRECTORY.fullmatch(settings.marker_dir):
-        _refuse("marker_dir", "give a whole path of letters, digits and . _ / -")
 
 
 def _check_host(settings: SshSettings) -> None:
@@ -172,9 +189,12 @@ def _check_name(host: str, pointer: str) -> None:
         _refuse(pointer, "give a host name in lower case, or an address")
 
 
-def _check_end(user: str, port: int, home: str) -> None:
+def _check_user(user: str, home: str) -> None:
     if not _USER.fullmatch(user):
         _refuse(f"{home}user", "give the name of the user to log in as")
+
+
+def _check_port(port: int, home: str) -> None:
     if not 1 <= port <= MAX_PORT:
         _refuse(f"{home}port", f"a port is 1 to {MAX_PORT}")
 

@@ -8,6 +8,7 @@ from typing import Final
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
 from app.core.bucket import check_rate
+from app.core.checks import all_of
 from app.core.errors import Conflict, InvalidField, NameTaken, NotFound
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonValue
@@ -246,14 +247,24 @@ def _own(caller: Caller, key: ApiKey) -> bool:
 
 
 def _check_agent(agent: Agent) -> None:
-    check_name(agent.name)
-    if len(agent.description) > _MAX_DESCRIPTION or "\x00" in agent.description:
+    all_of(
+        lambda: check_name(agent.name),
+        lambda: _check_description(agent.description),
+        lambda: _check_open_limit(agent.open_limit),
+        lambda: check_rate(agent.rate, "/rate"),
+    )
+
+
+def _check_description(text: str) -> None:
+    if len(text) > _MAX_DESCRIPTION or "\x00" in text:
         message = f"a description has at most {_MAX_DESCRIPTION} characters, and no NUL"
         raise InvalidField(message, pointer="/description")
-    if not 0 <= agent.open_limit <= 1_000_000:  # noqa: PLR2004 - a bound like any other
+
+
+def _check_open_limit(count: int) -> None:
+    if not 0 <= count <= 1_000_000:  # noqa: PLR2004 - a bound like any other
         message = "open_limit is 0 (none) to 1000000"
         raise InvalidField(message, pointer="/open_limit")
-    check_rate(agent.rate, "/rate")
 
 
 def _existing(tx: Tx, agent_id: str) -> Agent:

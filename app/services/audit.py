@@ -1,10 +1,11 @@
 """Reading the record."""
 
 from dataclasses import dataclass
+from typing import Unpack
 
 from app.core.principals import Caller, Scope
 from app.services.access import require
-from app.store.audit import AuditRecord
+from app.store.audit import AuditFilter, AuditRecord
 from app.store.engine import Store
 
 
@@ -15,19 +16,11 @@ class Audit:
     store: Store
 
     async def page(
-        self,
-        caller: Caller,
-        *,
-        before: int | None = None,
-        limit: int = 50,
-        event: str | None = None,
-        actor: str | None = None,
+        self, caller: Caller, *, limit: int = 50, **wanted: Unpack[AuditFilter]
     ) -> list[AuditRecord]:
-        """Return entries, newest first, below the given sequence number.
+        """Return the entries that are wanted, newest first.
 
         :raises MissingScope: the caller may not read the record.
         """
         require(caller, Scope.AUDIT_READ)
-        return await self.store.read(
-            lambda tx: tx.audit.page(before=before, limit=limit, event=event, actor=actor)
-        )
+        return await self.store.read(lambda tx: tx.audit.page(limit, **wanted))

@@ -31,9 +31,15 @@ _STATES: Final = {
     Status.UNKNOWN: "Approved; whether it ran is unknown, somebody must look",
     Status.EXPIRED: "Expired; it will not run",
 }
+_UNDECIDED: Final = "Nobody decided it in time"
 _APPROVED: Final = frozenset(
     {Status.APPROVED, Status.EXECUTING, Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN}
 )
+_ENDS: Final = {
+    Status.EXECUTING: "it is running", Status.SUCCEEDED: "it ran and succeeded",
+    Status.UNKNOWN: "whether it ran is unknown", Status.EXPIRED: "its time was over before it ran",
+}  # fmt: skip
+_CANCELLED: Final = {"revoked": "revoked by", "superseded": "replaced by a newer request of"}
 _PLACES: Final = {
     "link": "by mail link", "dashboard": "on the dashboard", "api": "through the API",
     "cli": "in the terminal", "slack": "in Slack", "discord": "in Discord",
@@ -174,6 +180,50 @@ def state_of(
     if request.status is Status.CANCELLED:
         return "Withdrawn; it will not run"
     return _STATES[request.status]
+
+
+def happened(detail: Detail, names: dict[str, str]) -> str:
+    """Return who decided a request and how it ended, in one line; nothing while it waits."""
+    request = detail.request
+    if request.status is Status.PENDING:
+        return ""
+    if request.decided_at is None:
+        word = _withdrawn(detail) if request.status is Status.CANCELLED else _UNDECIDED
+        return word[:1].upper() + word[1:]
+    word = "Denied" if request.status is Status.DENIED else "Approved"
+    stood_in = _stood_in(detail.trail)
+    said = f"{word} {_by(request, detail.votes, names, stood_in)}{_policy(detail)}"
+    return "; ".join(filter(None, (said, _ended(detail))))
+
+
+def _policy(detail: Detail) -> str:
+    """Return the name of the policy that decided, with a space before, or nothing."""
+    policy: dict[str, Any] = detail.verdict.get("policy") or {}
+    alone = (detail.request.decided_by or "").startswith("policy:")
+    return f" {policy.get('name', '')}" if alone and policy else ""
+
+
+def _ended(detail: Detail) -> str:
+    """Return how a decided request ended, or nothing where the decision was the end."""
+    request = detail.request
+    settled = [record for record in detail.trail if record.event == "request.settled"]
+    if settled and request.status is not Status.UNKNOWN:
+        found = "it ran" if settled[-1].details.get("ran") else "it did not run"
+        return f"{settled[-1].actor_name or settled[-1].actor} found that {found}"
+    if request.status is Status.CANCELLED:
+        return f"{_withdrawn(detail)} before it ran"
+    if request.status is Status.FAILED:
+        return "it failed" if request.sent_at else "it failed before anything was sent"
+    waits = request.status is Status.APPROVED and request.kind is not Kind.PLAIN
+    return "it has not run yet" if waits else _ENDS.get(request.status, "")
+
+
+def _withdrawn(detail: Detail) -> str:
+    for record in detail.trail:
+        if record.event == "request.cancelled":
+            word = _CANCELLED.get(str(record.details.get("code")), "withdrawn by")
+            return f"{word} {record.actor_name or record.actor}"
+    return "withdrawn"
 
 
 def _by(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from app.core.calls import check_rules
+from app.core.checks import all_of
 from app.core.errors import Conflict, InvalidField, ScopeConflict
 from app.core.instant import Instant
 from app.core.principals import ApiKey, Caller, Permission, Scope, check_scopes
@@ -70,25 +71,39 @@ def check_key(key: ApiKey, now: Instant) -> None:
     :raises InvalidField: with a pointer to what must change.
     :raises ScopeConflict: it can never hold these scopes (T21).
     """
-    check_name(key.name)
     if (key.agent_id is None) == (key.person_id is None):
         message = "a key belongs to an agent or to a person"
         raise InvalidField(message, pointer="/agent_id")
     check_scopes(key.scopes, for_agent=key.agent_id is not None)
-    if len(key.networks) > _MAX_NETWORKS:
+    all_of(
+        lambda: check_name(key.name),
+        lambda: _check_networks(key.networks),
+        lambda: _check_permissions(key.permissions or ()),
+        lambda: _check_rate_limit(key.rate_limit),
+        lambda: _check_end(key.expires_at, now),
+    )
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    if len(networks) > _MAX_NETWORKS:
         message = f"a key has at most {_MAX_NETWORKS} networks"
         raise InvalidField(message, pointer="/networks")
-    for place, network in enumerate(key.networks):
+    for place, network in enumerate(networks):
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
             message = f"{network!r} is not a network such as 192.0.2.0/24 or 2001:db8::/32"
             raise InvalidField(message, pointer=f"/networks/{place}") from error
-    _check_permissions(key.permissions or ())
-    if key.rate_limit is not None and not 1 <= key.rate_limit <= 1_000_000:  # noqa: PLR2004
+
+
+def _check_rate_limit(limit: int | None) -> None:
+    if limit is not None and not 1 <= limit <= 1_000_000:  # noqa: PLR2004
         message = "rate_limit is 1 to 1000000 calls in a minute"
         raise InvalidField(message, pointer="/rate_limit")
-    if key.expires_at is not None and key.expires_at <= now:
+
+
+def _check_end(expires_at: Instant | None, now: Instant) -> None:
+    if expires_at is not None and expires_at <= now:
         message = "expires_at lies in the past"
         raise InvalidField(message, pointer="/expires_at")
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from app.clock import Ids, SystemClock
 from app.core.audit import NOBODY, Actor
+from app.core.checks import all_of
 from app.core.errors import (
     BadCredentials,
     Forbidden,
@@ -261,11 +262,11 @@ class People:
 
     async def _new_person(self, name: str, email: str, role: Role, password: str) -> Person:
         email = email.strip().lower()
-        _check_name(name)
-        if not EMAIL.fullmatch(email):
-            message = "this is not an e-mail address"
-            raise InvalidField(message, pointer="/email")
-        check_strength(password, email)
+        all_of(
+            lambda: _check_name(name),
+            lambda: _check_email(email),
+            lambda: check_strength(password, email),
+        )
         hashed = await hash_password(password)
         now = self.clock.now()
         return Person(self.ids.new("per"), name.strip(), email, role, hashed, True, now)  # noqa: FBT003
@@ -293,6 +294,12 @@ def _check_name(name: str) -> None:
     if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
         message = f"a name has 1 to {_MAX_NAME} printable characters"
         raise InvalidField(message, pointer="/name")
+
+
+def _check_email(email: str) -> None:
+    if not EMAIL.fullmatch(email):
+        message = "this is not an e-mail address"
+        raise InvalidField(message, pointer="/email")
 
 
 def _existing(tx: Tx, person_id: str) -> Person:

@@ -136,7 +136,7 @@ class Requests:
         if seen is None:
             return Page([], None, None)
         found = await self.store.read(lambda tx: tx.requests.find(seen, limit + 1))
-        items, older, newer = _cut(found, seen, limit)
+        items, older, newer = cut(found, limit, before=seen.before, after=seen.after)
         return Page(
             items=items,
             older=items[-1].id if items and older else None,
@@ -149,7 +149,7 @@ class Requests:
         if seen is None:
             return Listing([], None, None)
         found = await self.store.read(lambda tx: tx.requests.find_versions(seen, limit + 1))
-        items, older, newer = _cut(found, seen, limit)
+        items, older, newer = cut(found, limit, before=seen.before, after=seen.after)
         return Listing(
             items=items,
             older=items[-1][0] if items and older else None,
@@ -280,14 +280,13 @@ def _seen(caller: Caller, wanted: RequestFilter) -> RequestFilter | None:
     return replace(wanted, agent_id=caller.agent.id)
 
 
-def _cut(found: list[T], wanted: RequestFilter, limit: int) -> tuple[list[T], bool, bool]:
+def cut(found: list[T], limit: int, *, before: object, after: object) -> tuple[list[T], bool, bool]:
     """Return the page among one row more than it holds, and whether there are older and newer."""
     more = len(found) > limit
-    if wanted.after is not None:
-        items = found[1:] if more else found
-        return items, bool(items), more
+    if after is not None:
+        return (found[1:] if more else found), bool(found), more
     items = found[:limit]
-    return items, more, wanted.before is not None and bool(items)
+    return items, more, before is not None and bool(items)
 
 
 def detail_of(tx: Tx, request: Request, person: Person | None) -> Detail:

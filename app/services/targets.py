@@ -10,6 +10,7 @@ from app.clock import Ids, SystemClock
 from app.core.addresses import check_literal
 from app.core.audit import Actor
 from app.core.breaker import Breaker, State
+from app.core.checks import all_of
 from app.core.credentials import ITEM, SSH
 from app.core.errors import InUse, InvalidField, NameTaken, NotFound
 from app.core.json_types import JsonValue
@@ -80,7 +81,7 @@ class Targets:
             name=name,
             description=description,
             kind="http" if settings.ssh is None else "ssh",
-            base_url=_address(base_url, settings),
+            base_url=base_url,
             revision=1,
             enabled=enabled,
             credential_id=credential_id,
@@ -89,6 +90,8 @@ class Targets:
             settings=settings,
             credentials=tuple(credentials),
         )
+        all_of(lambda: _address(base_url, settings), lambda: check_target(target))
+        target = replace(target, base_url=_address(base_url, settings))
         _check_place(target)
         agents = (ANY_AGENT,) if grant_agents is None else grant_agents
         rules = READS_PASS if guard else None

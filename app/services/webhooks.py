@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from app.clock import Ids, SystemClock
 from app.core.addresses import check_literal, parse_networks
 from app.core.audit import Actor
+from app.core.checks import all_of
 from app.core.conditions.glob import any_of, plain_glob
 from app.core.delivery import Attempt, Delivery, DeliveryState
 from app.core.errors import InvalidField, InvalidPolicy, NotFound
@@ -262,27 +263,39 @@ def _changed(caller: Caller, before: Subscription, wanted: Wanted) -> Subscripti
 
 
 def _check(item: Subscription) -> None:
-    if not 1 <= len(item.name) <= _MAX_NAME or not item.name.isprintable():
-        message = f"a name has 1 to {_MAX_NAME} printable characters"
-        raise InvalidField(message, pointer="/name")
     if item.format not in FORMATS:
         message = f"the format is {' or '.join(FORMATS)}"
         raise InvalidField(message, pointer="/format")
+    filters = item.filters
+    all_of(
+        lambda: _check_name(item.name),
+        lambda: _check_address(item),
+        lambda: _check_events(filters.events),
+        lambda: _check_globs(filters.agents, "/filters/agents"),
+        lambda: _check_globs(filters.targets, "/filters/targets"),
+        lambda: _check_globs(filters.actions, "/filters/actions"),
+    )
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable():
+        message = f"a name has 1 to {_MAX_NAME} printable characters"
+        raise InvalidField(message, pointer="/name")
+
+
+def _check_address(item: Subscription) -> None:
+    """Refuse what is no URL, or could never be delivered (T49)."""
     _check_url(item.url)
-    _check_place(item)
+    check_literal(urlsplit(item.url).hostname or "", item.networks, "/networks")
     if item.format == "wake" and item.enabled and not (item.networks or _is_secure(item.url)):
         message = "a runtime is sent the secret itself: over https, or into networks of yours"
         raise InvalidField(message, pointer="/url")
-    if unknown := sorted(set(item.filters.events) - set(EVENT_TYPES)):
+
+
+def _check_events(events: tuple[str, ...]) -> None:
+    if unknown := sorted(set(events) - set(EVENT_TYPES)):
         message = f"there is no event {unknown[0]!r}; use {', '.join(EVENT_TYPES)}"
         raise InvalidField(message, pointer="/filters/events")
-    for name in ("agents", "targets", "actions"):
-        _check_globs(getattr(item.filters, name), f"/filters/{name}")
-
-
-def _check_place(item: Subscription) -> None:
-    """Refuse what could never be delivered: an address inside that no network opens (T49)."""
-    check_literal(urlsplit(item.url).hostname or "", item.networks, "/networks")
 
 
 def _check_url(url: str) -> None:

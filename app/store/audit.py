@@ -1,9 +1,9 @@
 """The append-only record. There is no update and no delete."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 from sqlalchemy import ColumnElement, bindparam, func, insert, select
 
@@ -30,6 +30,50 @@ _SINCE: Final = Sql(
     .order_by(A.c.seq)
     .limit(bindparam("most"))
 )
+
+
+_FAMILY: Final = ".*"
+
+
+class AuditFilter(TypedDict, total=False):
+    """Which lines are wanted; what is left out may be anything.
+
+    ``event`` is one, or a family such as ``key.*``. ``subject`` is ``kind:id`` or the id alone;
+    that of a request means all lines about it. ``since`` is inclusive and ``until`` exclusive;
+    ``before`` and ``after`` are sequence numbers.
+    """
+
+    event: str
+    actor: str
+    subject: str
+    since: Instant
+    until: Instant
+    before: int
+    after: int
+
+
+def _event(text: str) -> ColumnElement[bool]:
+    if text.endswith(_FAMILY):
+        return A.c.event.startswith(text.removesuffix("*"), autoescape=True)
+    return A.c.event == text
+
+
+def _subject(text: str) -> ColumnElement[bool]:
+    number = text.removeprefix("request:")
+    if number.startswith("req_"):
+        return A.c.request_id == number
+    return A.c.subject == text if ":" in text else A.c.subject.endswith(f":{text}", autoescape=True)
+
+
+_WANTED: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
+    "event": _event,
+    "actor": lambda actor: A.c.actor == actor,
+    "subject": _subject,
+    "since": lambda instant: A.c.at >= instant,
+    "until": lambda instant: A.c.at < instant,
+    "before": lambda seq: A.c.seq < seq,
+    "after": lambda seq: A.c.seq > seq,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +119,14 @@ class Audit:
         rows = self._tx.query(select(A).where(A.c.request_id == request_id).order_by(A.c.seq))
         return [_record(row) for row in rows]
 
-    def page(
-        self, *, before: int | None, limit: int, event: str | None = None, actor: str | None = None
-    ) -> list[AuditRecord]:
-        """Return lines, newest first, below the given sequence number."""
-        wanted: list[ColumnElement[bool]] = []
-        if before is not None:
-            wanted.append(A.c.seq < before)
-        if event is not None:
-            wanted.append(A.c.event == event)
-        if actor is not None:
-            wanted.append(A.c.actor == actor)
-        statement = select(A).where(*wanted).order_by(A.c.seq.desc()).limit(limit)
-        return [_record(row) for row in self._tx.query(statement)]
+    def page(self, limit: int, **wanted: Unpack[AuditFilter]) -> list[AuditRecord]:
+        """Return lines, newest first (or the next newer ones, when ``after`` is given)."""
+        later = "after" in wanted
+        order = A.c.seq.asc() if later else A.c.seq.desc()
+        conditions = [_WANTED[name](cast("Any", value)) for name, value in wanted.items()]
+        statement = select(A).where(*conditions).order_by(order).limit(limit)
+        found = [_record(row) for row in self._tx.query(statement)]
+        return found[::-1] if later else found
 
     def last(self) -> int:
         """Return the newest sequence number, 0 when the record is empty."""

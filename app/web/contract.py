@@ -25,6 +25,15 @@ PROBLEM: Final[dict[str, Any]] = {
         "code": {"type": "string", "description": "Stable slug; see the table of errors."},
         "detail": {"type": "string"},
         "pointer": {"type": "string", "description": "RFC 6901 pointer of the offending input."},
+        "errors": {
+            "type": "array",
+            "description": "All that is wrong, where several fields are; the first is above.",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail", "code"],
+                "properties": {name: {"type": "string"} for name in ("pointer", "detail", "code")},
+            },
+        },
         "retry_after": {"type": "number"},
         "instance": {"type": "string", "description": "Id of the call, as in X-Request-ID."},
     },

@@ -1,7 +1,7 @@
 """Query parameters: known ones only, each once, each with a value that is accepted."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -12,8 +12,9 @@ from app.core.action import Urgency
 from app.core.errors import InvalidFilter
 from app.core.instant import Instant, from_datetime
 from app.core.request import Status
+from app.services.audit import AuditFilter
 from app.services.requests import RequestFilter
-from app.web.cursors import decode
+from app.web.cursors import decode, number_of
 
 E = TypeVar("E", Status, Urgency)
 
@@ -27,6 +28,11 @@ _NAMES: Final = frozenset(
         "cursor",
     }
 )  # fmt: skip
+_RECORD: Final = ("event", "actor", "subject", "from", "until")
+_LONG: Final = 128
+_FIELD: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+"""A time as a browser's field writes it, without a zone."""
+
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:*@-]{1,128}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
@@ -101,6 +107,41 @@ def request_filter(query: QueryParams, *, action: str = "") -> tuple[RequestFilt
         after=at.id if at is not None and at.direction == "after" else None,
     )
     return wanted, limit, of
+
+
+def audit_filter(query: QueryParams) -> tuple[AuditFilter, int, str]:
+    """Return filter, page size and the text that its cursors belong to, for the record."""
+    given = once(query, (*_RECORD, "limit", "cursor"))
+    limit = number(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+    of = "audit&" + "&".join(f"{name}={given[name]}" for name in _RECORD if name in given)
+    wanted = AuditFilter()
+    for name in ("event", "actor", "subject"):
+        if text := _plain(given, name):
+            wanted[name] = text
+    if since := _time(given, "from"):
+        wanted["since"] = since
+    if until := _time(given, "until"):
+        wanted["until"] = until
+    if "cursor" in given:
+        at = decode(given["cursor"], of)
+        wanted[at.direction] = number_of(at)
+    return wanted, limit, of
+
+
+def _plain(given: dict[str, str], name: str) -> str | None:
+    text = given.get(name)
+    if text is not None and not (0 < len(text) <= _LONG and text.isascii() and text.isprintable()):
+        message = f"{name} has 1 to {_LONG} plain characters"
+        raise InvalidFilter(message, pointer=f"/{name}")
+    return text
+
+
+def in_utc(pairs: Iterable[tuple[str, str]], names: Collection[str]) -> QueryParams:
+    """Return parameters with the times of a page's fields in UTC, as their labels say."""
+    return QueryParams(
+        [(name, f"{value}Z" if name in names and _FIELD.fullmatch(value) else value)
+         for name, value in pairs]
+    )  # fmt: skip
 
 
 def _word(given: dict[str, str], name: str) -> str | None:

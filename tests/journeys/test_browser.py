@@ -335,6 +335,7 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
         f"/decisions?pick={asked['id']}&pick={other['id']}",
         "/", "/requests", f"/requests/{asked['id']}", "/policies", "/policies/new",
         "/policies/dry-run", "/targets", "/agents", "/people", "/audit", "/account", "/notices",
+        "/nope",
     ]  # fmt: skip
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -346,6 +347,74 @@ def test_every_page_is_accessible(site: Site, browser: Browser) -> None:
         page.goto(site.base + path)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, (path, width)
+    page.click("button.menu")
+    assert violations(page, source) == []
+    page.goto(f"{site.base}/audit")
+    assert violations(page, source) == []
+
+
+@pytest.mark.requirement("POL-8")
+@pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
+def test_a_policy_is_written_in_a_form_and_holds(
+    site: Site, browser: Browser, script: bool
+) -> None:
+    source = axe.script()
+    page = context(browser, script=script, bypass_csp=True).new_page()
+    set_up(page, site)
+    key = make_key(page, site)
+    page.goto(f"{site.base}/policies/new")
+    page.fill("#name", "No tidying")
+    page.select_option("#effect", "deny")
+    page.fill("#paths", "notes")
+    page.fill("#targets", "example")
+    page.fill("#priority", "1")
+    page.click("text=Create the policy")
+    expect(page.locator("label[for=paths] .wrong")).to_be_visible()
+    assert page.input_value("#targets") == "example"
+    if script:
+        assert violations(page, source) == []
+    page.fill("#paths", "/notes/*")
+    page.fill("#methods", "delete")
+    page.click("text=Create the policy")
+    page.wait_for_url("**/policies/pol_*")
+    assert page.input_value("#methods") == "DELETE"
+    page.click("summary:has-text('Edit as JSON')")
+    assert '"glob": [' in page.input_value("#document")
+    asked = delete_note(site, key)
+    assert asked["status"] == "denied"
+    page.goto(f"{site.base}/requests/{asked['id']}")
+    expect(page.locator("#happened")).to_have_text("Denied by policy No tidying")
+    expect(page.locator(".crumb")).to_contain_text("History")
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_menu_of_a_phone_is_one_row_for_the_keyboard_too(
+    site: Site, browser: Browser, width: int
+) -> None:
+    opened = context(browser, script=False, viewport={"width": width, "height": 800})
+    page = opened.new_page()
+    set_up(page, site)
+    page.goto(f"{site.base}/policies")
+    header, audit = page.locator("header"), page.locator("nav a", has_text="Audit")
+    box = header.bounding_box()
+    assert box is not None and box["height"] < 60
+    expect(audit).to_be_hidden()
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        if page.locator("button.menu:focus-visible").count():
+            break
+    page.keyboard.press("Enter")
+    expect(audit).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator("nav a", has_text="Inbox")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(audit).to_be_hidden()
+    page.click("button.menu")
+    audit.click()
+    page.wait_for_url(f"{site.base}/audit")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(audit).to_be_visible()
+    expect(page.locator("button.menu")).to_be_hidden()
 
 
 def violations(page: Page, source: str) -> list[str]:

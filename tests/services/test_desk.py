@@ -75,7 +75,7 @@ async def test_of_people_every_refusal_is_recorded(place: World) -> None:
         with pytest.raises(NotFound):
             await place.services.desk.cast(BEN, "no-such-token", Choice.APPROVE)
     assert [row["code"] for row in await record(place, "ballot.refused")] == ["not_found"] * 3
-    page = await place.services.audit.page(place.anne, before=None, limit=3)
+    page = await place.services.audit.page(place.anne, limit=3)
     assert {entry.actor_name for entry in page} == {"Ben"}
 
 

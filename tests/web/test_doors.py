@@ -48,8 +48,12 @@ async def test_browsers_get_pages_and_programs_problems(door: Door) -> None:
         program = await browser.get(path)
         assert program.headers["content-type"] == "application/problem+json"
     assert (await browser.get("/api/nope", headers=BROWSER)).json()["code"] == "not_found"
-    signed_in = await administrator(door)
-    assert "Sign out" in (await signed_in.get("/nope", headers=BROWSER)).text
+    admin = await administrator(door)
+    for path in ("/nope", "/requests/req_nope", "/policies/pol_nope"):
+        page = await admin.get(path, headers=BROWSER)
+        assert (page.status_code, "Sign out" in page.text) == (404, True)
+        assert "<title>No such page" in page.text and "<h1>There is no such page" in page.text
+        assert "not possible" not in page.text.lower() and "Nothing was changed" not in page.text
 
 
 @pytest.mark.requirement("KEY-2")

@@ -2,7 +2,9 @@
 
 import pytest
 
-from app.core.request import evolve
+from app.core.action import Kind
+from app.core.audit import Actor, ActorKind, AuditEntry
+from app.core.request import Status, evolve
 from app.store.tx import Tx
 from tests.web.conftest import Door
 from tests.web.test_selection import signed_in
@@ -59,3 +61,71 @@ async def test_the_inbox_pages_filters_and_previews(door: Door) -> None:
         assert (await browser.get(wrong)).is_client_error
     agent = (await browser.get(f"/agents/{one.agent_id}")).text
     assert "62 of" in agent and f"/requests?agent={one.agent_id}" in agent
+
+
+ANNE = "person:{anne}"
+ENDS = {
+    "succeeded": (Status.SUCCEEDED, ANNE, "Approved by Anne; it ran and succeeded"),
+    "failed": (Status.FAILED, ANNE, "Approved by Anne; it failed before anything was sent"),
+    "denied": (Status.DENIED, ANNE, "Denied by Anne"),
+    "unanswered": (Status.DENIED, "system:assentry", "Denied since nobody decided in time"),
+    "expired": (Status.EXPIRED, None, "Nobody decided it in time"),
+    "late": (Status.EXPIRED, ANNE, "Approved by Anne; its time was over before it ran"),
+    "cancelled": (Status.CANCELLED, None, "Withdrawn by robot"),
+    "revoked": (Status.CANCELLED, ANNE, "Approved by Anne; withdrawn by robot before it ran"),
+    "unknown": (Status.UNKNOWN, ANNE, "Approved by Anne; whether it ran is unknown"),
+    "allowed": (Status.SUCCEEDED, "policy:pol_1", "Approved by policy; it ran and succeeded"),
+    "waiting": (Status.APPROVED, ANNE, "Approved by Anne; it has not run yet"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_request_that_ended_says_who_decided_and_how_it_ended(door: Door, end: str) -> None:
+    status, by, said = ENDS[end]
+    world = door.world
+    await world.target("http://127.0.0.1:9")
+    asked = await world.call("DELETE", "/x")
+    assert asked.kind is Kind.HTTP and world.anne.person is not None
+    by = by and by.format(anne=world.anne.person.id)
+    changes = {"id": world.services.ids.new("req"), "status": status, "decided_by": by,
+               "decided_at": asked.created_at if by else None}  # fmt: skip
+    item = evolve(asked, changes)
+    robot = Actor(ActorKind.AGENT, world.agent.id, "robot")
+    entry = AuditEntry("request.cancelled", robot, f"request:{item.id}", item.id)
+
+    def put(tx: Tx) -> None:
+        tx.requests.insert(item)
+        if status is Status.CANCELLED:
+            tx.audit.add(entry)
+
+    await world.services.store.write(put)
+    browser = await signed_in(door)
+    for address in (f"/requests/{item.id}", f"/requests/{item.id}/status"):
+        page = (await browser.get(address)).text
+        assert f">{said}</strong>" in page and "A person decides" not in page
+        inbox = status is Status.UNKNOWN
+        home = '<a href="/">Inbox</a>' if inbox else '<a href="/requests">History</a>'
+        assert f'section">{home}' in page
+
+
+async def test_a_request_that_was_taken_back_says_by_whom(door: Door) -> None:
+    made, agent = await door.pending(), await door.client("agent")
+    await door.world.services.decisions.cancel(door.world.anne, made.id, "")
+    own = await door.pending()
+    assert (await agent.post(f"/api/requests/{own.id}/cancel", json={})).is_success
+    browser = await signed_in(door)
+    for asked, said in ((made, "Revoked by Anne"), (own, "Withdrawn by robot")):
+        assert f">{said}</strong>" in (await browser.get(f"/requests/{asked.id}")).text
+
+
+async def test_a_settled_request_says_who_found_out(door: Door) -> None:
+    world = door.world
+    await world.target("http://127.0.0.1:9")
+    asked = await world.call("DELETE", "/x")
+    changes = {"id": world.services.ids.new("req"), "status": Status.UNKNOWN,
+               "decided_by": "policy:-", "decided_at": asked.created_at}  # fmt: skip
+    item = evolve(asked, changes)
+    await world.services.store.write(lambda tx: tx.requests.insert(item))
+    await world.services.decisions.settle(world.anne, item.id, ran=False, note="looked")
+    page = (await (await signed_in(door)).get(f"/requests/{item.id}")).text
+    assert "Approved by policy; Anne found that it did not run</strong>" in page

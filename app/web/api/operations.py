@@ -156,6 +156,15 @@ _A, _A1 = "/api/agents", "/api/agents/{agent_id}"
 _K, _K1 = "/api/keys", "/api/keys/{key_id}"
 _W, _W1 = "/api/webhooks", "/api/webhooks/{webhook_id}"
 _G, _G1 = "/api/groups", "/api/groups/{group_id}"
+_RECORD: Final = (
+    Query("event", _TEXT),
+    Query("actor", _TEXT),
+    Query("subject", _TEXT),
+    Query("from", {"type": "string", "format": "date-time"}),
+    Query("until", {"type": "string", "format": "date-time"}),
+    _LIMIT,
+    _CURSOR,
+)
 _LOG: Final = (
     Query("state", {"enum": ["due", "done", "held", "dead", "skipped"]}),
     Query("before", _TEXT),
@@ -266,7 +275,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("GET", "/discovery", discovery.index, "Read what the key may use", DiscoveryOut),
     Operation("GET", "/api/skill", discovery.skill, "Read it as a skill for an agent", str, media_type=_MARKDOWN),
     Operation("GET", "/api/readme", discovery.readme, "Read it as an overview", str, media_type=_MARKDOWN),
-    Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=(Query("event", _TEXT), Query("actor", _TEXT), _LIMIT, _CURSOR)),
+    Operation("GET", "/api/audit", audit.index, "Read the record, newest first", AuditPage, query=_RECORD),
     Operation("POST", "/api/session", session.sign_in, "Sign in; the answer sets the session's cookie", SessionOut, SignInIn, statuses=(201,), refusals=(400, 401, 403, 429, 503), public=True),
     Operation("DELETE", "/api/session", session.sign_out, "Sign out", statuses=(204,)),
     Operation("GET", "/health", health.health, "Whether the process is alive", HealthOut, refusals=(400,), public=True),

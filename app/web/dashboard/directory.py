@@ -1,12 +1,13 @@
-"""Agents and keys, people, and the record."""
+"""Agents and keys, and people."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.checks import all_of
 from app.core.errors import AssentryError, InvalidField
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
+from app.services.keys import check_name
 from app.services.requests import RequestFilter
-from app.web.cursors import Cursor, decode, encode, number_of
 from app.web.dashboard.doors import (
     Form,
     carried,
@@ -20,7 +21,6 @@ from app.web.dashboard.rendering import page
 from app.web.deps import services_of
 from app.web.problems import status_of
 
-AUDIT_PAGE = 100
 _PROFILES = "profiles="
 LAST = 10
 """Requests that an agent's page lists."""
@@ -111,13 +111,18 @@ async def update_agent(request: Request, caller: Caller) -> Response:
 async def create_key(request: Request, caller: Caller) -> Response:
     """Make a key and show it, this once."""
     form: Form = request.state.form
+    services = services_of(request)
+    now = services.clock.now()
     try:
-        services = services_of(request)
+        all_of(
+            lambda: check_name(form["name"]), lambda: _permissions(form),
+            lambda: form.number("rate_limit", 0), lambda: end_of(form, now),
+        )  # fmt: skip
         _, secret = await services.agents.create_key(
             caller, name=form["name"], scopes=_scopes(form),
             agent_id=request.path_params["agent_id"], permissions=_permissions(form),
             networks=form.lines("networks"), rate_limit=form.number("rate_limit", 0) or None,
-            expires_at=end_of(form, services.clock.now()), number=form["number"],
+            expires_at=end_of(form, now), number=form["number"],
         )  # fmt: skip
     except AssentryError as error:
         return await _agent(request, caller, error, failed="key")
@@ -238,21 +243,3 @@ async def set_owner(request: Request, caller: Caller) -> Response:
     allowed = form.ticked("owner_may_decide")
     await services_of(request).people.set_owner_may_decide(caller, allowed)
     return to("/people")
-
-
-# --- the record ---
-
-
-@signed_in
-async def audit(request: Request, caller: Caller) -> Response:
-    """Show the record, newest first."""
-    text = request.query_params.get("cursor")
-    before = None if text is None else number_of(decode(text, "audit"))
-    found = await services_of(request).audit.page(caller, before=before, limit=AUDIT_PAGE + 1)
-    older = None
-    if len(found) > AUDIT_PAGE:
-        older = encode(Cursor("before", str(found[AUDIT_PAGE - 1].seq)), "audit")
-    return page(
-        request, "audit.html", caller=caller, records=found[:AUDIT_PAGE], older=older,
-        newest=before is None,
-    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -162,8 +163,7 @@ def _came_from(request: Request) -> str:
 
 def failure(request: Request, error: AssentryError, caller: Caller | None) -> Response:
     """Return the page for an error."""
-    status = status_of(error)
-    return page(request, "error.html", caller=caller, status=status, error=error)
+    return _refused(request, caller, status_of(error), error)
 
 
 async def lost(request: Request, error: Exception) -> Response:
@@ -177,7 +177,12 @@ async def lost(request: Request, error: Exception) -> Response:
     except AssentryError:
         caller = None
     said = {"code": code, "detail": detail, "pointer": ""}
-    return page(request, "error.html", caller=caller, status=error.status_code, error=said)
+    return _refused(request, caller, error.status_code, said)
+
+
+def _refused(request: Request, caller: Caller | None, status: int, error: object) -> Response:
+    missing = status == HTTPStatus.NOT_FOUND
+    return page(request, "error.html", caller=caller, status=status, error=error, missing=missing)
 
 
 def to(address: str) -> Response:

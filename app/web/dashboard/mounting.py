@@ -10,6 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.web.dashboard import (
+    audit,
     connections,
     credentials,
     directory,
@@ -53,7 +54,7 @@ GETS: Final[tuple[tuple[str, Page], ...]] = (
     ("/agents", directory.agents),
     ("/agents/{agent_id}", directory.agent),
     ("/people", directory.people),
-    ("/audit", directory.audit),
+    ("/audit", audit.index),
     ("/notices", notices.index),
     ("/notices/webhooks/{webhook_id}", notices.one),
     ("/account/link/{secret}", notices.offered),

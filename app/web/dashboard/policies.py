@@ -11,10 +11,12 @@ from app.core.action import BoundTarget, HttpAction, Submission, Urgency
 from app.core.asking import build_action, facts_of
 from app.core.errors import AssentryError, InvalidField, MalformedJson
 from app.core.instant import Instant
-from app.core.json_types import JsonValue
+from app.core.json_types import JsonObject, JsonValue
 from app.core.principals import Agent, Caller, Scope
 from app.core.strict_json import parse_json
 from app.services.access import require
+from app.services.policies import PolicyRecord
+from app.web.dashboard import policy_form
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
@@ -35,6 +37,11 @@ STARTER = {
         }
     ],
 }
+EFFECTS = [
+    ("allow", "allow: it passes"),
+    ("review", "review: a person decides"),
+    ("deny", "deny: it is refused"),
+]
 SAMPLE = '{\n  "method": "GET",\n  "path": "/notes"\n}'
 
 
@@ -52,7 +59,8 @@ async def index(request: Request, caller: Caller) -> Response:
 async def new(request: Request, caller: Caller) -> Response:
     """Show an empty editor."""
     require(caller, Scope.POLICY_WRITE)
-    return await _editor(request, caller, json.dumps(STARTER, indent=2))
+    fields = policy_form.read(policy_form.EMPTY)
+    return await _editor(request, caller, json.dumps(STARTER, indent=2), fields=fields)
 
 
 async def _editor(
@@ -61,12 +69,18 @@ async def _editor(
     text: str,
     *,
     record: Any = None,
+    fields: Form | None = None,
     error: AssentryError | None = None,
 ) -> Response:
+    """Return the page of a policy.
+
+    :param fields: of the plain form; None where the document is edited as JSON alone.
+    """
     services = services_of(request)
     versions = [] if record is None else await services.policies.versions(caller, record.id)
     return page(
         request, "policy.html", caller=caller, record=record, text=text, versions=versions,
+        fields=fields, effects=EFFECTS,
         editor=caller.may(Scope.POLICY_WRITE), error=error,
         warnings=[] if record is None else await services.reach.warnings(record),
         names={f"person:{one.id}": one.name for one in await services.people.list(caller)},
@@ -86,20 +100,39 @@ def _parsed(text: str, pointer: str = "/document") -> Mapping[str, JsonValue]:
 async def create(request: Request, caller: Caller) -> Response:
     """Add a policy."""
     form: Form = request.state.form
+    plain = "document" not in form
+    text = json.dumps(STARTER, indent=2) if plain else form["document"]
     try:
-        document = _parsed(form["document"])
+        document = _plain(form, policy_form.EMPTY) if plain else _parsed(text)
         record = await services_of(request).policies.create(caller, document)
     except AssentryError as error:
-        return await _editor(request, caller, form["document"], error=error)
+        fields = form if plain else None
+        return await _editor(request, caller, text, fields=fields, error=error)
     return to(f"/policies/{record.id}")
+
+
+def _plain(form: Form, base: JsonObject) -> JsonObject:
+    """Return the document that the plain form makes of the one before.
+
+    :raises InvalidField: that has parts which the form does not know.
+    """
+    if policy_form.read(base) is None:
+        message = "this policy says more than the plain form can; edit it as JSON"
+        raise InvalidField(message)
+    policy_form.check(form)
+    return policy_form.write(form, base)
 
 
 @signed_in
 async def one(request: Request, caller: Caller) -> Response:
     """Show a policy in the editor."""
     record = await services_of(request).policies.get(caller, request.path_params["policy_id"])
-    text = json.dumps(record.document, indent=2, ensure_ascii=False)
-    return await _editor(request, caller, text, record=record)
+    fields = policy_form.read(record.document)
+    return await _editor(request, caller, _text(record), record=record, fields=fields)
+
+
+def _text(record: PolicyRecord) -> str:
+    return json.dumps(record.document, indent=2, ensure_ascii=False)
 
 
 @signed_in
@@ -108,12 +141,15 @@ async def update(request: Request, caller: Caller) -> Response:
     form: Form = request.state.form
     services = services_of(request)
     record = await services.policies.get(caller, request.path_params["policy_id"])
+    plain = "document" not in form
+    text = _text(record) if plain else form["document"]
     try:
-        document = _parsed(form["document"])
+        document = _plain(form, record.document) if plain else _parsed(text)
         version = form.number("version", 0)
         await services.policies.update(caller, record.id, document, version=version)
     except AssentryError as error:
-        return await _editor(request, caller, form["document"], record=record, error=error)
+        fields = form if plain else None
+        return await _editor(request, caller, text, record=record, fields=fields, error=error)
     return to(f"/policies/{record.id}")
 
 

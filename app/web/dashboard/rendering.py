@@ -1,11 +1,9 @@
 """Jinja: one environment, a few filters, and ``page``."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from html import unescape
 from math import ceil
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,24 +19,25 @@ from app.core.canonical import canonical
 from app.core.card import headline_of
 from app.core.errors import AssentryError
 from app.core.instant import SECOND, Instant, to_datetime
+from app.core.json_types import JsonValue
 from app.core.principals import SCOPE_WORDS, Caller, Role, at_least
 from app.core.request import Request as Asked
 from app.core.request import Status
 from app.core.visible import visible
+from app.services.audit import AuditRecord
 from app.services.cards import place_of, told
+from app.web.dashboard.faults import faults_of, marked
 from app.web.deps import services_of
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "templates"
 _LONG: Final = 65_536
 _PREVIEW: Final = 120
 _IN_SECONDS: Final = 90
-_FIELD: Final = re.compile(
-    r'<label for="[^"]*">([^<]+)</label>\s*<(?:input|textarea|select) id="[^"]*" name="([^"]+)"'
-)
-_FIELDS: Final = {
-    "starts_at": "starts", "ends_at": "ends", "digest_seconds": "digest_minutes",
-}  # fmt: skip
-"""Names of fields that the page's form calls otherwise."""
+_TABLE: Final = ("row", "from", "to", "digest", "display", "shown", "assurance", "choice", "fence")
+"""What the life of a request notes for programs."""
+
+_HOMES: Final = {"agent": "/agents", "policy": "/policies", "target": "/targets"}
+"""Where what the record is about has a page of its own."""
 
 _UNITS: Final = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -55,6 +54,7 @@ def environment() -> Environment:
         "zip_self": zip_self, "extras": extras,
         "place": place, "decided": decided, "outcome": outcome, "answered": answered,
         "preview": preview, "cut": cut, "span": span, "told": told,
+        "notes": notes, "home": home,
     }  # fmt: skip
     made.filters.update(ours)
     cast("dict[str, Any]", made.globals)["says"] = SCOPE_WORDS
@@ -147,6 +147,31 @@ def decided(item: Asked, people: Mapping[str, str]) -> Markup:
     return shown(said if decision else f"approved {said}")
 
 
+def notes(record: AuditRecord) -> Markup:
+    """Return what an entry of the record says beside who, what and when, in one line."""
+    ours = _TABLE if record.event.startswith("request.") else ()
+    said = [(name, value) for name, value in record.details.items() if name not in ours]
+    parts = [f"{name} {value if isinstance(value, str) else canonical(value).decode()}"
+             for name, text in said for name, value in _flat(name, text)
+             if value not in (None, "", [], {})]  # fmt: skip
+    return shown(cut(" · ".join(cut(part, _PREVIEW // 2) for part in parts), _PREVIEW))
+
+
+def _flat(name: str, value: JsonValue) -> list[tuple[str, JsonValue]]:
+    """Return a value with its name, or what an outcome holds, each with its own."""
+    if name != "outcome" or not isinstance(value, str):
+        return [(name, value)]
+    return [(name, text) for name, text in outcome(value) if name in ("code", "status")]
+
+
+def home(record: AuditRecord) -> str:
+    """Return the address of the page of what an entry of the record is about, or nothing."""
+    kind, _, number = record.subject.partition(":")
+    if record.request_id:
+        return f"/requests/{record.request_id}"
+    return f"{_HOMES[kind]}/{number}" if kind in _HOMES else ""
+
+
 def outcome(text: str) -> list[tuple[str, str]]:
     """Return what a worker wrote of a run as names and values, the sentence first."""
     try:
@@ -207,23 +232,18 @@ def page(
         "now": services.clock.now(),
         "path": http.scope["path"],
         "error": None,
+        "faults": (),
         "base_url": services.settings.public_url,
         **context,
     }
     made = environment().get_template(template)
     text = made.render(values)
     error = values["error"]
-    if isinstance(error, AssentryError) and (label := _label(text, error.pointer)):
-        named = {"detail": error.detail, "code": error.code, "retry_after": error.retry_after}
-        text = made.render({**values, "error": {**named, "pointer": error.pointer, "field": label}})
+    if isinstance(error, AssentryError):
+        sent_to = http.scope["path"]
+        faults = faults_of(error, text, sent_to)
+        text = marked(made.render({**values, "faults": faults}), sent_to, faults)
     return HTMLResponse(text, status_code=status)
-
-
-def _label(text: str, pointer: str) -> str:
-    """Return what the page calls the field that an error points at, or an empty text."""
-    labels = {name.removeprefix("field_"): unescape(label) for label, name in _FIELD.findall(text)}
-    parts = [_FIELDS.get(part, part) for part in pointer.split("/")[1:]]
-    return next((labels[part] for part in parts if part in labels), "")
 
 
 def moment_of(text: str) -> datetime:

@@ -1,6 +1,5 @@
 """The inbox, one request, the history, and the decision."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,13 +14,14 @@ from app.core.principals import Caller
 from app.core.request import Ballot, Choice, Status
 from app.core.request import Request as Asked
 from app.core.routing import Assurance
+from app.services.cards import happened
 from app.services.requests import Detail, Page
 from app.services.results import result_document
 from app.web.cursors import Cursor, encode
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
 from app.web.deps import services_of
-from app.web.filters import request_filter
+from app.web.filters import in_utc, request_filter
 from app.web.problems import status_of
 
 _STATUS: Final = "request_status.html"
@@ -30,19 +30,17 @@ FRESH = 900
 """Seconds after signing in that count as the strongest proof of who decides (DEC-4)."""
 
 
-_FIELD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-"""A time as a browser's field writes it, without a zone."""
+_TIMES: Final = ("created_from", "created_to")
 
 
 @signed_in
 async def history(request: Request, caller: Caller) -> Response:
     """Show all requests, with filters in the address."""
     services = services_of(request)
-    query = request.query_params
-    kept = [(name, value) for name, value in query.multi_items() if value]
+    kept = [(name, value) for name, value in request.query_params.multi_items() if value]
     found, of, error = Page([], None, None), "", None
     try:
-        wanted, limit, of = request_filter(type(query)(_timed(kept)))
+        wanted, limit, of = request_filter(in_utc(kept, _TIMES))
         found = await services.requests.page(caller, wanted, limit)
     except (InvalidFilter, InvalidCursor) as wrong:
         error = wrong
@@ -56,13 +54,6 @@ async def history(request: Request, caller: Caller) -> Response:
         targets=await services.targets.list(caller), error=error,
         status=status_of(error) if error else 200,
     )  # fmt: skip
-
-
-def _timed(kept: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the filters with the times of the page's fields in UTC, as their label says."""
-    times = ("created_from", "created_to")
-    return [(name, f"{value}Z" if name in times and _FIELD.fullmatch(value) else value)
-            for name, value in kept]  # fmt: skip
 
 
 @signed_in
@@ -105,7 +96,7 @@ async def _one(
         card=None if submission is None else card_of(submission, detail.injected),
         result=None if result is None else result_document(result),
         left_out=_left_out(detail, people),
-        seen=seen, display=seen.display,
+        seen=seen, display=seen.display, happened=happened(detail, people),
         alone=template == _STATUS,
         stale=template == _STATUS and request.query_params.get("display") != seen.display,
         people=people, path=_section(request, detail.request.status),

@@ -1,20 +1,27 @@
 """SSH hosts: their settings, and the key that a person compares before it is pinned."""
 
+from dataclasses import replace
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.checks import all_of
 from app.core.errors import AssentryError, InvalidField
 from app.core.principals import Caller
 from app.core.ssh_action import SshHop
 from app.core.ssh_target import SshSettings
 from app.core.targets import TargetSettings
 from app.web.dashboard.doors import Form, signed_in, to
+from app.web.dashboard.target_form import SSH_NUMBERS
 from app.web.dashboard.targets import show, show_one
 from app.web.deps import services_of
 
 
-def _settings(form: Form) -> TargetSettings:
+def _settings(form: Form, base: TargetSettings) -> TargetSettings:
+    """Return what the form says; what it does not know stays as it is in ``base``."""
     lines = {name: tuple(_lines(form, name)) for name in ("host_keys", "ca_keys")}
+    all_of(*(partial(form.number, name, 0) for name in SSH_NUMBERS))
     words = {name: tuple(form.lines(name)) for name in ("hosts", "cidrs", "profiles")}
     ssh = SshSettings(
         **lines,
@@ -30,9 +37,8 @@ def _settings(form: Form) -> TargetSettings:
         wrap=form.ticked("wrap"),
         only_profiles=form.ticked("only_profiles"),
     )
-    return TargetSettings(
-        networks=tuple(form.lines("networks")), rate=form["rate"].strip(), ssh=ssh
-    )
+    networks, rate = tuple(form.lines("networks")), form["rate"].strip()
+    return replace(base, networks=networks, rate=rate, ssh=ssh)
 
 
 def _lines(form: Form, name: str) -> list[str]:
@@ -57,7 +63,7 @@ async def create(request: Request, caller: Caller) -> Response:
     try:
         target = await services_of(request).targets.create(
             caller, name=form["name"], description=form["description"],
-            credential_id=form["credential_id"] or None, settings=_settings(form),
+            credential_id=form["credential_id"] or None, settings=_settings(form, TargetSettings()),
         )  # fmt: skip
     except AssentryError as error:
         return await show(request, caller, error, failed="ssh")
@@ -69,14 +75,16 @@ async def update(request: Request, caller: Caller) -> Response:
     """Change an SSH host."""
     form: Form = request.state.form
     target_id = request.path_params["target_id"]
+    targets = services_of(request).targets
     try:
-        await services_of(request).targets.update(
+        base = (await targets.get(caller, target_id)).settings
+        await targets.update(
             caller, target_id, name=form["name"], description=form["description"],
-            credential_id=form["credential_id"] or None, settings=_settings(form),
+            credential_id=form["credential_id"] or None, settings=_settings(form, base),
             enabled=form.ticked("enabled"),
         )  # fmt: skip
     except AssentryError as error:
-        return await show_one(request, caller, error)
+        return await show_one(request, caller, error, typed=form)
     return to(f"/targets/{target_id}")
 
 

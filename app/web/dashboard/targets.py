@@ -1,9 +1,13 @@
 """Targets, and the page that they share with the credentials."""
 
+from dataclasses import replace
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.calls import CallRule, read_rule
+from app.core.checks import all_of
 from app.core.credentials import KINDS
 from app.core.errors import AssentryError, InvalidField
 from app.core.host_keys import ShownKey
@@ -13,6 +17,7 @@ from app.core.ssh_target import fingerprint
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
+from app.web.dashboard.target_form import NUMBERS, blank, fields_of
 from app.web.deps import services_of
 from app.web.problems import status_of
 
@@ -38,13 +43,20 @@ async def show(
     return page(
         request, "targets.html", caller=caller, targets=await services.targets.list(caller),
         credentials=await services.vault.list(caller) if admin else [], admin=admin,
+        forms={**blank(), failed: form},
         kinds=KINDS, kind=KINDS.get(wanted), methods=sorted(METHODS), form=form, error=error,
         failed=failed, status=status_of(error) if error else 200,
     )  # fmt: skip
 
 
-def _settings(form: Form) -> TargetSettings:
-    return TargetSettings(
+def _settings(form: Form, base: TargetSettings) -> TargetSettings:
+    """Return what the form says; what it does not know stays as it is in ``base``."""
+    all_of(
+        *(partial(form.number, name, 0) for name in NUMBERS),
+        *(partial(_calls, form, name) for name in ("allow", "deny")),
+    )
+    return replace(
+        base,
         networks=tuple(form.lines("networks")),
         methods=tuple(form.lines("methods")),
         total_seconds=float(form.number("total_seconds", 30)),
@@ -95,8 +107,8 @@ async def create(request: Request, caller: Caller) -> Response:
         target = await services_of(request).targets.create(
             caller, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            credentials=await _rules(request, caller, form), settings=_settings(form),
-            guard=form.ticked("guard"),
+            credentials=await _rules(request, caller, form), guard=form.ticked("guard"),
+            settings=_settings(form, TargetSettings()),
         )  # fmt: skip
     except AssentryError as error:
         return await show(request, caller, error, failed="target")
@@ -115,9 +127,11 @@ async def show_one(
     error: AssentryError | None = None,
     *,
     shown: ShownKey | None = None,
+    typed: Form | None = None,
 ) -> Response:
     """Return the page of a target.
 
+    :param typed: what was written in the form of its settings and has a mistake.
     :param shown: the key that its host has now, to be compared.
     """
     services = services_of(request)
@@ -128,9 +142,7 @@ async def show_one(
     return page(
         request, "target.html" if target.settings.ssh is None else "target_ssh.html",
         caller=caller, target=target, admin=admin, methods=sorted(METHODS), shown=shown,
-        pins=_pins(target), jumps=_jumps(target),
-        credentials=credentials,
-        rules=request.state.form["rules"] if error else _written(target, names),
+        pins=_pins(target), credentials=credentials, form=typed or fields_of(target, names),
         breaker=services.breakers.of(target.id), may_close=caller.may(Scope.POLICY_WRITE),
         error=error, status=status_of(error) if error else 200,
     )  # fmt: skip
@@ -144,28 +156,22 @@ def _pins(target: Target) -> list[tuple[str, str]]:
     return [(line, fingerprint(key)) for line, key in zip(lines, bare, strict=True)]
 
 
-def _written(target: Target, names: dict[str, str]) -> str:
-    """Return the rules as they are written in the form."""
-    return "\n".join(
-        " ".join((names.get(rule.credential_id, "?"), ",".join(rule.methods) or "*", *rule.paths))
-        for rule in target.credentials
-    )
-
-
 @signed_in
 async def update(request: Request, caller: Caller) -> Response:
     """Change a target."""
     form: Form = request.state.form
     target_id = request.path_params["target_id"]
+    targets = services_of(request).targets
     try:
-        await services_of(request).targets.update(
+        base = (await targets.get(caller, target_id)).settings
+        await targets.update(
             caller, target_id, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            credentials=await _rules(request, caller, form), settings=_settings(form),
+            credentials=await _rules(request, caller, form), settings=_settings(form, base),
             enabled=form.ticked("enabled"),
         )  # fmt: skip
     except AssentryError as error:
-        return await show_one(request, caller, error)
+        return await show_one(request, caller, error, typed=form)
     return to(f"/targets/{target_id}")
 
 
@@ -188,9 +194,3 @@ async def delete(request: Request, caller: Caller) -> Response:
     except AssentryError as error:
         return await show_one(request, caller, error)
     return to("/targets")
-
-
-def _jumps(target: Target) -> str:
-    """Return the hosts on the way as they are written in the form."""
-    hops = () if target.settings.ssh is None else target.settings.ssh.jumps
-    return "\n".join(f"{hop.user}@{hop.host}:{hop.port} {hop.keys[0]}" for hop in hops)
