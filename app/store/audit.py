@@ -40,7 +40,7 @@ class AuditFilter(TypedDict, total=False):
 
     ``event`` is one, or a family such as ``key.*``. ``subject`` is ``kind:id`` or the id alone;
     that of a request means all lines about it. ``since`` is inclusive and ``until`` exclusive;
-    ``before`` and ``after`` are sequence numbers.
+    ``before``, ``after`` and ``lowest`` (inclusive) are sequence numbers.
     """
 
     event: str
@@ -50,6 +50,7 @@ class AuditFilter(TypedDict, total=False):
     until: Instant
     before: int
     after: int
+    lowest: int
 
 
 def _event(text: str) -> ColumnElement[bool]:
@@ -73,6 +74,7 @@ _WANTED: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
     "until": lambda instant: A.c.at < instant,
     "before": lambda seq: A.c.seq < seq,
     "after": lambda seq: A.c.seq > seq,
+    "lowest": lambda seq: A.c.seq >= seq,
 }
 
 
