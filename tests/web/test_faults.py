@@ -7,6 +7,7 @@ import pytest
 
 from app.core.calls import CallRule
 from app.core.errors import InvalidField
+from app.core.ssh_action import SshHop
 from app.core.ssh_target import SshSettings
 from app.core.targets import TargetSettings
 from app.web.dashboard.faults import faults_of, marked
@@ -55,13 +56,20 @@ async def test_all_that_is_wrong_is_told_at_once(door: Door) -> None:
         assert box.count("<li>") == len(names) and "Nothing was changed" in box
 
 
+_KEYS = tuple(f"SHA256:{letter * 43}" for letter in "AE")
+_SSH = SshSettings(
+    host="box", user="ops", file_bytes=77, jumps=(SshHop("way", 22, "ops", _KEYS),)
+)  # fmt: skip
+
+
 @pytest.mark.requirement("GW-4")
-@pytest.mark.parametrize("ssh", [None, SshSettings(host="box", user="ops", file_bytes=77)])
+@pytest.mark.parametrize("ssh", [None, _SSH])
 async def test_a_target_keeps_what_was_written_and_what_no_field_says(
     door: Door, ssh: SshSettings | None
 ) -> None:
     targets, anne = door.world.services.targets, door.world.anne
     settings = TargetSettings(connect_seconds=3.0, breaker_window=61, networks=("10.0.0.0/8",),
+                              idle_seconds=0.5, methods=("GET", "WEBSOCKET"),
                               allow=(CallRule(("GET",), ("/a",)),), ssh=ssh)  # fmt: skip
     made = await targets.create(
         anne, name="shop", base_url="" if ssh else "https://a.example", settings=settings

@@ -66,6 +66,20 @@ class Form(dict[str, str]):
             raise Invalid(message, pointer=f"/{name}")
         return int(text)
 
+    def seconds(self, name: str, default: float) -> float:
+        """Return a number of seconds, such as ``30`` or ``0.5``.
+
+        :raises Invalid: the field holds something else.
+        """
+        text = self[name].strip()
+        whole, dot, part = text.partition(".")
+        if not dot:
+            return float(self.number(name, int(default)))
+        if not (whole + part).isascii() or not (whole + part).isdecimal() or len(text) > _DIGITS:
+            message = f"{name.replace('_', ' ')} is a number of seconds, such as 0.5"
+            raise Invalid(message, pointer=f"/{name}")
+        return float(text)
+
     def lines(self, name: str) -> list[str]:
         """Return the words of a field, separated by white space or commas."""
         return self[name].replace(",", " ").split()

@@ -46,14 +46,18 @@ def _lines(form: Form, name: str) -> list[str]:
 
 
 def _hop(place: int, line: str) -> SshHop:
-    """Return a host on the way, from a line such as ``jump@bastion:22 SHA256:...``."""
-    address, _, key = line.partition(" ")
+    """Return a host on the way, from a line such as ``jump@bastion:22 SHA256:...``.
+
+    Several keys are separated by commas.
+    """
+    address, _, said = line.partition(" ")
+    keys = tuple(key.strip() for key in said.split(",") if key.strip())
     user, _, rest = address.partition("@")
     host, _, port = rest.partition(":")
-    if not host or not key.strip() or (port and not port.isdecimal()):
+    if not host or not keys or (port and not port.isdecimal()):
         message = "write a host on the way as user@host:port, a blank and its key"
         raise InvalidField(message, pointer=f"/settings/ssh/jumps/{place}")
-    return SshHop(host, int(port or 22), user, (key.strip(),))
+    return SshHop(host, int(port or 22), user, keys)
 
 
 @signed_in

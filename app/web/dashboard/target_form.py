@@ -7,11 +7,14 @@ from app.core.ssh_target import SshSettings
 from app.core.targets import Target, TargetSettings
 from app.web.dashboard.doors import Form
 
+SECONDS: Final = ("total_seconds", "stream_seconds", "idle_seconds")
+"""Fields of an HTTP target that hold seconds."""
+
 NUMBERS: Final = (
-    "total_seconds", "response_bytes", "stream_seconds", "idle_seconds", "stream_bytes",
-    "request_bytes", "breaker_failures", "breaker_window", "breaker_cool_down", "breaker_probes",
+    "response_bytes", "stream_bytes", "request_bytes",
+    "breaker_failures", "breaker_window", "breaker_cool_down", "breaker_probes",
 )  # fmt: skip
-"""Fields of an HTTP target that hold numbers."""
+"""Those that hold whole numbers."""
 
 SSH_NUMBERS: Final = ("port", "seconds", "output_bytes", "file_bytes")
 """Those of an SSH host."""
@@ -46,7 +49,8 @@ def _settings(settings: TargetSettings) -> Form:
     if settings.ssh is not None:
         return Form(common, **_ssh(settings.ssh))
     return Form(
-        common, **{name: str(int(getattr(settings, name))) for name in NUMBERS},
+        common, **{name: str(getattr(settings, name)) for name in NUMBERS},
+        **{name: _written(getattr(settings, name)) for name in SECONDS},
         methods=" ".join(settings.methods),
         allow="\n".join(map(str, settings.allow)), deny="\n".join(map(str, settings.deny)),
         retry_safe_methods=_tick(settings.retry_safe_methods),
@@ -56,7 +60,7 @@ def _settings(settings: TargetSettings) -> Form:
 
 
 def _ssh(ssh: SshSettings) -> dict[str, str]:
-    jumps = (f"{hop.user}@{hop.host}:{hop.port} {hop.keys[0]}" for hop in ssh.jumps)
+    jumps = (f"{hop.user}@{hop.host}:{hop.port} {', '.join(hop.keys)}" for hop in ssh.jumps)
     return {
         **{name: str(getattr(ssh, name)) for name in SSH_NUMBERS},
         **{name: "\n".join(getattr(ssh, name)) for name in ("host_keys", "ca_keys")},
@@ -68,6 +72,10 @@ def _ssh(ssh: SshSettings) -> dict[str, str]:
         "wrap": _tick(ssh.wrap),
         "only_profiles": _tick(ssh.only_profiles),
     }
+
+
+def _written(seconds: float) -> str:
+    return str(int(seconds) if seconds == int(seconds) else seconds)
 
 
 def _tick(value: bool) -> str:  # noqa: FBT001

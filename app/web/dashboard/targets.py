@@ -17,7 +17,7 @@ from app.core.ssh_target import fingerprint
 from app.core.targets import CredentialRule, Target, TargetSettings
 from app.web.dashboard.doors import Form, signed_in, to
 from app.web.dashboard.rendering import page
-from app.web.dashboard.target_form import NUMBERS, blank, fields_of
+from app.web.dashboard.target_form import NUMBERS, SECONDS, blank, fields_of
 from app.web.deps import services_of
 from app.web.problems import status_of
 
@@ -53,17 +53,18 @@ def _settings(form: Form, base: TargetSettings) -> TargetSettings:
     """Return what the form says; what it does not know stays as it is in ``base``."""
     all_of(
         *(partial(form.number, name, 0) for name in NUMBERS),
+        *(partial(form.seconds, name, 0) for name in SECONDS),
         *(partial(_calls, form, name) for name in ("allow", "deny")),
     )
     return replace(
         base,
         networks=tuple(form.lines("networks")),
         methods=tuple(form.lines("methods")),
-        total_seconds=float(form.number("total_seconds", 30)),
+        total_seconds=form.seconds("total_seconds", 30),
         response_bytes=form.number("response_bytes", 1_048_576),
         retry_safe_methods=form.ticked("retry_safe_methods"),
-        stream_seconds=float(form.number("stream_seconds", 300)),
-        idle_seconds=float(form.number("idle_seconds", 60)),
+        stream_seconds=form.seconds("stream_seconds", 300),
+        idle_seconds=form.seconds("idle_seconds", 60),
         stream_bytes=form.number("stream_bytes", 1 << 30),
         request_bytes=form.number("request_bytes", 10_485_760),
         pass_cookies=form.ticked("pass_cookies"),
