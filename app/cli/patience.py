@@ -10,6 +10,7 @@ from typing import Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.cli.gathering import Gathering
+from app.cli.writing import Cycle
 from app.web.headers import PUT
 
 MOST: Final = 65_536
@@ -80,6 +81,7 @@ class Patient(HttpToolsProtocol):
         """
         self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
+        self.cycle.__class__ = Cycle
         self.scope["extensions"] = cast("dict[str, dict[object, object]]", self._extensions)
         if not self.url.startswith(b"/"):
             self.scope["raw_path"] = self.url

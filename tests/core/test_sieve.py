@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -78,7 +79,7 @@ def hostile(draw: st.DrawFn) -> tuple[str, bytes]:
     )
 
 
-def _echoes(draw: st.DrawFn, secret: str) -> list[bytes]:
+def _echoes(draw: Callable[..., Any], secret: str) -> list[bytes]:
     ways = draw(st.lists(st.integers(0, 8), min_size=1, max_size=8))
     text = "".join(spelled(char, ways[at % len(ways)]) for at, char in enumerate(secret))
     gap = draw(st.sampled_from(["\n", "\r\n", "\\n", "\\r\\n"]))

@@ -24,8 +24,6 @@ class _Headers(Protocol):
 
 class _Content(Protocol):
     async def readany(self) -> bytes: ...
-    def read_nowait(self) -> bytes: ...
-    def exception(self) -> BaseException | None: ...
     def is_eof(self) -> bool: ...
 
 
@@ -103,11 +101,6 @@ class Incoming:
         if self._open and not piece:
             self._flight.check_closed()
         return piece
-
-    def at_hand(self) -> bytes:
-        """Return what came since and was not read; nothing where one would have to wait."""
-        content = self._response.content
-        return content.read_nowait() if content.exception() is None else b""
 
     def due(self, at: float | None, why: str) -> None:
         """Set the time of the loop at which the exchange is over, and why it is then."""
