@@ -16,8 +16,7 @@ from ahocorasick_rs import BytesAhoCorasick, MatchKind
 from app.core.mixtures import Mixture, Step
 
 _IN_A_ROW: Final = 4
-_IN_LINES: Final = 3
-"""Characters of a mixture that are looked at; the digits of base64 say less each, and cost more."""
+"""Characters of a mixture that are looked at."""
 
 _WINDOWS: Final = 32
 _LEAST: Final = 3
@@ -31,8 +30,8 @@ _AT_ONCE: Final = 16
 
 _MOST: Final = 128
 _STRIDE: Final = 32_768
-_FINDS: Final = 32
-"""Finds that are looked at one by one; where there are more, all is searched."""
+_CLOSELY: Final = 65_536
+"""Bytes around needles that are searched at once; where there are more, all is searched."""
 
 _SIGN: Final = re.compile(rb"[^0-9A-Za-z]")
 _EITHER_CASE: Final = b"abcdefx"
@@ -65,10 +64,11 @@ class Sieve:
 
         Around each needle that is found the search is asked.
         """
-        left = _FINDS
+        left = _CLOSELY
         for start, end in self._finds(data):
-            left -= 1
-            if not left or search(data, max(0, start - self._reach), end + self._reach):
+            begin, over = max(0, start - self._reach), end + self._reach
+            left -= over - begin
+            if left < 0 or search(data, begin, over):
                 return False
         return True
 
@@ -94,7 +94,7 @@ def sieve_of(forms: Iterable[bytes], mixed: Iterable[Mixture], reach: int) -> Si
 
 def _telling(steps: tuple[Step, ...]) -> set[bytes]:
     """Return the needles of those steps in a row that are the rarest in other data."""
-    size = min(len(steps), _IN_LINES if _in_lines(steps[-1]) else _IN_A_ROW)
+    size = min(len(steps), _IN_A_ROW)
     last = len(steps) - size
     windows = [steps[at : at + size] for at in range(last, max(-1, last - _WINDOWS), -1)]
     return set(_needles(max(windows, key=_rarity)))

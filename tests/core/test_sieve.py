@@ -151,7 +151,7 @@ def test_what_looks_like_a_part_of_a_secret_is_looked_at_closely() -> None:
     assert sieve.passes(b"." * 100_000 + near + b"." * 100_000, watched)
     assert asked and all(end - start < FAR for start, end in asked)
     assert not sieve.passes(near * 1000, watched), "where there is much of it, all is searched"
-    assert len(asked) < 100
+    assert len(asked) < 200
 
 
 def test_secrets_without_needles_are_searched_for() -> None:
