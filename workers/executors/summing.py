@@ -5,7 +5,7 @@ import hashlib
 from typing import Final
 
 _LITTLE: Final = 65_536
-"""Bytes that are not worth keeping for another thread."""
+"""Bytes of a piece that is not worth keeping for another thread, nor is what waits then."""
 
 _WORTH: Final = 524_288
 """Bytes that are worth the way there, which takes both threads a while."""
@@ -32,7 +32,7 @@ class Summing:
             await self._settled()
         if self._running is not None and not self._running.done():
             return
-        if self._size < _LITTLE:
+        if len(piece) < _LITTLE:
             self._update(self._taken())
         elif self._size >= _WORTH:
             loop = asyncio.get_running_loop()
