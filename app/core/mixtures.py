@@ -104,12 +104,12 @@ class Mixture:
             for byte in follow
         }
 
-    def begins(self, tail: bytes, lower: bytes) -> bool:
-        """Whether the tail could go on to be a match; a few that could not may pass.
+    def begins(self, tail: bytes, lower: bytes, at: int) -> bool:
+        """Whether the tail from there on could go on to be a match; a few that could not may pass.
 
         :param lower: the tail in lower case.
         """
-        places = {0}
+        places = {at}
         for step in self.steps:
             reached: set[int] = set()
             for place in places:

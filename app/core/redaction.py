@@ -142,10 +142,13 @@ class Redactor:
         if self._firsts is None:
             self._prepare()
         assert self._firsts is not None
-        for found in self._firsts.finditer(data, max(0, len(data) - self.longest + 1)):
-            whole = data.startswith(self._alone, found.start(), len(data) - 1)
-            if not whole and self._begins(data[found.start() :]):
-                return found.start()
+        begin = max(0, len(data) - self.longest + 1)
+        tail = data[begin:]
+        lower, last = tail.lower(), len(tail) - 1
+        for found in self._firsts.finditer(tail):
+            at = found.start()
+            if not tail.startswith(self._alone, at, last) and self._begins(tail, lower, at):
+                return begin + at
         return len(data)
 
     def _prepare(self) -> None:
@@ -163,15 +166,13 @@ class Redactor:
         self._begin, self._mixed_begin = begin, mixed
         self._firsts = _headed(heads)
 
-    def _begins(self, tail: _Bytes) -> bool:
-        forms = self._begin.get(tail[0], ())
-        if any(form.startswith(tail) and form != tail for form in forms):
-            return True
-        mixed = self._mixed_begin.get(tail[0])
-        if mixed is None:
-            return False
-        lower = tail.lower()
-        return any(mixture.begins(tail, lower) for mixture in mixed)
+    def _begins(self, tail: _Bytes, lower: _Bytes, at: int) -> bool:
+        """Whether what is there from this place on could go on to be a secret or a mark."""
+        size, first = len(tail) - at, tail[at]
+        for form in self._begin.get(first, ()):
+            if len(form) > size and tail.endswith(form[:size]):
+                return True
+        return any(item.begins(tail, lower, at) for item in self._mixed_begin.get(first, ()))
 
     def _clean(self, piece: _Bytes) -> tuple[_Bytes, int]:
         spans = self.spans(piece)
