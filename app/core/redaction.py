@@ -287,17 +287,22 @@ class RedactionStream:
         steps = range(0, len(piece), _AT_ONCE)
         return b"".join([self._take(piece[at : at + _AT_ONCE]) for at in steps])
 
-    def pass_clear(self, piece: bytes) -> bytes | None:
+    def pass_clear(self, piece: bytes) -> "tuple[bytes | memoryview, ...] | None":
         """Return what is certain with the next piece, where in a moment nothing is found in it.
 
-        Without an answer the piece was not taken, and is to be fed.
+        It comes in parts, of which a large one is not copied. Without an answer the piece was not
+        taken, and is to be fed.
         """
-        held = self._held + piece
-        if not self._redactor.clear(held):
+        held, reach = self._held, self._redactor.longest
+        seam = held and held + piece[: reach + _FEW]
+        if len(piece) < reach or not self._redactor.clear(piece):
             return None
-        cut = self._redactor.certain(held) if self._redactor.longest else len(held)
-        self._held, self._run = held[cut:], 0
-        return held[:cut]
+        if seam and not self._redactor.clear(seam):
+            return None
+        cut = self._redactor.certain(piece) if reach else len(piece)
+        self._held, self._run = piece[cut:], 0
+        part = memoryview(piece)[:cut] if cut < len(piece) else piece
+        return (held, part) if held else (part,)
 
     def _take(self, piece: bytes) -> bytes:
         held = self._held + piece

@@ -44,7 +44,7 @@ class Relaying:
         self._relay = relay
         self._sum = Summing()
         self._size = 0
-        self._kept: list[bytes] | None = []
+        self._kept: list[bytes | memoryview] | None = []
         self._head: tuple[int, Lines] | None = None
         self._redacted = 0
         self.duration_ms = 0
@@ -119,24 +119,24 @@ class Relaying:
     async def _give(self, decoder: Decoder, piece: bytes) -> str:
         """Pass on what a piece from the wire says; return why no more is, if so."""
         for part in decoder.feed(piece):
-            out = await self._certain(part)
-            if self._size + len(out) > self._plan.stream_bytes:
-                return "stream_bytes"
-            await self._out(out)
+            for out in await self._certain(part):
+                if self._size + len(out) > self._plan.stream_bytes:
+                    return "stream_bytes"
+                await self._out(out)
         return ""
 
-    async def _certain(self, part: bytes) -> bytes:
+    async def _certain(self, part: bytes) -> tuple[bytes | memoryview, ...]:
         """Return what is certain by now; large parts are searched on another thread.
 
         Not those in which a moment's look finds nothing.
         """
         if len(part) < _LARGE:
-            return self._stream.feed(part)
-        out = self._stream.pass_clear(part)
-        if out is None:
-            loop = asyncio.get_running_loop()
-            out = await loop.run_in_executor(None, self._stream.feed, part)
-        return out
+            return (self._stream.feed(part),)
+        clear = self._stream.pass_clear(part)
+        if clear is not None:
+            return clear
+        loop = asyncio.get_running_loop()
+        return (await loop.run_in_executor(None, self._stream.feed, part),)
 
     async def _finish(self, decoder: Decoder) -> str:
         try:
@@ -148,7 +148,7 @@ class Relaying:
         await self._out(rest)
         return ""
 
-    async def _out(self, data: bytes) -> None:
+    async def _out(self, data: bytes | memoryview) -> None:
         if not data:
             return
         self._size += len(data)

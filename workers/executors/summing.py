@@ -20,11 +20,11 @@ class Summing:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._digest = hashlib.sha256()
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes | memoryview] = []
         self._size = 0
         self._running: asyncio.Future[None] | None = None
 
-    async def add(self, piece: bytes) -> None:
+    async def add(self, piece: bytes | memoryview) -> None:
         """Take a piece; wait only where too many do."""
         self._waiting.append(piece)
         self._size += len(piece)
@@ -48,10 +48,10 @@ class Summing:
         if self._running is not None:
             await asyncio.wait([self._running])
 
-    def _taken(self) -> list[bytes]:
+    def _taken(self) -> list[bytes | memoryview]:
         taken, self._waiting, self._size = self._waiting, [], 0
         return taken
 
-    def _update(self, pieces: list[bytes]) -> None:
+    def _update(self, pieces: list[bytes | memoryview]) -> None:
         for piece in pieces:
             self._digest.update(piece)
