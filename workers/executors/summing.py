@@ -5,7 +5,10 @@ import hashlib
 from typing import Final
 
 _LITTLE: Final = 65_536
-"""Bytes of a piece that is not worth keeping for another thread, nor is what waits then."""
+"""Bytes that are not worth keeping for another thread."""
+
+_CROWD: Final = 64
+"""Pieces that may wait: small ones take more memory than they have bytes."""
 
 _WORTH: Final = 524_288
 """Bytes that are worth the way there, which takes both threads a while."""
@@ -32,7 +35,7 @@ class Summing:
             await self._settled()
         if self._running is not None and not self._running.done():
             return
-        if len(piece) < _LITTLE:
+        if self._size < _LITTLE or len(self._waiting) > _CROWD:
             self._update(self._taken())
         elif self._size >= _WORTH:
             loop = asyncio.get_running_loop()
