@@ -27,3 +27,11 @@ async def test_a_digest_may_be_asked_for_on_the_way() -> None:
     for number in range(1, 4):
         await summing.add(data)
         assert await summing.hexdigest() == hashlib.sha256(data * number).hexdigest()
+
+
+async def test_small_pieces_beside_large_ones_are_counted_in_their_order() -> None:
+    pieces = [b"a" * 300_000, *[b"bc"] * 200, b"d" * 600_000, *[b"e"] * 100]
+    summing = Summing()
+    for piece in pieces:
+        await summing.add(memoryview(piece))
+    assert await summing.hexdigest() == hashlib.sha256(b"".join(pieces)).hexdigest()
