@@ -5,11 +5,14 @@ answer need no looking at: they are put into the head as it passes.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 _STATUS: Final = b"HTTP/1.1 "
 _INTERIM: Final = b"HTTP/1.1 1"
 _END: Final = b"\r\n"
+LARGE: Final = 16_384
+"""Bytes that leave at once: nothing is saved by keeping them."""
 
 
 class Gathering:
@@ -33,12 +36,16 @@ class Gathering:
         """Keep bytes, or send them with those that were kept."""
         if self._lines and data.startswith(_STATUS) and not data.startswith(_INTERIM):
             data, self._lines = data[: -len(_END)] + self._lines + _END, b""
-        if self._held:
-            held, self._held = self._held, b""
-            self._transport.writelines((held, data))
+        if self._held or len(data) >= LARGE:
+            self.writelines((data,))
         elif data:
             self._held = data
             self._loop.call_soon(self.flush)
+
+    def writelines(self, parts: Sequence[bytes]) -> None:
+        """Send parts, and before them what is kept."""
+        held, self._held = self._held, b""
+        self._transport.writelines((held, *parts) if held else parts)
 
     def flush(self) -> None:
         """Send what is kept."""

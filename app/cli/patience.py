@@ -10,6 +10,7 @@ from typing import Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.cli.gathering import Gathering
+from app.cli.writing import Cycle
 from app.web.gateway import HOME
 from app.web.headers import PUT
 
@@ -83,6 +84,7 @@ class Patient(HttpToolsProtocol):
         """
         self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
+        self.cycle.__class__ = Cycle
         self.scope["extensions"] = cast("dict[str, dict[object, object]]", self._extensions)
         if not self.url.startswith(b"/"):
             self.scope["raw_path"] = self.url

@@ -104,12 +104,12 @@ class Mixture:
             for byte in follow
         }
 
-    def begins(self, tail: bytes, lower: bytes) -> bool:
-        """Whether the tail could go on to be a match; a few that could not may pass.
+    def begins(self, tail: bytes, lower: bytes, at: int) -> bool:
+        """Whether the tail from there on could go on to be a match; a few that could not may pass.
 
         :param lower: the tail in lower case.
         """
-        places = {0}
+        places = {at}
         for step in self.steps:
             reached: set[int] = set()
             for place in places:
@@ -173,13 +173,13 @@ def mixtures(secret: str) -> Iterator[Mixture]:
         )
 
 
-def any_of(forms: Iterable[bytes], mixed: Iterable[Mixture]) -> Callable[[bytes], object | None]:
+def any_of(forms: Iterable[bytes], mixed: Iterable[Mixture]) -> Callable[..., object | None]:
     """Return what finds the first of all forms and mixtures in one pass over the data."""
     plain = ("".join(f"\\x{byte:02x}" for byte in form) for form in forms)
     try:
         return _compile("|".join([*plain, *(item.pattern for item in mixed)])).search
     except re2.error:  # too large for one pattern: let each be looked for by itself
-        return lambda data: data or None
+        return lambda data, *_: data or None
 
 
 def _bytes(text: str) -> bytes:

@@ -35,7 +35,7 @@ class Relay(Protocol):
         """Take the head; ``length`` is the body's, where that is sure."""
         ...
 
-    async def piece(self, data: bytes) -> None:
+    async def piece(self, data: bytes | memoryview) -> None:
         """Take a piece of the body; returns when there is room for the next."""
         ...
 

@@ -8,17 +8,14 @@ one ``[redacted]``. Text that is already ``[redacted]`` is never searched, so re
 changes nothing.
 """
 
-import base64
-import html
-import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import pairwise
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 from app.core.mixtures import Mixture, any_of, mixtures
+from app.core.sieve import Sieve, sieve_of
+from app.core.spellings import forms_of
 
 MIN_SECRET_LENGTH: Final = 6
 """Secrets below this many characters are ignored here and refused when a credential is made:
@@ -52,7 +49,7 @@ class Redactor:
 
     __slots__ = (
         *("_alone", "_any", "_begin", "_firsts", "_forms", "_halves", "_mixed", "_mixed_begin"),
-        *("_sought", "longest"),
+        *("_sieve", "_sieved", "_sought", "longest"),
     )
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -60,7 +57,7 @@ class Redactor:
         forms: set[_Bytes] = set()
         mixed: list[Mixture] = []
         for secret in {text for text in secrets if len(text) >= MIN_SECRET_LENGTH}:
-            forms.update(_forms(secret))
+            forms.update(forms_of(secret))
             mixed.extend(mixtures(secret))
         self._forms = tuple(sorted(forms, key=len, reverse=True))
         self._sought = tuple(_sought(forms, mixed))
@@ -73,6 +70,8 @@ class Redactor:
         self._begin: dict[int, tuple[_Bytes, ...]] = {}
         self._mixed_begin: dict[int, tuple[Mixture, ...]] = {}
         self._firsts: re.Pattern[_Bytes] | None = None
+        self._sieve: Sieve | None = None
+        self._sieved = False
 
     def bytes(self, data: _Bytes) -> tuple[_Bytes, int]:
         """Return the data without secrets and how many places were replaced."""
@@ -90,7 +89,20 @@ class Redactor:
         """Whether there is a secret, or a mark: one search for all of them."""
         if self._any is None or (len(data) <= _FEW and not self._perhaps(data)):
             return False
-        return self._any(data) is not None
+        return not self._sifted(data) and self._any(data) is not None
+
+    def clear(self, data: _Bytes) -> bool:
+        """Whether there is no secret and no mark, where that is told in a moment."""
+        if self._any is not None and not self._sieved:
+            self._sieve = sieve_of((*self._forms, _MARK), self._mixed, self.longest)
+            self._sieved = True
+        return self._any is None or self._sifted(data)
+
+    def _sifted(self, data: _Bytes) -> bool:
+        """Whether nothing is there, by the sieve; there is none before large data came."""
+        if self._any is None or self._sieve is None or len(data) <= _FEW:
+            return False
+        return self._sieve.passes(data, self._any)
 
     def _perhaps(self, data: _Bytes) -> bool:
         """Whether a short text holds a form as it is, or anything that forms are written with.
@@ -130,10 +142,13 @@ class Redactor:
         if self._firsts is None:
             self._prepare()
         assert self._firsts is not None
-        for found in self._firsts.finditer(data, max(0, len(data) - self.longest + 1)):
-            whole = data.startswith(self._alone, found.start(), len(data) - 1)
-            if not whole and self._begins(data[found.start() :]):
-                return found.start()
+        begin = max(0, len(data) - self.longest + 1)
+        tail = data[begin:]
+        lower, last = tail.lower(), len(tail) - 1
+        for found in self._firsts.finditer(tail):
+            at = found.start()
+            if not tail.startswith(self._alone, at, last) and self._begins(tail, lower, at):
+                return begin + at
         return len(data)
 
     def _prepare(self) -> None:
@@ -151,15 +166,13 @@ class Redactor:
         self._begin, self._mixed_begin = begin, mixed
         self._firsts = _headed(heads)
 
-    def _begins(self, tail: _Bytes) -> bool:
-        forms = self._begin.get(tail[0], ())
-        if any(form.startswith(tail) and form != tail for form in forms):
-            return True
-        mixed = self._mixed_begin.get(tail[0])
-        if mixed is None:
-            return False
-        lower = tail.lower()
-        return any(mixture.begins(tail, lower) for mixture in mixed)
+    def _begins(self, tail: _Bytes, lower: _Bytes, at: int) -> bool:
+        """Whether what is there from this place on could go on to be a secret or a mark."""
+        size, first = len(tail) - at, tail[at]
+        for form in self._begin.get(first, ()):
+            if len(form) > size and tail.endswith(form[:size]):
+                return True
+        return any(item.begins(tail, lower, at) for item in self._mixed_begin.get(first, ()))
 
     def _clean(self, piece: _Bytes) -> tuple[_Bytes, int]:
         spans = self.spans(piece)
@@ -274,6 +287,23 @@ class RedactionStream:
         steps = range(0, len(piece), _AT_ONCE)
         return b"".join([self._take(piece[at : at + _AT_ONCE]) for at in steps])
 
+    def pass_clear(self, piece: bytes) -> "tuple[bytes | memoryview, ...] | None":
+        """Return what is certain with the next piece, where in a moment nothing is found in it.
+
+        It comes in parts, of which a large one is not copied. Without an answer the piece was not
+        taken, and is to be fed.
+        """
+        held, reach = self._held, self._redactor.longest
+        seam = held and held + piece[: reach + _FEW]
+        if len(piece) < reach or not self._redactor.clear(piece):
+            return None
+        if seam and not self._redactor.clear(seam):
+            return None
+        cut = self._redactor.certain(piece) if reach else len(piece)
+        self._held, self._run = piece[cut:], 0
+        part = memoryview(piece)[:cut] if cut < len(piece) else piece
+        return (held, part) if held else (part,)
+
     def _take(self, piece: bytes) -> bytes:
         held = self._held + piece
         cut = self._certain(held)
@@ -333,59 +363,3 @@ def _marks(data: bytes) -> Iterator[tuple[int, int]]:
     while start >= 0:
         yield start, start + len(_MARK)
         start = data.find(_MARK, start + len(_MARK))
-
-
-def _forms(secret: str) -> Iterator[bytes]:
-    for raw in _encoded(secret):
-        yield raw
-        yield from (raw.hex().encode(), raw.hex().upper().encode())
-        yield from (text.encode() for text in _percent_escaped(raw))
-        yield from _base64_forms(raw)
-    for wide in ("utf-16-le", "utf-16-be"):
-        yield secret.encode(wide, "surrogatepass")
-    for text in _escaped(secret):
-        yield text.encode("utf-8", "surrogatepass")
-
-
-def _encoded(secret: str) -> set[bytes]:
-    """Return a secret in UTF-8, and in the older encodings of the west that have its letters."""
-    found = {secret.encode("utf-8", "surrogatepass")}
-    for encoding in () if secret.isascii() else ("latin-1", "cp1252"):
-        with suppress(UnicodeEncodeError):
-            found.add(secret.encode(encoding))
-    return found
-
-
-def _escaped(secret: str) -> Iterator[str]:
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
-    yield json.dumps(secret)[1:-1].replace("/", "\\/")
-    yield html.escape(secret)
-    yield html.escape(secret, quote=False)
-    yield html.escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
-
-
-def _percent_escaped(raw: bytes) -> Iterator[str]:
-    every_byte = "".join(f"%{byte:02X}" for byte in raw)
-    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw), every_byte):
-        yield encoded
-        yield _lower_escapes(encoded)
-
-
-def _lower_escapes(encoded: str) -> str:
-    """Lower the hexadecimal digits of percent-escapes and nothing else."""
-    first, *rest = encoded.split("%")
-    return first + "".join(f"%{part[:2].lower()}{part[2:]}" for part in rest)
-
-
-def _base64_forms(raw: bytes) -> Iterator[bytes]:
-    """Give the value encoded alone, and the digits that are sure at each alignment in a text."""
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        alone = encode(raw)
-        yield alone
-        yield alone.rstrip(b"=")
-        for before in range(3):
-            digits = encode(bytes(before) + raw)
-            first = (before * 8 + 5) // 6
-            last = (before + len(raw)) * 8 // 6
-            yield digits[first:last]

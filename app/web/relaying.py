@@ -35,7 +35,7 @@ class CallerRelay:
         self._send = send
         self._request_id = request_id
         self._left: int | None = None
-        self._last = b""
+        self._last: bytes | memoryview = b""
         self.begun = False
         self.hang_up: Callable[..., None] = nothing
 
@@ -48,7 +48,7 @@ class CallerRelay:
         self.begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
 
-    async def piece(self, data: bytes) -> None:
+    async def piece(self, data: bytes | memoryview) -> None:
         """Write a piece, unless it is the last one."""
         if self._left is not None:
             self._left -= len(data)

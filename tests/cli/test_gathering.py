@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.gathering import Gathering
+from app.cli.gathering import LARGE, Gathering
 
 
 class Wire(asyncio.Transport):
@@ -72,3 +72,17 @@ async def test_lines_go_into_the_next_head_alone(wire: Wire) -> None:
         b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nx-frame-options: DENY\r\n\r\nbody",
         b"HTTP/1.1 is only content here\r\n",
     ]
+
+
+@pytest.mark.requirement("OPS-1", "GW-1")
+async def test_what_is_large_leaves_at_once_after_what_is_kept(wire: Wire) -> None:
+    kept = Gathering(wire, asyncio.get_running_loop())
+    large = b"x" * LARGE
+    kept.write(large)
+    assert wire.pieces == [large]
+    kept.write(b"head")
+    kept.writelines((b"1\r\n", b"y", b"\r\n"))
+    kept.writelines((b"1\r\n", b"z", b"\r\n"))
+    assert wire.pieces == [large, b"head1\r\ny\r\n", b"1\r\nz\r\n"]
+    await asyncio.sleep(0)
+    assert len(wire.pieces) == 3

@@ -155,6 +155,26 @@ async def test_a_stream_is_redacted(served: Served) -> None:
     assert "content-length" not in answer.headers
 
 
+@pytest.mark.requirement("T47")
+async def test_a_secret_is_found_anywhere_in_a_large_answer(served: Served) -> None:
+    services = served.door.world.services
+    made = await services.vault.create(
+        served.door.world.anne, name="k", kind="headers", fields={"X-Api-Key": CANARY}
+    )
+    target = next(iter(await services.targets.list(served.door.world.anne)))
+    await services.targets.update(served.door.world.anne, target.id, credential_id=made.id)
+    clear, secret = random.Random(7).randbytes(300_000), CANARY.encode()
+    mixed = "".join(f"%{ord(char):02x}" if char.isalpha() else char for char in CANARY).encode()
+    parts = [clear, clear, secret, clear, mixed[:-1], clear, mixed, secret, clear * 4, secret[:-1]]
+    answer = await served.agent.put("/gateway/upstream/coded/identity", content=b"".join(parts))
+    assert answer.status_code == 200, answer.text
+    wanted, count = Redactor([CANARY]).end(Redactor([CANARY]).bytes(b"".join(parts))[0])
+    assert count == 1 and answer.content == wanted and wanted.count(b"[redacted]") == 4
+    request = await served.settled(answer.headers["x-assentry-request"])
+    said = served.outcome(request)
+    assert (said["bytes"], said["sha256"]) == (len(wanted), hashlib.sha256(wanted).hexdigest())
+
+
 async def test_codings_are_taken_off(served: Served) -> None:
     text = b"some text " * 20_000
     answer = await served.agent.put("/gateway/upstream/coded/gzip", content=gzip.compress(text))

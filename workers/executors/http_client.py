@@ -37,7 +37,7 @@ KEEPALIVE_SECONDS: Final = 4.0
 """Idle connections live shorter than the 5 s after which common servers hang up, so that a
 request rarely meets a connection that is just being closed."""
 
-_READ_BYTES: Final = 262_144
+_READ_BYTES: Final = 65_536
 """Bytes of an answer that are held before the upstream has to wait; twice that at most."""
 
 _WARM_SECONDS: Final = KEEPALIVE_SECONDS - 1

@@ -27,8 +27,6 @@ class _Headers(Protocol):
 
 class _Content(Protocol):
     async def readany(self) -> bytes: ...
-    def read_nowait(self) -> bytes: ...
-    def exception(self) -> BaseException | None: ...
     def is_eof(self) -> bool: ...
 
 
@@ -108,11 +106,6 @@ class Incoming:
         if self._open and not piece:
             self._flight.check_closed()
         return piece
-
-    def at_hand(self) -> bytes:
-        """Return what came since and was not read; nothing where one would have to wait."""
-        content = self._response.content
-        return content.read_nowait() if content.exception() is None else b""
 
     def upgraded(self) -> "Upgraded":
         """Return the WebSocket that the connection became."""

@@ -5,9 +5,8 @@ its first byte, and one that breaks off can still be told as an error.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Relay
@@ -16,6 +15,7 @@ from workers.executors.answers import Lines, clean, whole
 from workers.executors.deadline import Deadline
 from workers.executors.decoding import Decoder, Unreadable
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
+from workers.executors.summing import Summing
 
 SMALL: Final = 65_536
 """Longest answer, in bytes, that is collected first and whose body is kept with the result."""
@@ -23,23 +23,11 @@ SMALL: Final = 65_536
 GRACE: Final = 0.02
 """Seconds that a small answer is waited for before it is passed on piece by piece."""
 
-_PIECE: Final = 524_288
 _LARGE: Final = 65_536
-"""Bytes that are searched on another thread, while the loop reads the next ones and serves others:
-both the search and the digest let go of the interpreter."""
+"""Bytes that are searched on another thread, while the loop serves others."""
 
 _OURS: Final = frozenset({CALLER_LEFT, STREAM_SECONDS, *STOPPED})
 """Codes of exchanges that we ended: the status had come, so that the outcome is known."""
-
-
-class _Digest(Protocol):
-    def copy(self) -> "_Digest": ...
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
-
-
-_Searched = tuple[bytes, _Digest]
-"""What is certain by now, and the digest of all that was passed on with it."""
 
 
 class Relaying:
@@ -54,10 +42,9 @@ class Relaying:
         self._redactor = redactor
         self._stream = redactor.stream()
         self._relay = relay
-        self._digest: _Digest = hashlib.sha256()
-        self._searched: _Searched | None = None
+        self._sum = Summing()
         self._size = 0
-        self._kept: list[bytes] | None = []
+        self._kept: list[bytes | memoryview] | None = []
         self._head: tuple[int, Lines] | None = None
         self._redacted = 0
         self.duration_ms = 0
@@ -70,8 +57,8 @@ class Relaying:
             if self._head is None:
                 raise
             if problem.code in _OURS:
-                return self._result(problem.code)
-            passed = self._passed("answer_cut")
+                return await self._result(problem.code)
+            passed = await self._passed("answer_cut")
             raise Ambiguous(problem.code, problem.detail, passed) from None
 
     def ready(self, hang_up: Callable[..., None]) -> None:
@@ -111,18 +98,12 @@ class Relaying:
     async def _pass_on(self, incoming: Incoming, decoder: Decoder, piece: bytes) -> HttpResult:
         loop, plan = asyncio.get_running_loop(), self._plan
         end = loop.time() + plan.stream_seconds
-        cut = ""
         while True:
             incoming.due(end, STREAM_SECONDS)
             try:
                 cut = await self._give(decoder, piece)
             except Unreadable:
-                cut = await self._flush() or "unreadable"
-            if not cut:
-                piece = incoming.at_hand()
-                if piece:
-                    continue
-                cut = await self._flush()
+                cut = "unreadable"
             if cut:
                 incoming.close()
                 break
@@ -133,48 +114,29 @@ class Relaying:
                 cut = await self._finish(decoder)
                 break
         self.duration_ms = incoming.elapsed_ms()
-        return self._result(cut)
+        return await self._result(cut)
 
     async def _give(self, decoder: Decoder, piece: bytes) -> str:
-        """Pass on what a piece from the wire says; return why no more is, if so.
+        """Pass on what a piece from the wire says; return why no more is, if so."""
+        for part in decoder.feed(piece):
+            for out in await self._certain(part):
+                if self._size + len(out) > self._plan.stream_bytes:
+                    return "stream_bytes"
+                await self._out(out)
+        return ""
 
-        Of large parts the last one is still to be flushed: while one is searched on the other
-        thread, the one before is written here.
+    async def _certain(self, part: bytes) -> tuple[bytes | memoryview, ...]:
+        """Return what is certain by now; large parts are searched on another thread.
+
+        Not those in which a moment's look finds nothing.
         """
-        for place in range(0, len(piece), _PIECE):
-            for part in decoder.feed(piece[place : place + _PIECE]):
-                if len(part) < _LARGE or not self._redactor.longest:
-                    cut = await self._flush()
-                    self._searched = self._search(part, self._digest)
-                    cut = cut or await self._flush()
-                else:
-                    before = self._searched
-                    digest = self._digest if before is None else before[1]
-                    search = asyncio.get_running_loop().run_in_executor(
-                        None, self._search, part, digest
-                    )
-                    cut = await self._flush()
-                    self._searched = await search
-                if cut:
-                    return cut
-        return ""
-
-    def _search(self, part: bytes, digest: "_Digest") -> "_Searched":
-        """Return what is certain by now, and the digest with it; large parts on another thread."""
-        out = self._stream.feed(part)
-        digest = digest.copy()
-        digest.update(out)
-        return out, digest
-
-    async def _flush(self) -> str:
-        """Pass on what was searched; return why nothing more is, if so."""
-        if self._searched is None:
-            return ""
-        (out, digest), self._searched = self._searched, None
-        if self._size + len(out) > self._plan.stream_bytes:
-            return "stream_bytes"
-        await self._out(out, digest)
-        return ""
+        if len(part) < _LARGE:
+            return (self._stream.feed(part),)
+        clear = self._stream.pass_clear(part)
+        if clear is not None:
+            return clear
+        loop = asyncio.get_running_loop()
+        return (await loop.run_in_executor(None, self._stream.feed, part),)
 
     async def _finish(self, decoder: Decoder) -> str:
         try:
@@ -183,31 +145,30 @@ class Relaying:
             return "unreadable"
         rest, count = self._redactor.end(self._stream.finish())
         self._redacted += count
-        digest = self._digest.copy()
-        digest.update(rest)
-        await self._out(rest, digest)
+        await self._out(rest)
         return ""
 
-    async def _out(self, data: bytes, digest: "_Digest") -> None:
+    async def _out(self, data: bytes | memoryview) -> None:
         if not data:
             return
         self._size += len(data)
-        self._digest = digest
         if self._kept is not None:
             self._kept.append(data)
             if self._size > SMALL:
                 self._kept = None
+        await self._sum.add(data)
         await self._relay.piece(data)
 
-    def _passed(self, cut: str) -> Passed:
+    async def _passed(self, cut: str) -> Passed:
         status = 0 if self._head is None else self._head[0]
-        return Passed(status, self._size, self._digest.hexdigest(), cut)
+        return Passed(status, self._size, await self._sum.hexdigest(), cut)
 
-    def _result(self, cut: str) -> HttpResult:
+    async def _result(self, cut: str) -> HttpResult:
         status, headers = self._head or (0, ())
         body = b"".join(self._kept or ())
         count = self._redacted + self._stream.count
-        return HttpResult(status, headers, body, bool(cut), count, self._passed(cut))
+        passed = await self._passed(cut)
+        return HttpResult(status, headers, body, bool(cut), count, passed)
 
 
 async def _gathered(incoming: Incoming, into: list[bytes]) -> bool:
