@@ -84,7 +84,9 @@ class Patient(HttpToolsProtocol):
         """
         self._in_head, self._fruitless = False, 0
         super().on_headers_complete()
-        self.cycle.__class__ = Cycle
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None:  # none where it opens a WebSocket
+            cycle.__class__ = Cycle
         self.scope["extensions"] = cast("dict[str, dict[object, object]]", self._extensions)
         if not self.url.startswith(b"/"):
             self.scope["raw_path"] = self.url
