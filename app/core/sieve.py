@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, product
 from typing import Final
 
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
-
 from app.core.mixtures import Mixture, Step
 
 _IN_A_ROW: Final = 4
@@ -51,6 +49,8 @@ class Sieve:
 
         :param reach: most bytes that a place of a secret has.
         """
+        from ahocorasick_rs import BytesAhoCorasick, MatchKind  # noqa: PLC0415 - few need it
+
         ordered = sorted(needles)
         self._longest = max(map(len, ordered))
         self._reach = reach
