@@ -23,6 +23,9 @@ ARRIVE: Final = 60.0
 PACE: Final = 16_384.0
 """Bytes of content that give a call another second to arrive."""
 
+LOOKS: Final = 4
+"""How often a connection is found closed and not gone before it is cut off."""
+
 _LOOK: Final = 15.0
 _GATEWAY: Final = HOME.encode()
 _OPENING: Final = frozenset({b"sec-websocket-key", b"sec-websocket-version"})
@@ -39,6 +42,7 @@ class Patient(HttpToolsProtocol):
     _fruitless = 0
     _since: float | None = None
     _watch: asyncio.TimerHandle | None = None
+    _closing = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
@@ -122,11 +126,9 @@ class Patient(HttpToolsProtocol):
         )
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over to a protocol of WebSockets."""
+        """Hand the connection over to a protocol of WebSockets; it is still looked after here."""
         from app.cli.opened import Opened  # noqa: PLC0415 - few need it
 
-        if self._watch is not None:
-            self._watch.cancel()
         self.ws_protocol_class = Opened
         super().handle_websocket_upgrade()
 
@@ -135,7 +137,11 @@ class Patient(HttpToolsProtocol):
 
     def _look(self) -> None:
         late = self._since is not None and self.loop.time() - self._since > ARRIVE
-        if late and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._closing += 1
+            if self._closing > LOOKS:  # what was written last is not read
+                self.transport.abort()
+                return
+        elif late:
             self.transport.close()
-            return
         self._watch = self.loop.call_later(_LOOK, self._look)

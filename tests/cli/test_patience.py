@@ -1,6 +1,7 @@
 """Who talks too slowly or too much is hung up on, before anybody asks who it is."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -109,6 +110,26 @@ async def test_who_never_finishes_is_hung_up_on(
     async with served() as port, asyncio.timeout(10):
         said_by_us = await said(port, *pieces)
         assert said_by_us.count(b"200 OK") == (pieces[-1:] == (b"\r\n",))
+
+
+async def test_who_never_reads_the_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_LOOK", 0.05)
+    lost, usual = asyncio.Event(), patience.Patient.connection_lost
+
+    def tell(self: patience.Patient, error: Exception | None) -> None:
+        usual(self, error)
+        lost.set()
+
+    monkeypatch.setattr(patience.Patient, "connection_lost", tell)
+
+    async def answer(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x" * (32 << 20))
+
+    async with serving(Starlette(routes=[Route("/", answer)])) as port:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            async with asyncio.timeout(20):
+                await lost.wait()
 
 
 async def test_who_waits_for_us_is_not_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,8 @@ async def _pings(line: ServerConnection) -> None:
     while not line.transport.is_closing():
         line.transport.write((b"\x89\x7d" + bytes(125)) * 1_000)
         await asyncio.sleep(0)
+    line.transport.resume_reading()
+    line.transport.abort()
 
 
 async def _no_text(line: ServerConnection) -> None:

@@ -124,7 +124,7 @@ class Conversing:
             cut = await self._both_ways(incoming, line)
         finally:
             self.duration_ms = incoming.elapsed_ms()
-            line.close(_GOING_AWAY)
+            line.leave(_GOING_AWAY)
             incoming.close()
         return self._result(cut)
 

@@ -28,6 +28,9 @@ _PARTS: Final = 1024
 _UNREAD: Final = 4 << 20
 """Bytes that may wait for an upstream that asks and does not read."""
 
+_LINGER: Final = 10.0
+"""Seconds in which the upstream may read what was said last."""
+
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
@@ -94,6 +97,14 @@ class Upgraded:
             self._frames.send_close(code, reason)
             self._write()
             self._over = True
+
+    def leave(self, code: int) -> None:
+        """Let go of the connection; who does not read what was said last is not waited for."""
+        self.close(code)
+        if self._transport.get_write_buffer_size() > _WAITING:
+            self._transport.abort()
+        else:
+            asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     # --- what the client's connection asks of a parser, and of what it parses for ---
 
