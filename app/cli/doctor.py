@@ -174,7 +174,7 @@ async def _record(settings: Settings) -> str:
     if gone:
         message = f"the database does not guard it any more: {', '.join(gone)} is missing"
         raise Unavailable(message)
-    return "no line lacks, and the database refuses changes of it"
+    return "no line is missing, and the database refuses changes of it"
 
 
 async def _command_rules(settings: Settings) -> str:

@@ -16,7 +16,7 @@ class UpgradeRefused(Invalid):
 
 
 class ResultNotKept(NotFound):
-    """The answer was passed on while it came and is too long to keep; see the outcome."""
+    """The answer was passed on while it came and was not kept; the outcome has size and digest."""
 
     code = "result_not_kept"
 

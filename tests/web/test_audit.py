@@ -112,3 +112,6 @@ async def test_a_row_says_what_happened_and_leads_on(door: Door) -> None:
     assert '<option value="person:gone" selected>person:gone' in page
     page = (await browser.get(f"/audit?subject={asked.id}")).text
     assert "code revoked · note not needed" in page and asked.digest not in page
+    assert "became pending" in page
+    page = (await browser.get(f"/audit?actor=agent:{door.world.agent.id}")).text
+    assert f'href="/requests?agent={door.world.agent.id}"' in page

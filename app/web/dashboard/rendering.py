@@ -151,6 +151,8 @@ def notes(record: AuditRecord) -> Markup:
     """Return what an entry of the record says beside who, what and when, in one line."""
     ours = _TABLE if record.event.startswith("request.") else ()
     said = [(name, value) for name, value in record.details.items() if name not in ours]
+    if record.event == "request.submitted":
+        said.insert(0, ("became", record.details.get("to")))
     parts = [f"{name} {value if isinstance(value, str) else canonical(value).decode()}"
              for name, text in said for name, value in _flat(name, text)
              if value not in (None, "", [], {})]  # fmt: skip
