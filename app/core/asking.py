@@ -51,13 +51,14 @@ _METHODS: Final = f"method must be one of {', '.join(sorted(METHODS))}, in capit
 _JSON_TYPE: Final = ("content-type", "application/json")
 
 
-def build_action(name: str, params: JsonObject) -> Action:
+def build_action(name: str, params: JsonObject, methods: frozenset[str] = METHODS) -> Action:
     """Return the action that the name and parameters describe.
 
+    :param methods: those that an HTTP call may have.
     :raises InvalidAction: with a pointer to what must change.
     """
     if name == HTTP_REQUEST:
-        return _http_action(params)
+        return _http_action(params, methods)
     if name in SSH_ACTIONS:
         return build_ssh(name, params)
     if name == HTTP_BUNDLE:
@@ -79,14 +80,14 @@ def build_action(name: str, params: JsonObject) -> Action:
     return PlainAction(name, params)
 
 
-def _http_action(params: JsonObject) -> HttpAction:
+def _http_action(params: JsonObject, methods: frozenset[str]) -> HttpAction:
     if unknown := sorted(set(params) - _HTTP_FIELDS):
         raise InvalidAction(
             f"{HTTP_REQUEST} has no parameter {unknown[0]!r}; it takes {_NAMED}",
             pointer=f"/params/{unknown[0]}",
         )
     method = _text(params, "method")
-    if method not in METHODS:
+    if method not in methods:
         raise InvalidAction(_METHODS, pointer="/params/method")
     path, query = parse_target_path(_text(params, "path"), "/params/path")
     headers = request_headers(_header_lines(params.get("headers", {})), "/params/headers")

@@ -84,7 +84,7 @@ class SocketRelay:
         )
         self.begun = self._socket.open = True
 
-    async def piece(self, data: bytes) -> None:
+    async def piece(self, data: bytes | memoryview) -> None:
         """Take no body: what is open has messages."""
         raise NotImplementedError
 

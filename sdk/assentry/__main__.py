@@ -27,6 +27,7 @@ HELP = {
     "inbox": "list what waits for a decision",
     "keys": "rotate the master key",
     "migrate": "bring the database to this version",
+    "password": "set the password of somebody who lost theirs",
     "serve": "run the server",
     "show": "show a request as people decide on it",
     "up": "run server and worker in one process",

@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from app.core.request import Status
 from tests.support.canary import CANARY
 from tests.web.conftest import Served
+from tests.web.test_doors import administrator
 
 pytestmark = [pytest.mark.requirement("GW-1", "T60"), pytest.mark.timeout(60)]
 
@@ -194,6 +195,37 @@ async def test_messages_go_both_ways_and_how_much_was_said_is_on_record(chat: Ch
     (opening,) = chat.openings
     assert opening.path == "/echo?room=1%2F2"
     assert "authorization" not in opening.headers and "x-assentry-reason" not in opening.headers
+
+
+@pytest.mark.requirement("DASH-1")
+async def test_the_page_of_the_request_says_in_words_what_was_said(chat: Chat) -> None:
+    call = await chat.dial("/echo")
+    await call.send("hello")
+    assert await call.recv() == "hello"
+    await call.close()
+    await chat.outcome(call)
+    assert call.response is not None
+    browser = await administrator(chat.served.door)
+    name = call.response.headers["x-assentry-request"]
+    page = (await browser.get(f"/requests/{name}")).text
+    for part in ("The upstream said", "The agent said", "1 message, 5 bytes, SHA-256"):
+        assert part in page
+    assert "Said sha256" not in page
+
+
+@pytest.mark.requirement("POL-8")
+async def test_an_opening_can_be_tried_before_a_policy_holds(chat: Chat) -> None:
+    admin = await chat.served.door.client("admin")
+    params: dict[str, Any] = {"method": "WEBSOCKET", "path": "/echo"}
+    body: dict[str, Any] = {"action": "http.request", "target": "chat", "params": params}
+    effects: list[str] = []
+    for candidate in (None, {"name": "none", "rules": [
+        {"name": "none", "effect": "review", "match": {"http.method": "WEBSOCKET"}}
+    ], "priority": 1}):  # fmt: skip
+        asked = {**body, "candidate": candidate} if candidate else body
+        answer = await admin.post("/api/policies/dry-run", json=asked)
+        effects.append(answer.json()["verdict"]["effect"])
+    assert effects == ["allow", "deny"]
 
 
 async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:

@@ -7,6 +7,7 @@ from app.core.action import BoundTarget, Submission, Urgency
 from app.core.asking import build_action, facts_of
 from app.core.errors import NotFound
 from app.core.instant import Instant
+from app.core.paths import CALLS
 from app.core.policy import policy_json_schema
 from app.core.principals import Agent
 from app.services.policies import PolicyRecord
@@ -109,7 +110,7 @@ async def dry_run(request: Request) -> Response:
     body = await read(request, DryRunIn)
     submission = Submission(
         agent_id="-",
-        action=build_action(body.action, body.params),
+        action=build_action(body.action, body.params, CALLS),
         target=None if body.target is None else BoundTarget("-", body.target, "", 0),
         urgency=Urgency(body.urgency),
         reason=body.reason,

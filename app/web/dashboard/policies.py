@@ -12,6 +12,7 @@ from app.core.asking import build_action, facts_of
 from app.core.errors import AssentryError, InvalidField, MalformedJson
 from app.core.instant import Instant
 from app.core.json_types import JsonObject, JsonValue
+from app.core.paths import CALLS
 from app.core.principals import Agent, Caller, Scope
 from app.core.strict_json import parse_json
 from app.services.access import require
@@ -194,7 +195,8 @@ async def _explain(request: Request, caller: Caller, form: Form) -> Any:
     if form["urgency"] not in list(Urgency):
         message = "choose an urgency"
         raise InvalidField(message, pointer="/urgency")
-    action = build_action(form["action"].strip(), _parsed(form["params"], "/params"))
+    params = _parsed(form["params"], "/params")
+    action = build_action(form["action"].strip(), params, CALLS)
     if not form["target"] and isinstance(action, HttpAction):
         message = "http.request needs a target"
         raise InvalidField(message, pointer="/target")

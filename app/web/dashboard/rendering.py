@@ -183,11 +183,28 @@ def outcome(text: str) -> list[tuple[str, str]]:
     if not isinstance(found, dict):
         return [("detail", text)]
     values = cast("dict[str, object]", found)
+    if "said_messages" in values:
+        values = _conversation(values)
     first = sorted(values, key=lambda name: (name != "detail", name != "code"))
     return [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in ((name, values[name]) for name in first)
     ]
+
+
+def _counted(number: object, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _conversation(values: dict[str, object]) -> dict[str, object]:
+    """Return what came of a WebSocket, in two lines of words instead of ten values."""
+    said = {
+        who: f"{_counted(values[f'{start}messages'], 'message')}, "
+        f"{_counted(values[f'{start}bytes'], 'byte')}, SHA-256 {values[f'{start}sha256']}"
+        for who, start in (("the upstream said", ""), ("the agent said", "said_"))
+    }
+    kept = ("code", "cut", "closed", "duration_ms")
+    return {name: values[name] for name in kept if name in values} | said
 
 
 def answered(item: Asked) -> str:
