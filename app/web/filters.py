@@ -94,12 +94,12 @@ def request_filter(query: QueryParams, *, action: str = "") -> tuple[RequestFilt
     at = None if cursor is None else decode(cursor, of)
     statuses = given.get("status")
     wanted = RequestFilter(
-        agent_id=_word(given, "agent"),
+        agent_id=_id(given, "agent", "agt_"),
         statuses=tuple(_one(Status, text, "status") for text in statuses.split(","))
         if statuses is not None
         else (),
         action=_word(given, "action"),
-        target_id=_word(given, "target"),
+        target_id=_id(given, "target", "tgt_"),
         urgency=_one(Urgency, given["urgency"], "urgency") if "urgency" in given else None,
         created_from=_time(given, "created_from"),
         created_to=_time(given, "created_to"),
@@ -142,6 +142,14 @@ def in_utc(pairs: Iterable[tuple[str, str]], names: Collection[str]) -> QueryPar
         [(name, f"{value}Z" if name in names and _FIELD.fullmatch(value) else value)
          for name, value in pairs]
     )  # fmt: skip
+
+
+def _id(given: dict[str, str], name: str, beginning: str) -> str | None:
+    text = _word(given, name)
+    if text is not None and not text.startswith(beginning):
+        message = f"{name} is an id, which begins with {beginning}, and not a name"
+        raise InvalidFilter(message, pointer=f"/{name}")
+    return text
 
 
 def _word(given: dict[str, str], name: str) -> str | None:

@@ -128,8 +128,9 @@ _TEXT: Final = {"type": "string"}
 _LIMIT: Final = Query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT})
 _CURSOR: Final = Query("cursor", _TEXT)
 _FILTERS: Final = (
-    Query("status", _TEXT), Query("action", _TEXT), Query("agent", _TEXT),
-    Query("target", _TEXT), Query("urgency", {"enum": ["low", "normal", "high", "critical"]}),
+    Query("status", _TEXT), Query("action", _TEXT),
+    Query("agent", {"type": "string", "pattern": "^agt_"}),
+    Query("target", {"type": "string", "pattern": "^tgt_"}), Query("urgency", {"enum": ["low", "normal", "high", "critical"]}),
     Query("created_from", {"type": "string", "format": "date-time"}),
     Query("created_to", {"type": "string", "format": "date-time"}), _LIMIT, _CURSOR,
 )  # fmt: skip
