@@ -332,6 +332,31 @@ async def test_an_agent_that_is_frozen_is_cut_off(chat: Chat) -> None:
     assert (await chat.outcome(call))["cut"] == "agent_frozen"
 
 
+@pytest.mark.requirement("KEY-4")
+async def test_an_agent_that_never_stops_talking_is_cut_off_as_well(chat: Chat) -> None:
+    services, world = chat.served.door.world.services, chat.served.door.world
+    call = await chat.dial("/echo")
+
+    async def talk() -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await call.send("hello")
+                await asyncio.sleep(0)
+
+    async with asyncio.timeout(WAIT), asyncio.TaskGroup() as group:
+        group.create_task(talk())
+        for _ in range(100):
+            await call.recv()
+        await services.execution.leases.renew()
+        await services.agents.freeze(world.anne, world.agent.id)
+        await services.execution.leases.renew()
+        with suppress(ConnectionClosed):
+            while True:
+                await call.recv()
+    assert (call.close_code, call.close_reason) == (1008, "agent_frozen")
+    assert (await chat.outcome(call))["cut"] == "agent_frozen"
+
+
 @pytest.mark.parametrize(
     ("path", "say", "setting", "cut", "code"),
     [
