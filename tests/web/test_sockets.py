@@ -35,12 +35,15 @@ class Chat:
 
     :ivar openings: the calls that opened one.
     :ivar closed: with which codes callers left.
+    :ivar asked: an opening waits that is answered late: when ``go`` is set.
     """
 
     served: Served
     port: int = 0
     openings: list[Opening] = field(default_factory=list[Opening])
     closed: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue[int | None])
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def dial(self, path: str = "/echo", **options: Any) -> ClientConnection:
         """Open a WebSocket through the gateway."""
@@ -96,6 +99,17 @@ async def _bye(line: ServerConnection) -> None:
     await line.close(4001, "enough")
 
 
+async def _telling(line: ServerConnection) -> None:
+    assert line.request is not None
+    key = line.request.headers["X-Api-Key"]
+    await line.close(4002, f"{key} {'x' * (121 - 2 * len(key))} {key[:-2]}")
+
+
+async def _full(line: ServerConnection) -> None:
+    assert line.request is not None
+    await line.close(4003, line.request.headers["X-Api-Key"] * (123 // 6))
+
+
 async def _vanish(line: ServerConnection) -> None:
     await line.send("last words")
     line.transport.abort()
@@ -128,7 +142,7 @@ async def _no_text(line: ServerConnection) -> None:
 _PLAYS: dict[str, Play] = {
     "/echo": _echo, "/headers": _headers, "/flood": _flood, "/long": _long, "/bye": _bye,
     "/vanish": _vanish, "/silent": _silent, "/parts": _parts, "/pings": _pings,
-    "/no-text": _no_text,
+    "/no-text": _no_text, "/telling": _telling, "/full": _full, "/late": _silent,
 }  # fmt: skip
 
 
@@ -146,8 +160,11 @@ async def _chat(served: Served, **settings: Any) -> AsyncGenerator[Chat]:
             await line.wait_closed()
             chat.closed.put_nowait(line.close_code)
 
-    def look(line: ServerConnection, opening: Opening) -> Response | None:
+    async def look(line: ServerConnection, opening: Opening) -> Response | None:
         chat.openings.append(opening)
+        if opening.path == "/late":
+            chat.asked.set()
+            await chat.go.wait()
         return line.respond(418, "no chat here") if opening.path == "/refuse" else None
 
     methods = settings.pop("methods", ("GET", "WEBSOCKET"))
@@ -207,6 +224,36 @@ async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
     assert "[redacted]" in str(text) and CANARY not in str(text)
     assert isinstance(encoded, bytes) and b"[redacted]" in encoded
     assert str(part).endswith("[redacted]") and CANARY[:9] not in str(part)
+
+
+async def test_a_reason_shows_no_credential_and_stays_a_reason(chat: Chat) -> None:
+    services, anne = chat.served.door.world.services, chat.served.door.world.anne
+    made = await services.vault.create(
+        anne, name="k", kind="headers", fields={"X-Api-Key": "s3cr3t"}
+    )
+    target = await services.store.read(lambda tx: tx.targets.named("chat"))
+    assert target is not None
+    await services.targets.update(anne, target.id, credential_id=made.id)
+    for path, code in (("/telling", 4002), ("/full", 4003)):
+        call = await chat.dial(path)
+        with pytest.raises(ConnectionClosed):
+            await call.recv()
+        assert call.close_code == code
+        assert "[redacted]" in (call.close_reason or "") and "s3c" not in (call.close_reason or "")
+
+
+async def test_a_caller_that_leaves_before_it_is_open_is_no_error(
+    chat: Chat, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        call = group.create_task(chat.dial("/late"))
+        await chat.asked.wait()
+        call.cancel()
+    (asked,) = (await chat.served.agent.get("/api/requests")).json()["items"]
+    chat.go.set()
+    request = await chat.served.settled(asked["id"])
+    assert chat.served.outcome(request)["code"] == "caller_left"
+    assert "bug" not in capsys.readouterr().err and not caplog.records
 
 
 async def test_an_upstream_that_takes_no_opening_answers_as_usual(

@@ -30,6 +30,9 @@ _RESTART: Final = 1012
 _VANISHED: Final = frozenset({_NO_STATUS, LOST, _RESTART})
 """Codes of a caller that is gone, or was sent away, without a word of its own."""
 
+_REASON_BYTES: Final = 123
+"""Bytes of the longest reason of a close (RFC 6455, section 5.5); redacted, one may be longer."""
+
 _REFUSED: Final = 1008
 _TOO_BIG: Final = 1009
 _FAILED: Final = 1011
@@ -163,7 +166,8 @@ class Conversing:
             await self._caller.say(shown)
         code, reason = line.ended
         said = _USUAL if code == _NO_STATUS else code
-        self._caller.ending = (said, self._redactor.text(reason)[0])
+        shown = str(self._clean(reason)).encode()[:_REASON_BYTES]
+        self._caller.ending = (said, shown.decode("utf-8", "ignore"))
         return line.failure
 
     def _touch(self, incoming: Incoming) -> None:

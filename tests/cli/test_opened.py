@@ -1,0 +1,68 @@
+"""Callers of WebSockets that are hung up on: what they send cannot be read, or they do not read."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
+
+from app.cli.opened import Opened
+from tests.cli.test_patience import said, serving
+
+pytestmark = [pytest.mark.requirement("T60", "T67"), pytest.mark.timeout(30)]
+
+OPENING = (
+    "GET /gateway/chat/x HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "body"),
+    [
+        ("Content-Length: 5\r\n", "hello"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        ("X-Long: " + "x" * 9_000 + "\r\n", ""),
+        ("".join(f"X-{number}: x\r\n" for number in range(200)), ""),
+    ],
+)
+async def test_an_opening_that_cannot_be_read_is_refused_at_once(lines: str, body: str) -> None:
+    async with serving(Starlette()) as port, asyncio.timeout(5):
+        answer = await said(port, f"{OPENING}{lines}\r\n{body}".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("size", [40_000, 16 << 20])
+async def test_a_caller_that_does_not_read_is_not_waited_for(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, lost = list[Opened](), asyncio.Event()
+
+    class Watched(Opened):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.close_timeout = 0.1
+            opened.append(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    async def talk(line: WebSocket) -> None:
+        await line.accept()
+        while not opened[0].transport.get_write_buffer_size():
+            await line.send_bytes(bytes(size))
+        await line.close()
+
+    monkeypatch.setattr("app.cli.opened.Opened", Watched)
+    app = Starlette(routes=[WebSocketRoute("/gateway/chat/x", talk)])
+    async with serving(app) as port:
+        address = f"ws://127.0.0.1:{port}/gateway/chat/x"
+        call = await connect(address, proxy=None, max_size=None, max_queue=1)
+        call.transport.pause_reading()
+        async with asyncio.timeout(10):
+            await lost.wait()
+        call.transport.abort()
