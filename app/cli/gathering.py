@@ -5,7 +5,7 @@ answer need no looking at: they are put into the head as it passes.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 _STATUS: Final = b"HTTP/1.1 "
 _INTERIM: Final = b"HTTP/1.1 1"
@@ -28,6 +28,10 @@ class Gathering:
     def put(self, lines: bytes) -> None:
         """Put header lines, each with its line end, into the next head of an answer."""
         self._lines = lines
+
+    def read_at_most(self, size: int) -> None:
+        """Take so few bytes at a time, where taking them apart takes long (asyncio's own bound)."""
+        cast("Any", self._transport).max_size = size
 
     def write(self, data: bytes) -> None:
         """Keep bytes, or send them with those that were kept."""

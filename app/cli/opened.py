@@ -6,6 +6,9 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
+PIECE: Final = 8192
+"""Bytes that are taken before others have their turn: they may be a thousand empty messages."""
+
 PARTS: Final = 1024
 """Parts in which a message may come."""
 

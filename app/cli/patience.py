@@ -119,10 +119,11 @@ class Patient(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to a protocol of WebSockets."""
-        from app.cli.opened import Opened  # noqa: PLC0415 - few need it
+        from app.cli.opened import PIECE, Opened  # noqa: PLC0415 - few need it
 
         if self._watch is not None:
             self._watch.cancel()
+        cast("Gathering", self.transport).read_at_most(PIECE)
         self.ws_protocol_class = Opened
         super().handle_websocket_upgrade()
 

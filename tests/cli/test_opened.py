@@ -9,7 +9,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from app.cli.opened import Opened
+from app.cli.opened import PIECE, Opened
 from tests.cli.test_patience import said, serving
 
 pytestmark = [pytest.mark.requirement("T60", "T67"), pytest.mark.timeout(30)]
@@ -66,3 +66,30 @@ async def test_a_caller_that_does_not_read_is_not_waited_for(
         async with asyncio.timeout(10):
             await lost.wait()
         call.transport.abort()
+
+
+async def test_a_flood_of_tiny_messages_is_taken_in_small_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = list[int]()
+
+    class Watched(Opened):
+        def data_received(self, data: bytes) -> None:
+            sizes.append(len(data))
+            super().data_received(data)
+
+    async def talk(line: WebSocket) -> None:
+        await line.accept()
+        for _ in range(40_000):
+            await line.receive_text()
+        await line.close()
+
+    monkeypatch.setattr("app.cli.opened.Opened", Watched)
+    app = Starlette(routes=[WebSocketRoute("/gateway/chat/x", talk)])
+    async with (
+        serving(app) as port,
+        connect(f"ws://127.0.0.1:{port}/gateway/chat/x", proxy=None) as call,
+    ):
+        call.transport.write(b"\x81\x80abcd" * 40_000)
+        await call.wait_closed()
+    assert sum(sizes) > 240_000 and max(sizes) <= PIECE

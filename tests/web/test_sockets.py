@@ -345,11 +345,12 @@ async def test_a_caller_that_asks_and_never_reads_is_cut_off(chat: Chat) -> None
     call = await chat.dial("/silent")
     call.transport.pause_reading()
     ping = b"\x89\xfd" + bytes(4 + 125)
-    async with asyncio.timeout(WAIT):
-        while not call.transport.is_closing():
-            call.transport.write(ping * 1_000)
-            await asyncio.sleep(0)
-            await call.drain()
+    with suppress(ConnectionError):
+        async with asyncio.timeout(WAIT):
+            while not call.transport.is_closing():
+                call.transport.write(ping * 1_000)
+                await asyncio.sleep(0)
+                await call.drain()
     assert await chat.left() == 1001
     assert (await chat.outcome(call))["cut"] == "caller_left"
 
