@@ -23,6 +23,8 @@ _HTTP: Final = "http.response."
 _PROTOCOL: Final = "sec-websocket-protocol"
 _FAILED: Final = (1011, "failed")
 _NOWHERE: Final = 1005
+_LEAVING: Final = 1.0
+"""Seconds within which the leaving of a caller who is gone is heard."""
 
 
 class Socket:
@@ -110,12 +112,18 @@ class SocketRelay:
         return message["bytes"] if text is None else text
 
     async def say(self, message: str | bytes) -> None:
-        """Say a message; who is gone does not hear it, and is heard leaving."""
+        """Say a message; who is gone does not hear it.
+
+        It is heard leaving; unless nobody listens, because the upstream takes nothing more.
+        """
+        if self._gone:
+            return
         kind = "text" if isinstance(message, str) else "bytes"
         try:
             await self._socket.send({"type": "websocket.send", kind: message})
         except OSError:  # the server's word for a caller who closed it
             self._gone = True
+            asyncio.get_running_loop().call_later(_LEAVING, self.hang_up)
 
     async def end(self) -> None:
         """Close it, unless the caller did."""

@@ -110,6 +110,13 @@ async def _full(line: ServerConnection) -> None:
     await line.close(4003, line.request.headers["X-Api-Key"] * (123 // 6))
 
 
+async def _deaf(line: ServerConnection) -> None:
+    line.transport.pause_reading()
+    while not line.transport.is_closing():
+        await line.send("tick")
+        await asyncio.sleep(0.01)
+
+
 async def _vanish(line: ServerConnection) -> None:
     await line.send("last words")
     line.transport.abort()
@@ -143,6 +150,7 @@ _PLAYS: dict[str, Play] = {
     "/echo": _echo, "/headers": _headers, "/flood": _flood, "/long": _long, "/bye": _bye,
     "/vanish": _vanish, "/silent": _silent, "/parts": _parts, "/pings": _pings,
     "/no-text": _no_text, "/telling": _telling, "/full": _full, "/late": _silent,
+    "/deaf": _deaf,
 }  # fmt: skip
 
 
@@ -324,6 +332,19 @@ async def test_a_caller_that_is_lost_ends_it_upstream(chat: Chat) -> None:
     assert await chat.left() == 1001
     said = await chat.outcome(call)
     assert (said["is"], said["cut"]) == (Status.SUCCEEDED, "caller_left")
+
+
+async def test_a_caller_that_leaves_an_upstream_that_takes_nothing_ends_it(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.executors.upgraded._LAST_SECONDS", 0.1)
+    call = await chat.dial("/deaf")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while True:
+                await call.send(bytes(1 << 20))
+    call.transport.abort()
+    assert (await chat.outcome(call))["cut"] == "caller_left"
 
 
 async def test_a_message_in_endless_parts_is_not_taken(chat: Chat) -> None:

@@ -128,6 +128,7 @@ class Conversing:
         finally:
             self.duration_ms = incoming.elapsed_ms()
             line.close(_GOING_AWAY)
+            line.drop()
             incoming.close()
         return self._result(cut)
 

@@ -31,6 +31,9 @@ _PARTS: Final = 1024
 _UNREAD: Final = 4 << 20
 """Bytes that may wait for an upstream that asks and does not read."""
 
+_LAST_SECONDS: Final = 10.0
+"""How long the last bytes may take."""
+
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
@@ -100,6 +103,11 @@ class Upgraded:
             self._frames.send_close(code, reason)
             self._write()
             self._over = True
+
+    def drop(self) -> None:
+        """Let go of it; what the upstream does not read soon is dropped."""
+        self._transport.close()
+        asyncio.get_running_loop().call_later(_LAST_SECONDS, self._transport.abort)
 
     # --- what the client's connection asks of a parser, and of what it parses for ---
 

@@ -14,11 +14,13 @@ class Line:
     """The client's connection, as far as it is asked for.
 
     :ivar paused: the upstream has to wait.
+    :ivar dropped: nobody waits for the upstream any more.
     """
 
     def __init__(self) -> None:
         self.transport: Any = self
         self.paused = False
+        self.dropped = asyncio.Event()
 
     def set_parser(self, *_: object) -> None:
         """Take nothing."""
@@ -26,6 +28,13 @@ class Line:
     def get_write_buffer_size(self) -> int:
         """Everything is written at once."""
         return 0
+
+    def close(self) -> None:
+        """Close it, once everything is read."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self.dropped.set()
 
     def pause_reading(self) -> None:
         """Let it wait."""
@@ -73,3 +82,13 @@ async def test_what_came_before_the_end_is_still_heard() -> None:
     upgraded.feed_eof()
     assert [await upgraded.receive() for _ in range(3)] == ["hello", "you", None]
     assert upgraded.failure == "answer_cut"
+
+
+async def test_an_upstream_that_reads_nothing_keeps_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.executors.upgraded._LAST_SECONDS", 0)
+    line = Line()
+    Upgraded(line).drop()
+    async with asyncio.timeout(5):
+        await line.dropped.wait()
