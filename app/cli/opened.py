@@ -68,6 +68,13 @@ class Opened(WebSocketsSansIOProtocol):
             self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many parts")
             self.handle_parser_exception()
 
+    def handle_parser_exception(self) -> None:
+        """End it; before it is open, there is nothing to say so with."""
+        if self.conn.close_sent is None:
+            self.transport.abort()
+        else:
+            super().handle_parser_exception()
+
     def handle_ping(self) -> None:
         """Answer a ping, unless the answers pile up."""
         super().handle_ping()

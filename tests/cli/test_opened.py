@@ -1,6 +1,7 @@
 """Callers of WebSockets that are hung up on: what they send cannot be read, or they do not read."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from app.cli.opened import PIECE, Opened
+from app.cli.opened import PARTS, PIECE, Opened
 from tests.cli.test_patience import said, serving
 
 pytestmark = [pytest.mark.requirement("T60", "T67"), pytest.mark.timeout(30)]
@@ -33,6 +34,29 @@ async def test_an_opening_that_cannot_be_read_is_refused_at_once(lines: str, bod
     async with serving(Starlette()) as port, asyncio.timeout(5):
         answer = await said(port, f"{OPENING}{lines}\r\n{body}".encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("early", [b"\x81\x03abc", b"\x01\x80abcd" + b"\x00\x80abcd" * (PARTS + 1)])
+async def test_what_is_wrong_before_it_is_open_ends_it_quietly(
+    early: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def talk(_line: WebSocket) -> None:
+        asked.set()
+        await go.wait()
+
+    app = Starlette(routes=[WebSocketRoute("/gateway/chat/x", talk)])
+    async with serving(app) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{OPENING}\r\n".encode())
+        await asked.wait()
+        writer.write(early)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        go.set()
+        writer.close()
+    assert "Fatal error" not in caplog.text
 
 
 @pytest.mark.parametrize("size", [40_000, 16 << 20])
