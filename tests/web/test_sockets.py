@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from websockets.http11 import Request as Opening
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from app.core.redaction import Redactor
 from app.core.request import Status
 from tests.support.canary import CANARY
 from tests.web.conftest import Served
@@ -219,12 +221,16 @@ async def test_messages_go_both_ways_and_how_much_was_said_is_on_record(chat: Ch
     assert "authorization" not in opening.headers and "x-assentry-reason" not in opening.headers
 
 
-async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
+async def _with_key(chat: Chat, key: str) -> None:
     services, anne = chat.served.door.world.services, chat.served.door.world.anne
-    made = await services.vault.create(anne, name="k", kind="headers", fields={"X-Api-Key": CANARY})
+    made = await services.vault.create(anne, name="k", kind="headers", fields={"X-Api-Key": key})
     target = await services.store.read(lambda tx: tx.targets.named("chat"))
     assert target is not None
     await services.targets.update(anne, target.id, credential_id=made.id)
+
+
+async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
+    await _with_key(chat, CANARY)
     call = await chat.dial("/headers")
     text, encoded, part = await call.recv(), await call.recv(), await call.recv()
     await call.close()
@@ -234,14 +240,26 @@ async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
     assert str(part).endswith("[redacted]") and CANARY[:9] not in str(part)
 
 
+async def test_long_messages_are_searched_while_others_have_their_turn(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _with_key(chat, CANARY)
+    search, places = Redactor.bytes, list[tuple[int, bool]]()
+
+    def spied(self: Redactor, data: bytes) -> tuple[bytes, int]:
+        places.append((len(data), threading.current_thread() is threading.main_thread()))
+        return search(self, data)
+
+    monkeypatch.setattr(Redactor, "bytes", spied)
+    call = await chat.dial("/flood")
+    for _ in range(64):
+        assert await call.recv() == bytes(65_536)
+    await call.close()
+    assert [here for size, here in places if size == 65_536] == [False] * 64
+
+
 async def test_a_reason_shows_no_credential_and_stays_a_reason(chat: Chat) -> None:
-    services, anne = chat.served.door.world.services, chat.served.door.world.anne
-    made = await services.vault.create(
-        anne, name="k", kind="headers", fields={"X-Api-Key": "s3cr3t"}
-    )
-    target = await services.store.read(lambda tx: tx.targets.named("chat"))
-    assert target is not None
-    await services.targets.update(anne, target.id, credential_id=made.id)
+    await _with_key(chat, "s3cr3t")
     for path, code in (("/telling", 4002), ("/full", 4003)):
         call = await chat.dial(path)
         with pytest.raises(ConnectionClosed):

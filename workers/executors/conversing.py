@@ -30,6 +30,9 @@ _RESTART: Final = 1012
 _VANISHED: Final = frozenset({_NO_STATUS, LOST, _RESTART})
 """Codes of a caller that is gone, or was sent away, without a word of its own."""
 
+_LONG: Final = 65_536
+"""Length of a message whose search would keep others waiting: thousands of marks take long."""
+
 _REASON_BYTES: Final = 123
 """Bytes of the longest reason of a close (RFC 6455, section 5.5); redacted, one may be longer."""
 
@@ -160,7 +163,7 @@ class Conversing:
     async def _downward(self, incoming: Incoming, line: "Upgraded") -> str:
         """Carry what the upstream says."""
         while (message := await line.receive()) is not None:
-            shown = self._clean(message)
+            shown = await self._cleaned(message)
             if not self._to_caller.add(shown, self._plan.stream_bytes):
                 return "stream_bytes"
             self._touch(incoming)
@@ -176,6 +179,12 @@ class Conversing:
         idle = asyncio.get_running_loop().time() + self._plan.idle_seconds
         why = STREAM_SECONDS if self._end <= idle else IDLE_SECONDS
         incoming.due(min(idle, self._end), why)
+
+    async def _cleaned(self, message: Spoken) -> Spoken:
+        """Return it without secrets; a long one is searched on another thread."""
+        if len(message) < _LONG or not self._redactor.longest:
+            return self._clean(message)
+        return await asyncio.get_running_loop().run_in_executor(None, self._clean, message)
 
     def _clean(self, message: Spoken) -> Spoken:
         """Return a message without secrets, and without the beginning of one at its end."""
