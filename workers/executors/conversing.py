@@ -13,7 +13,7 @@ from app.core.json_types import JsonObject
 from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Conversation, Spoken
 from app.core.redaction import Redactor
-from workers.executors.answers import clean, whole
+from workers.executors.answers import LARGE, clean, searched
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.opening import LOST, SWITCHING
 
@@ -29,9 +29,6 @@ _GOING_AWAY: Final = 1001
 _RESTART: Final = 1012
 _VANISHED: Final = frozenset({_NO_STATUS, LOST, _RESTART})
 """Codes of a caller that is gone, or was sent away, without a word of its own."""
-
-_LONG: Final = 65_536
-"""Length of a message whose search would keep others waiting: thousands of marks take long."""
 
 _REASON_BYTES: Final = 123
 """Bytes of the longest reason of a close (RFC 6455, section 5.5); redacted, one may be longer."""
@@ -118,7 +115,7 @@ class Conversing:
         if incoming.status != SWITCHING:
             answer = await incoming.collect(beyond=self._redactor.longest)
             self.duration_ms = answer.duration_ms
-            return whole(answer, self._redactor, self._plan)
+            return await searched(answer, self._redactor, self._plan)
         self._end = asyncio.get_running_loop().time() + self._plan.stream_seconds
         line = incoming.upgraded()
         try:
@@ -182,7 +179,7 @@ class Conversing:
 
     async def _cleaned(self, message: Spoken) -> Spoken:
         """Return it without secrets; a long one is searched on another thread."""
-        if len(message) < _LONG or not self._redactor.longest:
+        if len(message) < LARGE or not self._redactor.longest:
             return self._clean(message)
         return await asyncio.get_running_loop().run_in_executor(None, self._clean, message)
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Relay
 from app.core.redaction import Redactor
-from workers.executors.answers import Lines, clean, whole
+from workers.executors.answers import LARGE, Lines, clean, searched
 from workers.executors.deadline import Deadline
 from workers.executors.decoding import Decoder, Unreadable
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
@@ -24,10 +24,6 @@ GRACE: Final = 0.02
 """Seconds that a small answer is waited for before it is passed on piece by piece."""
 
 _PIECE: Final = 524_288
-_LARGE: Final = 65_536
-"""Bytes that are searched on another thread, while the loop reads the next ones and serves others:
-both the search and the digest let go of the interpreter."""
-
 _OURS: Final = frozenset({CALLER_LEFT, STREAM_SECONDS, *STOPPED})
 """Codes of exchanges that we ended: the status had come, so that the outcome is known."""
 
@@ -87,7 +83,7 @@ class Relaying:
         if not decoder.readable or (small and plain and await _gathered(incoming, begun)):
             answer = await incoming.collect(b"".join(begun), self._redactor.longest)
             self.duration_ms = answer.duration_ms
-            return whole(answer, self._redactor, self._plan)
+            return await searched(answer, self._redactor, self._plan)
         if plain and incoming.length is not None and incoming.length > self._plan.stream_bytes:
             incoming.close()
             return self._refused(incoming)
@@ -143,7 +139,7 @@ class Relaying:
         """
         for place in range(0, len(piece), _PIECE):
             for part in decoder.feed(piece[place : place + _PIECE]):
-                if len(part) < _LARGE or not self._redactor.longest:
+                if len(part) < LARGE or not self._redactor.longest:
                     cut = await self._flush()
                     self._searched = self._search(part, self._digest)
                     cut = cut or await self._flush()
