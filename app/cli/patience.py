@@ -112,7 +112,7 @@ class Patient(HttpToolsProtocol):
             not busy
             and answered
             and self.url.startswith(_GATEWAY)
-            and self.scope["method"] == "GET"
+            and (self.scope["method"], self.scope["http_version"]) == ("GET", "1.1")
             and self._get_upgrade() == b"websocket"
             and says >= _OPENING
         )
