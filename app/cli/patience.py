@@ -26,6 +26,10 @@ PACE: Final = 16_384.0
 LOOKS: Final = 4
 """How often a connection is found closed and not gone before it is cut off."""
 
+STUCK: Final = 20
+"""How often the same bytes are found waiting for a caller before it is hung up on: five minutes
+in which it took nothing, while most of what the system holds for it was there to be taken."""
+
 _LOOK: Final = 15.0
 _GATEWAY: Final = HOME.encode()
 _OPENING: Final = frozenset({b"sec-websocket-key", b"sec-websocket-version"})
@@ -42,7 +46,7 @@ class Patient(HttpToolsProtocol):
     _fruitless = 0
     _since: float | None = None
     _watch: asyncio.TimerHandle | None = None
-    _closing = 0
+    _closing = _stuck = _waiting = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
@@ -120,7 +124,7 @@ class Patient(HttpToolsProtocol):
             not busy
             and answered
             and self.url.startswith(_GATEWAY)
-            and self.scope["method"] == "GET"
+            and (self.scope["method"], self.scope["http_version"]) == ("GET", "1.1")
             and self._get_upgrade() == b"websocket"
             and says >= _OPENING
         )
@@ -135,6 +139,12 @@ class Patient(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: whoever asks for another protocol goes on in this one, or is refused."""
 
+    def _is_stuck(self) -> bool:
+        """Whether a caller takes nothing of what is said to it."""
+        before, self._waiting = self._waiting, self.transport.get_write_buffer_size()
+        self._stuck = self._stuck + 1 if before and before == self._waiting else 0
+        return self._stuck > STUCK
+
     def _look(self) -> None:
         late = self._since is not None and self.loop.time() - self._since > ARRIVE
         if self.transport.is_closing():
@@ -142,6 +152,6 @@ class Patient(HttpToolsProtocol):
             if self._closing > LOOKS:  # what was written last is not read
                 self.transport.abort()
                 return
-        elif late:
+        elif late or self._is_stuck():
             self.transport.close()
         self._watch = self.loop.call_later(_LOOK, self._look)

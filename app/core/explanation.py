@@ -15,7 +15,7 @@ from app.core.facts import MISSING, UNCLEAR, Facts
 from app.core.json_types import JsonObject
 from app.core.policy import Effect, Policy, Rule, Scope
 from app.core.risk import Assessor
-from app.core.verdict import NO_MATCH, POLICY_ERROR, Verdict, entry_of, in_line, stricter, weighed
+from app.core.verdict import NO_MATCH, Verdict, entry_of, failed, in_line, stricter, weighed
 
 Outcome: TypeAlias = Literal[
     "match", "no", "indeterminate", "out_of_scope", "disabled", "not_reached"
@@ -87,7 +87,7 @@ def explain(policies: Policies, facts: Facts) -> Explanation:
         enabled = [(policy.scope, policy.risk) for policy in policies.policies if policy.enabled]
         return replace(found, verdict=weighed(found.verdict, Assessor(enabled), facts))
     except Exception:  # noqa: BLE001 (fail closed, as evaluate does)
-        return Explanation(POLICY_ERROR, ())
+        return Explanation(failed(facts), ())
 
 
 def _explain(policies: tuple[Policy, ...], facts: Facts) -> Explanation:

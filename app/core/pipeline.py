@@ -23,6 +23,7 @@ from app.core.verdict import (
     Entry,
     Verdict,
     entry_of,
+    failed,
     in_line,
     stricter,
     weighed,
@@ -126,12 +127,15 @@ def _reaches(entry: Entry, key: _Key) -> bool:
 
 
 def evaluate(policies: PolicySet, facts: Facts) -> Verdict:
-    """Return the verdict of the policies on the facts. Never raises; any error is review."""
+    """Return the verdict of the policies on the facts. Never raises; any error is review.
+
+    (Or a denial, where nobody can be asked.)
+    """
     try:
         verdict = _decide(policies.candidates(facts), facts)
         return weighed(verdict, policies.assessor, facts)
     except Exception:  # noqa: BLE001 (fail closed: whatever it is, a human looks)
-        return POLICY_ERROR
+        return failed(facts)
 
 
 def _decide(entries: Iterable[Entry], facts: Facts) -> Verdict:

@@ -1,6 +1,7 @@
 """The verdict on an action, and the line in which rules are tried."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -112,6 +113,15 @@ def _unseen(verdict: Verdict, facts: Facts) -> bool:
         return False
     masks = any(duty.kind == "redact" for duty in verdict.obligations)
     return masks or verdict.effect is Effect.REVIEW
+
+
+def failed(facts: Facts) -> Verdict:
+    """Return the verdict when evaluation itself fails: people are asked, where they can be."""
+    with suppress(Exception):
+        if _unseen(POLICY_ERROR, facts):
+            reasons = (*POLICY_ERROR.reasons, _UNSEEN)
+            return replace(POLICY_ERROR, effect=Effect.DENY, reasons=reasons)
+    return POLICY_ERROR
 
 
 def _renamed(verdict: Verdict, facts: Facts) -> bool:

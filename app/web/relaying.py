@@ -9,6 +9,8 @@ from starlette.types import Receive, Send
 REQUEST_ID: Final = b"x-assentry-request"
 """Header of every answer of the gateway: which request the call became."""
 
+_OURS: Final = frozenset({"date", REQUEST_ID.decode()})
+
 WATCH: Final = 0.25
 """Seconds after which the caller is watched: most answers are there by then, under load too."""
 
@@ -65,10 +67,10 @@ class CallerRelay:
 def encoded(headers: Lines, request_id: str) -> list[tuple[bytes, bytes]]:
     """Return the lines of an upstream's head, with the request's id.
 
-    Our own server says the date (RFC 9110, section 6.6.1); two of them would not be valid.
+    Our own server says the date (RFC 9110, section 6.6.1), and we alone which request it was.
     """
     lines = [(name.encode("latin-1"), value.encode())
-             for name, value in headers if name.lower() != "date"]  # fmt: skip
+             for name, value in headers if name.lower() not in _OURS]  # fmt: skip
     return [*lines, (REQUEST_ID, request_id.encode())]
 
 

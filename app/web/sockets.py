@@ -6,6 +6,7 @@ answered as HTTP (ASGI's ``websocket.http.response``) unless the upstream takes 
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from starlette.types import Message, Receive, Scope, Send
@@ -22,6 +23,8 @@ _HTTP: Final = "http.response."
 _PROTOCOL: Final = "sec-websocket-protocol"
 _FAILED: Final = (1011, "failed")
 _NOWHERE: Final = 1005
+_LEAVING: Final = 1.0
+"""Seconds within which the leaving of a caller who is gone is heard."""
 
 
 class Socket:
@@ -43,13 +46,18 @@ class Socket:
     async def answer(self, message: Message) -> None:
         """Answer the opening as HTTP; of an open one, an error is its end."""
         if not self.open:
-            await self.send({**message, "type": f"websocket.{message['type']}"})
+            await self._tell({**message, "type": f"websocket.{message['type']}"})
         elif message["type"] == f"{_HTTP}start":
             await self.close(*_FAILED)
 
     async def close(self, code: int, reason: str) -> None:
         """End it."""
-        await self.send({"type": "websocket.close", "code": code, "reason": reason})
+        await self._tell({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _tell(self, message: Message) -> None:
+        """Say how it ended; whoever is gone does not hear it."""
+        with suppress(OSError):  # the server's word for a caller who is not there
+            await self.send(message)
 
 
 class SocketRelay:
@@ -72,16 +80,22 @@ class SocketRelay:
         self.ending = (1000, "")
 
     async def begin(self, status: int, headers: Lines, length: int | None) -> None:  # noqa: ARG002
-        """Take the caller's opening, with the subprotocol that the upstream chose."""
+        """Take the caller's opening, with the subprotocol that the upstream chose.
+
+        :raises OSError: the caller is gone.
+        """
         lines = encoded(headers, self._request_id)
         chosen = [value for name, value in headers if name == _PROTOCOL]
-        await self._socket.send(
-            {
-                "type": "websocket.accept",
-                "subprotocol": chosen[0] if chosen else None,
-                "headers": [line for line in lines if not line[0].startswith(b"sec-websocket-")],
-            }
-        )
+        accept = {
+            "type": "websocket.accept",
+            "subprotocol": chosen[0] if chosen else None,
+            "headers": [line for line in lines if not line[0].startswith(b"sec-websocket-")],
+        }
+        try:
+            await self._socket.send(accept)
+        except OSError:
+            self.hang_up()
+            raise
         self.begun = self._socket.open = True
 
     async def piece(self, data: bytes | memoryview) -> None:
@@ -98,12 +112,18 @@ class SocketRelay:
         return message["bytes"] if text is None else text
 
     async def say(self, message: str | bytes) -> None:
-        """Say a message; who is gone does not hear it, and is heard leaving."""
+        """Say a message; who is gone does not hear it.
+
+        It is heard leaving; unless nobody listens, because the upstream takes nothing more.
+        """
+        if self._gone:
+            return
         kind = "text" if isinstance(message, str) else "bytes"
         try:
             await self._socket.send({"type": "websocket.send", kind: message})
         except OSError:  # the server's word for a caller who closed it
             self._gone = True
+            asyncio.get_running_loop().call_later(_LEAVING, self.hang_up)
 
     async def end(self) -> None:
         """Close it, unless the caller did."""

@@ -112,8 +112,10 @@ async def test_who_never_finishes_is_hung_up_on(
         assert said_by_us.count(b"200 OK") == (pieces[-1:] == (b"\r\n",))
 
 
-async def test_who_never_reads_the_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("line", [b"Connection: close\r\n", b""])
+async def test_who_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
     monkeypatch.setattr(patience, "_LOOK", 0.05)
+    monkeypatch.setattr(patience, "STUCK", 3)
     lost, usual = asyncio.Event(), patience.Patient.connection_lost
 
     def tell(self: patience.Patient, error: Exception | None) -> None:
@@ -127,7 +129,7 @@ async def test_who_never_reads_the_end_is_cut_off(monkeypatch: pytest.MonkeyPatc
 
     async with serving(Starlette(routes=[Route("/", answer)])) as port:
         with socket.create_connection(("127.0.0.1", port)) as sock:
-            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n")
             async with asyncio.timeout(20):
                 await lost.wait()
 

@@ -268,3 +268,18 @@ def test_an_explanation_of_an_expression_that_cannot_be_known() -> None:
     assert condition is not None
     assert (condition.result, condition.found) == ("indeterminate", None)
     assert condition.why.startswith("can't be known")
+
+
+@pytest.mark.requirement("T60")
+def test_an_error_asks_a_person_and_denies_what_nobody_can_approve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> object:
+        raise ArithmeticError
+
+    monkeypatch.setattr("app.core.pipeline._decide", broken)
+    effects = [
+        evaluate(PolicySet.compile([], 1), structs.replace(FACTS, http={"method": method})).effect
+        for method in ("GET", "WEBSOCKET")
+    ]
+    assert effects == [Effect.REVIEW, Effect.DENY]

@@ -388,7 +388,8 @@ async def _cookies(exchange: Exchange) -> bool:
 
 
 async def _dated(exchange: Exchange) -> bool:
-    exchange.answer(b"ok", 200, ("Date", "Thu, 01 Jan 2026 00:00:00 GMT"))
+    date = ("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
+    exchange.answer(b"ok", 200, date, ("X-Assentry-Request", "req_of_another"))
     return True
 
 

@@ -344,10 +344,12 @@ async def test_policy_and_upstream_see_the_same_bytes(served: Served) -> None:
         assert got.body == body == action.body and got.method == action.method
 
 
-async def test_an_answer_has_one_date(served: Served) -> None:
+async def test_an_answer_has_one_date_and_is_of_one_request(served: Served) -> None:
     answer = await served.agent.get("/gateway/upstream/dated")
     assert answer.status_code == 200, answer.text
     assert len(answer.headers.get_list("date")) == 1
+    (name,) = answer.headers.get_list("x-assentry-request")
+    assert (await served.settled(name)).status is Status.SUCCEEDED
 
 
 # --- over TLS ---

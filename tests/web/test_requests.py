@@ -177,7 +177,8 @@ async def test_a_page_is_whole_however_much_it_holds(
         "limit=0", "limit=201", "limit=-1", "limit=1.0", "limit=abc", "limit=٣", "limit=1&limit=2",
         "status=done", "status=", "urgency=URGENT", "colour=red", "offset=5", "page=2",
         "created_from=yesterday", "created_from=2026-01-31", "created_to=9999-99-99T00:00:00Z",
-        "agent=robot", "target=upstream", "agent=%27%20OR%201=1", "target=a%00b", "cursor=", "cursor=AAAA", "cursor=%F0%9F%98%80",
+        "agent=robot", "target=upstream", "agent=%27%20OR%201=1", "target=a%00b",
+        "cursor=", "cursor=AAAA", "cursor=%F0%9F%98%80",
         "cursor=" + "A" * 4000,
     ],
 )  # fmt: skip

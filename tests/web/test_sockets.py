@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from websockets.http11 import Request as Opening
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from app.core.redaction import Redactor
 from app.core.request import Status
 from tests.support.canary import CANARY
 from tests.web.conftest import Served
@@ -36,12 +38,15 @@ class Chat:
 
     :ivar openings: the calls that opened one.
     :ivar closed: with which codes callers left.
+    :ivar asked: an opening waits that is answered late: when ``go`` is set.
     """
 
     served: Served
     port: int = 0
     openings: list[Opening] = field(default_factory=list[Opening])
     closed: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue[int | None])
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def dial(self, path: str = "/echo", **options: Any) -> ClientConnection:
         """Open a WebSocket through the gateway."""
@@ -97,6 +102,24 @@ async def _bye(line: ServerConnection) -> None:
     await line.close(4001, "enough")
 
 
+async def _telling(line: ServerConnection) -> None:
+    assert line.request is not None
+    key = line.request.headers["X-Api-Key"]
+    await line.close(4002, f"{key} {'x' * (121 - 2 * len(key))} {key[:-2]}")
+
+
+async def _full(line: ServerConnection) -> None:
+    assert line.request is not None
+    await line.close(4003, line.request.headers["X-Api-Key"] * (123 // 6))
+
+
+async def _deaf(line: ServerConnection) -> None:
+    line.transport.pause_reading()
+    while not line.transport.is_closing():
+        await line.send("tick")
+        await asyncio.sleep(0.01)
+
+
 async def _vanish(line: ServerConnection) -> None:
     await line.send("last words")
     line.transport.abort()
@@ -131,7 +154,8 @@ async def _no_text(line: ServerConnection) -> None:
 _PLAYS: dict[str, Play] = {
     "/echo": _echo, "/headers": _headers, "/flood": _flood, "/long": _long, "/bye": _bye,
     "/vanish": _vanish, "/silent": _silent, "/parts": _parts, "/pings": _pings,
-    "/no-text": _no_text,
+    "/no-text": _no_text, "/telling": _telling, "/full": _full, "/late": _silent,
+    "/deaf": _deaf,
 }  # fmt: skip
 
 
@@ -149,8 +173,11 @@ async def _chat(served: Served, **settings: Any) -> AsyncGenerator[Chat]:
             await line.wait_closed()
             chat.closed.put_nowait(line.close_code)
 
-    def look(line: ServerConnection, opening: Opening) -> Response | None:
+    async def look(line: ServerConnection, opening: Opening) -> Response | None:
         chat.openings.append(opening)
+        if opening.path == "/late":
+            chat.asked.set()
+            await chat.go.wait()
         return line.respond(418, "no chat here") if opening.path == "/refuse" else None
 
     methods = settings.pop("methods", ("GET", "WEBSOCKET"))
@@ -228,12 +255,16 @@ async def test_an_opening_can_be_tried_before_a_policy_holds(chat: Chat) -> None
     assert effects == ["allow", "deny"]
 
 
-async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
+async def _with_key(chat: Chat, key: str) -> None:
     services, anne = chat.served.door.world.services, chat.served.door.world.anne
-    made = await services.vault.create(anne, name="k", kind="headers", fields={"X-Api-Key": CANARY})
+    made = await services.vault.create(anne, name="k", kind="headers", fields={"X-Api-Key": key})
     target = await services.store.read(lambda tx: tx.targets.named("chat"))
     assert target is not None
     await services.targets.update(anne, target.id, credential_id=made.id)
+
+
+async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
+    await _with_key(chat, CANARY)
     call = await chat.dial("/headers")
     text, encoded, part = await call.recv(), await call.recv(), await call.recv()
     await call.close()
@@ -241,6 +272,48 @@ async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
     assert "[redacted]" in str(text) and CANARY not in str(text)
     assert isinstance(encoded, bytes) and b"[redacted]" in encoded
     assert str(part).endswith("[redacted]") and CANARY[:9] not in str(part)
+
+
+async def test_long_messages_are_searched_while_others_have_their_turn(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _with_key(chat, CANARY)
+    search, places = Redactor.bytes, list[tuple[int, bool]]()
+
+    def spied(self: Redactor, data: bytes) -> tuple[bytes, int]:
+        places.append((len(data), threading.current_thread() is threading.main_thread()))
+        return search(self, data)
+
+    monkeypatch.setattr(Redactor, "bytes", spied)
+    call = await chat.dial("/flood")
+    for _ in range(64):
+        assert await call.recv() == bytes(65_536)
+    await call.close()
+    assert [here for size, here in places if size == 65_536] == [False] * 64
+
+
+async def test_a_reason_shows_no_credential_and_stays_a_reason(chat: Chat) -> None:
+    await _with_key(chat, "s3cr3t")
+    for path, code in (("/telling", 4002), ("/full", 4003)):
+        call = await chat.dial(path)
+        with pytest.raises(ConnectionClosed):
+            await call.recv()
+        assert call.close_code == code
+        assert "[redacted]" in (call.close_reason or "") and "s3c" not in (call.close_reason or "")
+
+
+async def test_a_caller_that_leaves_before_it_is_open_is_no_error(
+    chat: Chat, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        call = group.create_task(chat.dial("/late"))
+        await chat.asked.wait()
+        call.cancel()
+    (asked,) = (await chat.served.agent.get("/api/requests")).json()["items"]
+    chat.go.set()
+    request = await chat.served.settled(asked["id"])
+    assert chat.served.outcome(request)["code"] == "caller_left"
+    assert "bug" not in capsys.readouterr().err and not caplog.records
 
 
 async def test_an_upstream_that_takes_no_opening_answers_as_usual(
@@ -313,6 +386,19 @@ async def test_a_caller_that_is_lost_ends_it_upstream(chat: Chat) -> None:
     assert (said["is"], said["cut"]) == (Status.SUCCEEDED, "caller_left")
 
 
+async def test_a_caller_that_leaves_an_upstream_that_takes_nothing_ends_it(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.executors.upgraded._LAST_SECONDS", 0.1)
+    call = await chat.dial("/deaf")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while True:
+                await call.send(bytes(1 << 20))
+    call.transport.abort()
+    assert (await chat.outcome(call))["cut"] == "caller_left"
+
+
 async def test_a_message_in_endless_parts_is_not_taken(chat: Chat) -> None:
     call = await chat.dial("/echo")
 
@@ -332,11 +418,12 @@ async def test_a_caller_that_asks_and_never_reads_is_cut_off(chat: Chat) -> None
     call = await chat.dial("/silent")
     call.transport.pause_reading()
     ping = b"\x89\xfd" + bytes(4 + 125)
-    async with asyncio.timeout(WAIT):
-        while not call.transport.is_closing():
-            call.transport.write(ping * 1_000)
-            await asyncio.sleep(0)
-            await call.drain()
+    with suppress(ConnectionError):
+        async with asyncio.timeout(WAIT):
+            while not call.transport.is_closing():
+                call.transport.write(ping * 1_000)
+                await asyncio.sleep(0)
+                await call.drain()
     assert await chat.left() == 1001
     assert (await chat.outcome(call))["cut"] == "caller_left"
 
@@ -363,6 +450,31 @@ async def test_an_agent_that_is_frozen_is_cut_off(chat: Chat) -> None:
         await call.recv()
     assert (call.close_code, call.close_reason) == (1008, "agent_frozen")
     assert await chat.left() == 1001
+    assert (await chat.outcome(call))["cut"] == "agent_frozen"
+
+
+@pytest.mark.requirement("KEY-4")
+async def test_an_agent_that_never_stops_talking_is_cut_off_as_well(chat: Chat) -> None:
+    services, world = chat.served.door.world.services, chat.served.door.world
+    call = await chat.dial("/echo")
+
+    async def talk() -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await call.send("hello")
+                await asyncio.sleep(0)
+
+    async with asyncio.timeout(WAIT), asyncio.TaskGroup() as group:
+        group.create_task(talk())
+        for _ in range(100):
+            await call.recv()
+        await services.execution.leases.renew()
+        await services.agents.freeze(world.anne, world.agent.id)
+        await services.execution.leases.renew()
+        with suppress(ConnectionClosed):
+            while True:
+                await call.recv()
+    assert (call.close_code, call.close_reason) == (1008, "agent_frozen")
     assert (await chat.outcome(call))["cut"] == "agent_frozen"
 
 

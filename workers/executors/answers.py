@@ -1,5 +1,6 @@
 """What is passed on of an upstream's answer: without secrets, cookies and the connection's own."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,7 +20,18 @@ _DROPPED: Final = frozenset(
     }
 )
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+LARGE: Final = 65_536
+"""Bytes that are searched on another thread, while the loop serves others: the search lets go of
+the interpreter, and one for thousands of marks takes long."""
+
 _COOKIES: Final = frozenset({"set-cookie", "set-cookie2"})
+
+
+async def searched(answer: Answer, redactor: Redactor, plan: HttpPlan) -> HttpResult:
+    """Return the result of an answer that was collected; a large one is searched on a thread."""
+    if len(answer.body) < LARGE or not redactor.longest:
+        return whole(answer, redactor, plan)
+    return await asyncio.get_running_loop().run_in_executor(None, whole, answer, redactor, plan)
 
 
 def whole(answer: Answer, redactor: Redactor, plan: HttpPlan) -> HttpResult:

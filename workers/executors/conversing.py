@@ -13,7 +13,7 @@ from app.core.json_types import JsonObject
 from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Conversation, Spoken
 from app.core.redaction import Redactor
-from workers.executors.answers import clean, whole
+from workers.executors.answers import LARGE, clean, searched
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
 from workers.executors.opening import LOST, SWITCHING
 
@@ -29,6 +29,9 @@ _GOING_AWAY: Final = 1001
 _RESTART: Final = 1012
 _VANISHED: Final = frozenset({_NO_STATUS, LOST, _RESTART})
 """Codes of a caller that is gone, or was sent away, without a word of its own."""
+
+_REASON_BYTES: Final = 123
+"""Bytes of the longest reason of a close (RFC 6455, section 5.5); redacted, one may be longer."""
 
 _REFUSED: Final = 1008
 _TOO_BIG: Final = 1009
@@ -112,7 +115,7 @@ class Conversing:
         if incoming.status != SWITCHING:
             answer = await incoming.collect(beyond=self._redactor.longest)
             self.duration_ms = answer.duration_ms
-            return whole(answer, self._redactor, self._plan)
+            return await searched(answer, self._redactor, self._plan)
         self._end = asyncio.get_running_loop().time() + self._plan.stream_seconds
         line = incoming.upgraded()
         try:
@@ -156,14 +159,15 @@ class Conversing:
     async def _downward(self, incoming: Incoming, line: "Upgraded") -> str:
         """Carry what the upstream says."""
         while (message := await line.receive()) is not None:
-            shown = self._clean(message)
+            shown = await self._cleaned(message)
             if not self._to_caller.add(shown, self._plan.stream_bytes):
                 return "stream_bytes"
             self._touch(incoming)
             await self._caller.say(shown)
         code, reason = line.ended
         said = _USUAL if code == _NO_STATUS else code
-        self._caller.ending = (said, self._redactor.text(reason)[0])
+        shown = str(self._clean(reason)).encode()[:_REASON_BYTES]
+        self._caller.ending = (said, shown.decode("utf-8", "ignore"))
         return line.failure
 
     def _touch(self, incoming: Incoming) -> None:
@@ -171,6 +175,12 @@ class Conversing:
         idle = asyncio.get_running_loop().time() + self._plan.idle_seconds
         why = STREAM_SECONDS if self._end <= idle else IDLE_SECONDS
         incoming.due(min(idle, self._end), why)
+
+    async def _cleaned(self, message: Spoken) -> Spoken:
+        """Return it without secrets; a long one is searched on another thread."""
+        if len(message) < LARGE or not self._redactor.longest:
+            return self._clean(message)
+        return await asyncio.get_running_loop().run_in_executor(None, self._clean, message)
 
     def _clean(self, message: Spoken) -> Spoken:
         """Return a message without secrets, and without the beginning of one at its end."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, cast
 from app.core.outcome import HttpPlan, HttpResult, Injection, NotStarted, Outcome
 from app.core.ports import Conversation, Relay
 from app.core.redaction import Redactor
-from workers.executors.answers import whole
+from workers.executors.answers import searched
 from workers.executors.composing import compose
 from workers.executors.conversing import Conversing
 from workers.executors.http_call import Call
@@ -55,7 +55,7 @@ class HttpExecutor:
             answer = await self._client.send(
                 call, mark_sent, lambda incoming: incoming.collect(beyond=redactor.longest)
             )
-            return _outcome(whole(answer, redactor, plan), answer.duration_ms)
+            return _outcome(await searched(answer, redactor, plan), answer.duration_ms)
         passing = Relaying(plan, redactor, relay)
         result = await passing.run(
             lambda: self._client.send(call, mark_sent, passing.take, passing.ready)

@@ -114,8 +114,11 @@ class Incoming:
         return Upgraded(self._response.connection.protocol)
 
     def due(self, at: float | None, why: str) -> None:
-        """Set the time of the loop at which the exchange is over, and why it is then."""
-        if self._flight.deadline is None or self._flight.over == CALLER_LEFT:
+        """Set the time of the loop at which the exchange is over, and why it is then.
+
+        What was ended stays ended, however much comes in until that is noticed.
+        """
+        if self._flight.deadline is None or self._flight.over:
             return
         self._flight.deadline.reschedule(at)
         self._flight.limit = why

@@ -11,7 +11,7 @@ from typing import Final
 from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Relay
 from app.core.redaction import Redactor
-from workers.executors.answers import Lines, clean, whole
+from workers.executors.answers import LARGE, Lines, clean, searched
 from workers.executors.deadline import Deadline
 from workers.executors.decoding import Decoder, Unreadable
 from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS, Incoming
@@ -22,9 +22,6 @@ SMALL: Final = 65_536
 
 GRACE: Final = 0.02
 """Seconds that a small answer is waited for before it is passed on piece by piece."""
-
-_LARGE: Final = 65_536
-"""Bytes that are searched on another thread, while the loop serves others."""
 
 _OURS: Final = frozenset({CALLER_LEFT, STREAM_SECONDS, *STOPPED})
 """Codes of exchanges that we ended: the status had come, so that the outcome is known."""
@@ -74,7 +71,7 @@ class Relaying:
         if not decoder.readable or (small and plain and await _gathered(incoming, begun)):
             answer = await incoming.collect(b"".join(begun), self._redactor.longest)
             self.duration_ms = answer.duration_ms
-            return whole(answer, self._redactor, self._plan)
+            return await searched(answer, self._redactor, self._plan)
         if plain and incoming.length is not None and incoming.length > self._plan.stream_bytes:
             incoming.close()
             return self._refused(incoming)
@@ -130,7 +127,7 @@ class Relaying:
 
         Not those in which a moment's look finds nothing.
         """
-        if len(part) < _LARGE:
+        if len(part) < LARGE:
             return (self._stream.feed(part),)
         clear = self._stream.pass_clear(part)
         if clear is not None:

@@ -20,7 +20,10 @@ MESSAGE: Final = 1 << 20
 """Bytes of the longest message, either way."""
 
 _WAITING: Final = 262_144
-"""Bytes of messages that wait to be taken; above, the other side has to wait."""
+"""Bytes that wait to be read; above, the other side has to wait."""
+
+_STEP: Final = 4096
+"""Bytes that are read before others have their turn: they may be thousands of empty messages."""
 
 _PARTS: Final = 1024
 """Parts in which a message may come."""
@@ -28,14 +31,17 @@ _PARTS: Final = 1024
 _UNREAD: Final = 4 << 20
 """Bytes that may wait for an upstream that asks and does not read."""
 
-_LINGER: Final = 10.0
-"""Seconds in which the upstream may read what was said last."""
+_LAST_SECONDS: Final = 10.0
+"""How long the last bytes may take."""
 
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
 class Upgraded:
-    """Messages to and from an upstream; takes the bytes in place of the client's parser."""
+    """Messages to and from an upstream; takes the bytes in place of the client's parser.
+
+    They are kept as they come, and read as messages are asked for.
+    """
 
     def __init__(self, connection: Any) -> None:
         """Take an HTTP connection of the client over, from the first byte after the head."""
@@ -45,8 +51,8 @@ class Upgraded:
         self._parts: list[bytes] = []
         self._is_text = False
         self._queue: deque[Spoken] = deque()
-        self._waiting = 0
-        self._paused = self._over = self._broken = False
+        self._unread = bytearray()
+        self._paused = self._lost = self._over = self._broken = False
         self._changed = asyncio.Event()
         connection.set_parser(self, self)
 
@@ -68,21 +74,21 @@ class Upgraded:
 
     async def receive(self) -> Spoken | None:
         """Return the next message; None at the end."""
-        while not self._queue:
-            if self._over:
-                return None
-            self._changed.clear()
-            await self._changed.wait()
-        message = self._queue.popleft()
-        self._waiting -= len(message)
-        if self._paused and self._waiting <= _WAITING:
-            self._paused = False
-            self._connection.resume_reading()
-        return message
+        while not self._queue and not self._over:
+            if self._unread:
+                self._read()
+                await asyncio.sleep(0)
+            elif self._lost:
+                self._frames.receive_eof()
+                self._over = True
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+        return self._queue.popleft() if self._queue else None
 
     async def send(self, message: Spoken) -> None:
         """Send a message; returns when there is room for the next. Nobody hears it at the end."""
-        if self._over:
+        if self._over or self._lost:
             return
         if isinstance(message, str):
             self._frames.send_text(message.encode())
@@ -99,36 +105,46 @@ class Upgraded:
             self._over = True
 
     def leave(self, code: int) -> None:
-        """Let go of the connection; who does not read what was said last is not waited for."""
+        """Let go of it; what the upstream does not read soon is dropped, and much of it at once."""
         self.close(code)
         if self._transport.get_write_buffer_size() > _WAITING:
             self._transport.abort()
         else:
-            asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
+            self._transport.close()
+            asyncio.get_running_loop().call_later(_LAST_SECONDS, self._transport.abort)
 
     # --- what the client's connection asks of a parser, and of what it parses for ---
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Take bytes."""
-        self._frames.receive_data(data)
-        self._take()
+        self._unread += data
+        if len(self._unread) > _WAITING and not self._paused:
+            self._paused = True
+            self._connection.pause_reading()
+        self._changed.set()
         return False, b""
 
     def feed_eof(self) -> None:
         """Take the end of the connection."""
-        self._frames.receive_eof()
-        self._take()
-        self._over = True
+        self._lost = True
         self._changed.set()
 
     def is_eof(self) -> bool:
         """Whether nothing more can come."""
-        return self._over
+        return self._lost
 
     def set_exception(self, *_: object) -> None:
         """Take an error of the connection as its end."""
-        self._over = True
-        self._changed.set()
+        self.feed_eof()
+
+    def _read(self) -> None:
+        data = bytes(self._unread[:_STEP])
+        del self._unread[:_STEP]
+        if self._paused and len(self._unread) <= _WAITING:
+            self._paused = False
+            self._connection.resume_reading()
+        self._frames.receive_data(data)
+        self._take()
 
     def _take(self) -> None:
         for event in self._frames.events_received():
@@ -139,7 +155,6 @@ class Upgraded:
         if self._transport.get_write_buffer_size() > _UNREAD:
             self._break(CloseCode.POLICY_VIOLATION)
         self._write()
-        self._changed.set()
 
     def _take_part(self, frame: Frame) -> None:
         if frame.opcode is not Opcode.CONT:
@@ -156,10 +171,6 @@ class Upgraded:
             self._break(CloseCode.INVALID_DATA)
             return
         self._queue.append(message)
-        self._waiting += len(message)
-        if self._waiting > _WAITING and not self._paused:
-            self._paused = True
-            self._connection.pause_reading()
 
     def _break(self, code: CloseCode) -> None:
         """End it: the upstream does what it must not."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pytest_asyncio
 from app.core.credentials import build_injection
 from app.core.instant import Instant
 from app.core.outcome import HttpPlan, Injection, NotStarted, Outcome
+from app.core.redaction import Redactor
 from tests.support.upstream import Upstream
 from workers.executors.http import HttpExecutor
 from workers.executors.http_client import HttpClient
@@ -59,6 +61,23 @@ async def bench() -> AsyncIterator[Bench]:
         executor = HttpExecutor(HttpClient())
         yield Bench(upstream, executor)
         await executor.close()
+
+
+@pytest.mark.requirement("T67")
+async def test_a_large_answer_is_searched_on_another_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, here = Redactor.bytes, list[bool]()
+
+    def spied(self: Redactor, data: bytes) -> tuple[bytes, int]:
+        here.append(threading.current_thread() is threading.main_thread())
+        return search(self, data)
+
+    monkeypatch.setattr(Redactor, "bytes", spied)
+    body = b"[redacted]" * 10_000
+    outcome = await bench.run("/echo", KEY, method="POST", body=body)
+    assert body in outcome.result.body
+    assert here == [False]
 
 
 @pytest.mark.requirement("EXE-2")
