@@ -10,6 +10,7 @@ from sqlalchemy import Update, and_, bindparam, case, delete, func, insert, or_,
 from app.core.delivery import Attempt, Delivery, DeliveryKind, DeliveryState
 from app.core.instant import Instant, plus
 from app.core.json_types import JsonObject
+from app.store.first import found_once
 from app.store.sql import Sql, table_of
 from app.store.tables import RequestRow
 from app.store.tables_notices import DeliveryAttemptRow, DeliveryRow
@@ -54,7 +55,7 @@ _DUE = (
 )
 _CLAIM: Final = Sql(
     update(D)
-    .where(D.c.id.in_(_DUE))
+    .where(D.c.id.in_(found_once(_DUE)))
     .values(
         run_at=bindparam("lease_until"), lease_until=bindparam("lease_until"),
         tries=D.c.tries + 1, fence=D.c.fence + 1,
@@ -166,7 +167,7 @@ class Deliveries:
         until = plus(now, lease_seconds)
         rows = self._tx.query(
             update(D)
-            .where(D.c.id.in_(due))
+            .where(D.c.id.in_(found_once(due)))
             .values(run_at=until, lease_until=until, tries=D.c.tries + 1, fence=D.c.fence + 1)
             .returning(*D.c)
         ).fetchall()

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, bindparam, case, delete, func, insert, sel
 
 from app.core.instant import Instant, plus
 from app.core.jobs import DEAD_LANE, EXECUTING, MAX_TRIES, Job, JobKind, Lane, backoff
+from app.store.first import found_once
 from app.store.sql import Sql, table_of
 from app.store.tables import JobRow
 
@@ -58,7 +59,7 @@ _FIRST = (
 )
 _CLAIM: Final = Sql(
     update(J)
-    .where(J.c.id.in_(_FIRST))
+    .where(J.c.id.in_(found_once(_FIRST)))
     .values(run_at=bindparam("lease_until"), tries=J.c.tries + 1)
     .returning(J.c.id, J.c.kind, J.c.request_id, J.c.tries, J.c.agent_id, J.c.rank)
 )

@@ -3,7 +3,9 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import text
 
 from app.core.action import Urgency
@@ -11,6 +13,8 @@ from app.core.instant import Instant
 from app.core.jobs import MAX_TRIES, Job, JobKind, Lane
 from app.store.jobs import ClaimedJob, Share
 from app.store.tx import Tx
+from tests.support.postgres import PostgresServer
+from tests.support.templates import prepare
 from tests.support.world import World, world
 
 pytestmark = pytest.mark.requirement("EXE-7")
@@ -172,3 +176,22 @@ async def test_what_waits_is_counted_by_lane(place: World) -> None:
     place_of = await place.services.store.write(lambda tx: tx.jobs.place("req_3"))
     assert place_of is not None and place_of[1] == 2
     assert await place.services.store.write(lambda tx: tx.jobs.place("req_1")) is None
+
+
+@pytest.mark.requirement("T29")
+async def test_no_more_is_taken_than_was_asked_for_whatever_the_plan(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    with postgres.database() as url:
+        prepare(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            name = sql.Identifier(connection.info.dbname)
+            for way in ("hashagg", "hashjoin", "mergejoin", "sort", "material"):
+                setting = sql.SQL("ALTER DATABASE {} SET {} = off")
+                connection.execute(setting.format(name, sql.Identifier(f"enable_{way}")))
+        async with world(url, tmp_path) as place:
+            await add(place, "agt_1", "req_1", "req_2", "req_3")
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("ANALYZE jobs")
+            taken = [names(await take(place, 1)) for _ in range(4)]
+            assert taken == [["req_1"], ["req_2"], ["req_3"], []]
