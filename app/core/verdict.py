@@ -1,6 +1,6 @@
 """The verdict on an action, and the line in which rules are tried."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -109,7 +109,8 @@ def _beyond(verdict: Verdict, facts: Facts) -> bool:
 
 def _unseen(verdict: Verdict, facts: Facts) -> bool:
     """Whether a person would approve, or a rule mask, messages that do not exist yet."""
-    if not isinstance(facts.http, Mapping) or facts.http.get("method") != WEBSOCKET:
+    read = getattr(facts.http, "get", None)
+    if read is None or read("method") != WEBSOCKET:
         return False
     masks = any(duty.kind == "redact" for duty in verdict.obligations)
     return masks or verdict.effect is Effect.REVIEW
@@ -146,11 +147,13 @@ def weighed(verdict: Verdict, assessor: Assessor, facts: Facts) -> Verdict:
     A duty that nobody can fulfil for this kind of action turns the verdict into a denial; one that
     may not hold, because a query names its answer's fields, asks a person.
     """
-    if verdict.effect is not Effect.DENY and _beyond(verdict, facts):
+    if verdict.effect is Effect.DENY:
+        return verdict
+    if verdict.obligations and _beyond(verdict, facts):
         return replace(verdict, effect=Effect.DENY, reasons=(*verdict.reasons, _CANNOT_MASK))
-    if verdict.effect is not Effect.DENY and _unseen(verdict, facts):
+    if facts.http is not None and _unseen(verdict, facts):
         return replace(verdict, effect=Effect.DENY, reasons=(*verdict.reasons, _UNSEEN))
-    if verdict.effect is not Effect.DENY and _renamed(verdict, facts):
+    if verdict.obligations and _renamed(verdict, facts):
         reasons = (*verdict.reasons, _MAY_RENAME)
         verdict = replace(verdict, effect=Effect.REVIEW, reasons=reasons)
     if verdict.effect is not Effect.REVIEW or not assessor:
