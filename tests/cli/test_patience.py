@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app.cli import patience
 from app.cli.listening import Server, bound, config
@@ -30,7 +31,7 @@ async def served() -> AsyncGenerator[int, None]:
 
 
 @asynccontextmanager
-async def serving(app: Starlette) -> AsyncGenerator[int, None]:
+async def serving(app: ASGIApp) -> AsyncGenerator[int, None]:
     """Serve an application; give its port."""
     stop = asyncio.Event()
     with bound("127.0.0.1", 0) as sock:

@@ -1,14 +1,12 @@
 """Large pieces of an answer arrive as they were sent, in chunks or by their length."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.cli.listening import Server, bound, config
+from tests.cli.test_patience import serving
 
 pytestmark = [pytest.mark.requirement("GW-1"), pytest.mark.timeout(30)]
 
@@ -40,19 +38,6 @@ class Answering:
         if not last:
             await send({"type": "http.response.body", "body": b""})
         self.ended.set()
-
-
-@asynccontextmanager
-async def serving(app: Answering) -> AsyncGenerator[int, None]:
-    """Serve an application; give its port."""
-    stop = asyncio.Event()
-    with bound("127.0.0.1", 0) as sock:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(Server(config(app, lifespan="off")).until(stop, sock))
-            try:
-                yield sock.getsockname()[1]
-            finally:
-                stop.set()
 
 
 @pytest.mark.parametrize("path", ["/chunked", "/sized", "/last"])
