@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.cli.password import read_password
 from app.cli.start import FAILED, guarded, prepare, say, show_setup
 from app.core.errors import AssentryError, NotFound
 from app.core.principals import AGENT_SCOPES, ROLE_SCOPES, Caller, Person, Role
-from app.settings import Settings, SettingsError
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.services.bundle import Services
@@ -81,11 +82,7 @@ async def _printed() -> AsyncGenerator[dict[str, str], None]:
 async def _add_administrator(
     opened: "Services", options: argparse.Namespace, made: dict[str, str]
 ) -> None:
-    try:
-        password = options.password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        message = f"cannot read {options.password_file}: {error.strerror}"
-        raise SettingsError(message) from error
+    password = read_password(options.password_file)
     person = await opened.people.add_first(options.name, options.admin, password)
     caller = _caller(person)
     if options.works_alone:

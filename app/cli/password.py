@@ -30,7 +30,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
     from app.services.recovery import recover  # noqa: PLC0415
 
     check_schema(settings)
-    password = _asked() if options.password_file is None else _read(options.password_file)
+    password = _asked() if options.password_file is None else read_password(options.password_file)
     async with services(settings) as opened:
         try:
             ended = await recover(opened.store, options.email, password)
@@ -41,7 +41,11 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> str:
+def read_password(path: Path) -> str:
+    """Return the password that a file holds, without white space around it.
+
+    :raises SettingsError: the file cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
