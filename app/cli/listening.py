@@ -14,9 +14,9 @@ import uvicorn
 
 from app.asgi import create_app
 from app.cli.patience import Patient
+from app.core.ports import MESSAGE_BYTES
 from app.services.bundle import Services
 from app.settings import Settings, SettingsError
-from app.web.sockets import MESSAGE_BYTES
 
 CONNECTIONS: Final = 10_000
 """Open connections beyond which new calls are answered 503."""

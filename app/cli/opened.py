@@ -6,14 +6,10 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
+from app.core.ports import MESSAGE_PARTS, UNREAD_BYTES
+
 PIECE: Final = 8192
 """Bytes that are taken before others have their turn: they may be a thousand empty messages."""
-
-PARTS: Final = 1024
-"""Parts in which a message may come."""
-
-UNREAD: Final = 4 << 20
-"""Bytes that may wait for a caller who does not read; whoever goes on asking then is cut off."""
 
 _BODY: Final = "websocket.http.response.body"
 _CLOSE: Final = "websocket.close"
@@ -89,8 +85,8 @@ class Opened(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a part of a message; without a bound, empty ones would fill the memory."""
-        if len(self.frames) < PARTS:
+        """Take a part of a message, of which there may be so many."""
+        if len(self.frames) < MESSAGE_PARTS:
             super().handle_cont(event)
         elif not self.close_sent:
             self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many parts")
@@ -106,5 +102,5 @@ class Opened(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         """Answer a ping, unless the answers pile up."""
         super().handle_ping()
-        if self.transport.get_write_buffer_size() > UNREAD:
+        if self.transport.get_write_buffer_size() > UNREAD_BYTES:
             self.transport.abort()

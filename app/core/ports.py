@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
 from app.core.approval_card import ApprovalCard
 from app.core.errors import AssentryError
@@ -18,7 +18,7 @@ MarkSent = Callable[[], Awaitable[None]]
 """Awaited once, just before the first byte leaves; it raises when the holder must stop."""
 
 
-class Relay(Protocol):
+class Listener(Protocol):
     """Who waits for an answer and takes it while it comes.
 
     :ivar begun: the head was taken.
@@ -35,6 +35,10 @@ class Relay(Protocol):
         """Take the head; ``length`` is the body's, where that is sure."""
         ...
 
+
+class Relay(Listener, Protocol):
+    """A listener to an answer of HTTP, which has a body."""
+
     async def piece(self, data: bytes | memoryview) -> None:
         """Take a piece of the body; returns when there is room for the next."""
         ...
@@ -43,8 +47,17 @@ class Relay(Protocol):
 Spoken = str | bytes
 """One message over a WebSocket: text or binary."""
 
+MESSAGE_BYTES: Final = 1 << 20
+"""Bytes of the longest message, either way."""
 
-class Conversation(Relay, Protocol):
+MESSAGE_PARTS: Final = 1024
+"""Parts in which a message may come, either way: empty ones would fill the memory."""
+
+UNREAD_BYTES: Final = 4 << 20
+"""Bytes that may wait for an end that asks and does not read; it is cut off then."""
+
+
+class Conversation(Listener, Protocol):
     """Who holds the other end of a WebSocket: takes messages, and says some.
 
     :ivar left: with which code it left (RFC 6455, section 7.4), once :meth:`heard` gave None.
@@ -74,7 +87,7 @@ class Executor(Protocol[PlanT_contra]):
         plan: PlanT_contra,
         injection: Injection,
         mark_sent: MarkSent,
-        relay: Relay | None = None,
+        relay: Listener | None = None,
     ) -> Outcome:
         """Carry out a plan once.
 

@@ -37,7 +37,7 @@ from app.core.outcome import (
     Outcome,
     Plan,
 )
-from app.core.ports import Executor, MarkSent, Relay, Warm
+from app.core.ports import Executor, Listener, MarkSent, Warm
 from app.core.request import Request, Status, evolve
 from app.core.targets import Target
 from app.services.bodies import Bodies
@@ -226,7 +226,7 @@ class Execution:
     # --- run ---
 
     async def carry_out(
-        self, claimed: Claimed, *, once: bool = False, relay: Relay | None = None
+        self, claimed: Claimed, *, once: bool = False, relay: Listener | None = None
     ) -> tuple[Request, HttpResult | None]:
         """Carry out what was claimed; return how it stands then, and the answer if there is one.
 
@@ -242,7 +242,7 @@ class Execution:
         return after, result
 
     async def _attempt(
-        self, claimed: Claimed, *, once: bool, relay: Relay | None
+        self, claimed: Claimed, *, once: bool, relay: Listener | None
     ) -> tuple[ev.Event, HttpResult | None]:
         request, actor = claimed.request, self._actor()
         try:
@@ -262,7 +262,7 @@ class Execution:
         await self.breakers.answered(claimed.target, claimed.request.agent_id, outcome)
         return reported(outcome, request.fence, actor), outcome.result
 
-    async def _execute(self, claimed: Claimed, relay: Relay | None) -> Outcome:
+    async def _execute(self, claimed: Claimed, relay: Listener | None) -> Outcome:
         request = claimed.request
         executor = self.executors[request.kind.value]
         injection = await self.inject(claimed)
@@ -383,7 +383,7 @@ def _keeps_connections(kind: type[object]) -> bool:
     return issubclass(kind, Warm)
 
 
-def _end(relay: Relay | None, why: str) -> None:
+def _end(relay: Listener | None, why: str) -> None:
     """End an answer that a caller is taking; any other ends by its limits, and is then known."""
     if relay is not None and (relay.begun or why == LEASE_LOST):
         relay.hang_up(why)

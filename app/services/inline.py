@@ -10,7 +10,7 @@ from app.core.call_errors import BodyNotStored
 from app.core.errors import RateLimited, TargetUnavailable, TooBusy
 from app.core.jobs import Postponed
 from app.core.outcome import Content, HttpResult
-from app.core.ports import Relay
+from app.core.ports import Listener
 from app.core.principals import Agent, Caller
 from app.core.request import Request, Status
 from app.core.targets import Target
@@ -69,7 +69,7 @@ class Inline:
         caller: Caller,
         asked: Asked,
         remote_ip: str | None,
-        relay: Callable[[Request], Relay] | None = None,
+        relay: Callable[[Request], Listener] | None = None,
         content: Content | None = None,
     ) -> tuple[Request, HttpResult | None]:
         """Return the request as it stands then, and the answer when there was one.

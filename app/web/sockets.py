@@ -16,9 +16,6 @@ from app.web.relaying import Lines, encoded, nothing
 SOCKET: Final = "assentry.socket"
 """Where the scope of an opening holds its :class:`Socket`."""
 
-MESSAGE_BYTES: Final = 1 << 20
-"""Bytes of the longest message that a caller may say."""
-
 _HTTP: Final = "http.response."
 _PROTOCOL: Final = "sec-websocket-protocol"
 _FAILED: Final = (1011, "failed")
@@ -97,10 +94,6 @@ class SocketRelay:
             self.hang_up()
             raise
         self.begun = self._socket.open = True
-
-    async def piece(self, data: bytes | memoryview) -> None:
-        """Take no body: what is open has messages."""
-        raise NotImplementedError
 
     async def heard(self) -> str | bytes | None:
         """Return the caller's next message; None when it left."""

@@ -10,7 +10,8 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from app.cli.opened import PARTS, PIECE, Opened
+from app.cli.opened import PIECE, Opened
+from app.core.ports import MESSAGE_PARTS
 from tests.cli.test_patience import said, serving
 
 pytestmark = [pytest.mark.requirement("T60", "T67"), pytest.mark.timeout(30)]
@@ -36,7 +37,9 @@ async def test_an_opening_that_cannot_be_read_is_refused_at_once(lines: str, bod
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize("early", [b"\x81\x03abc", b"\x01\x80abcd" + b"\x00\x80abcd" * (PARTS + 1)])
+@pytest.mark.parametrize(
+    "early", [b"\x81\x03abc", b"\x01\x80abcd" + b"\x00\x80abcd" * (MESSAGE_PARTS + 1)]
+)
 async def test_what_is_wrong_before_it_is_open_ends_it_quietly(
     early: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import ClassVar, Final, cast
 
 from app.core.outcome import HttpPlan, HttpResult, Injection, NotStarted, Outcome
-from app.core.ports import Conversation, Relay
+from app.core.ports import Conversation, Listener, Relay
 from app.core.redaction import Redactor
 from workers.executors.answers import searched
 from workers.executors.composing import compose
@@ -33,7 +33,7 @@ class HttpExecutor:
         plan: HttpPlan,
         injection: Injection,
         mark_sent: Callable[[], Awaitable[None]],
-        relay: Relay | None = None,
+        relay: Listener | None = None,
     ) -> Outcome:
         """Carry out the plan.
 
@@ -56,7 +56,7 @@ class HttpExecutor:
                 call, mark_sent, lambda incoming: incoming.collect(beyond=redactor.longest)
             )
             return _outcome(await searched(answer, redactor, plan), answer.duration_ms)
-        passing = Relaying(plan, redactor, relay)
+        passing = Relaying(plan, redactor, cast("Relay", relay))
         result = await passing.run(
             lambda: self._client.send(call, mark_sent, passing.take, passing.ready)
         )
@@ -68,7 +68,7 @@ class HttpExecutor:
         plan: HttpPlan,
         redactor: Redactor,
         mark_sent: Callable[[], Awaitable[None]],
-        relay: Relay | None,
+        relay: Listener | None,
     ) -> Outcome:
         """Carry a WebSocket for the caller who waits at the other end."""
         if relay is None:

@@ -13,23 +13,14 @@ from websockets.exceptions import PayloadTooBig
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
-from app.core.ports import Spoken
+from app.core.ports import MESSAGE_BYTES, MESSAGE_PARTS, UNREAD_BYTES, Spoken
 from workers.executors.opening import LOST
-
-MESSAGE: Final = 1 << 20
-"""Bytes of the longest message, either way."""
 
 _WAITING: Final = 262_144
 """Bytes that wait to be read; above, the other side has to wait."""
 
 _STEP: Final = 4096
 """Bytes that are read before others have their turn: they may be thousands of empty messages."""
-
-_PARTS: Final = 1024
-"""Parts in which a message may come."""
-
-_UNREAD: Final = 4 << 20
-"""Bytes that may wait for an upstream that asks and does not read."""
 
 _LAST_SECONDS: Final = 10.0
 """How long the last bytes may take."""
@@ -47,7 +38,7 @@ class Upgraded:
         """Take an HTTP connection of the client over, from the first byte after the head."""
         self._connection = connection
         self._transport = connection.transport
-        self._frames = Protocol(Side.CLIENT, max_size=MESSAGE)
+        self._frames = Protocol(Side.CLIENT, max_size=MESSAGE_BYTES)
         self._parts: list[bytes] = []
         self._is_text = False
         self._queue: deque[Spoken] = deque()
@@ -152,7 +143,7 @@ class Upgraded:
                 self._take_part(event)
         if self._frames.close_rcvd is not None or self._frames.parser_exc is not None:
             self._over = True
-        if self._transport.get_write_buffer_size() > _UNREAD:
+        if self._transport.get_write_buffer_size() > UNREAD_BYTES:
             self._break(CloseCode.POLICY_VIOLATION)
         self._write()
 
@@ -160,7 +151,7 @@ class Upgraded:
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
         self._parts.append(bytes(frame.data))
-        if len(self._parts) > _PARTS:
+        if len(self._parts) > MESSAGE_PARTS:
             self._break(CloseCode.MESSAGE_TOO_BIG)
         if not frame.fin or self._broken:
             return

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import ClassVar, Final
 
 from app.core.outcome import Ambiguous, Injection, NotStarted, Outcome
-from app.core.ports import Relay
+from app.core.ports import Listener
 from app.core.redaction import Redactor
 from app.core.ssh_action import SshExec
 from app.core.ssh_marker import LOOK_BYTES, Marker, look_command, marker_in
@@ -49,7 +49,7 @@ class SshExecutor:
         plan: SshPlan,
         injection: Injection,
         mark_sent: MarkSent,
-        relay: Relay | None = None,
+        relay: Listener | None = None,
     ) -> Outcome:
         """Carry out the plan.
 
