@@ -25,7 +25,7 @@ class Registered:
 
 
 def _http() -> Executor[HttpPlan]:
-    from workers.executors.http import HttpExecutor  # noqa: PLC0415 - aiohttp only when needed
+    from workers.executors.http import HttpExecutor  # noqa: PLC0415 - its parser only when needed
     from workers.executors.http_client import HttpClient  # noqa: PLC0415 - likewise
 
     return HttpExecutor(HttpClient())

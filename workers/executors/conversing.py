@@ -128,7 +128,6 @@ class Conversing:
         finally:
             self.duration_ms = incoming.elapsed_ms()
             line.leave(_GOING_AWAY)
-            incoming.close()
         return self._result(cut)
 
     async def _both_ways(self, incoming: Incoming, line: "Upgraded") -> str:

@@ -19,7 +19,7 @@ from app.core.outcome import ClientCertificate
 NewContext = Callable[[], ssl.SSLContext]
 """Makes a context that trusts whom TLS trusts here."""
 
-_PROTOCOLS: Final = ("http/1.1",)
+PROTOCOLS: Final = ("http/1.1",)
 
 
 def showing(certificate: ClientCertificate, new_context: NewContext) -> ssl.SSLContext:
@@ -35,7 +35,7 @@ def showing(certificate: ClientCertificate, new_context: NewContext) -> ssl.SSLC
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode())
     )
     context = new_context()
-    context.set_alpn_protocols(list(_PROTOCOLS))
+    context.set_alpn_protocols(list(PROTOCOLS))
     with TemporaryDirectory(prefix="assentry-") as folder:
         chain_file, key_file = Path(folder, "chain.pem"), Path(folder, "key.pem")
         chain_file.write_text(certificate.chain, encoding="ascii")

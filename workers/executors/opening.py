@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Final
+
+from workers.executors.answer_head import Head
 
 SWITCHING: Final = 101
 LOST: Final = 1006
@@ -24,15 +26,16 @@ def opening() -> tuple[tuple[str, str], ...]:
     )
 
 
-def is_opened(asked: Mapping[str, str], answer: Mapping[str, str]) -> bool:
+def is_opened(asked: Iterable[tuple[str, str]], answer: Head) -> bool:
     """Whether an answer of 101 is one to what was asked (section 4.1); no extension was."""
-    offered = {name.strip() for name in asked.get("Sec-WebSocket-Protocol", "").split(",")}
-    chosen = answer.get("Sec-WebSocket-Protocol")
+    said = {name.lower(): value for name, value in asked}
+    offered = {name.strip() for name in said.get("sec-websocket-protocol", "").split(",")}
+    chosen = answer.values("sec-websocket-protocol")
     return (
-        answer.get("Upgrade", "").lower() == "websocket"
-        and answer.get("Sec-WebSocket-Accept") == _accepted(asked["Sec-WebSocket-Key"])
-        and "Sec-WebSocket-Extensions" not in answer
-        and (chosen is None or chosen in offered)
+        [value.lower() for value in answer.values("upgrade")] == ["websocket"]
+        and answer.values("sec-websocket-accept") == [_accepted(said["sec-websocket-key"])]
+        and not answer.values("sec-websocket-extensions")
+        and (not chosen or (len(chosen) == 1 and chosen[0] in offered))
     )
 
 

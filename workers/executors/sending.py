@@ -1,19 +1,103 @@
-"""Sends a body that is kept apart, and lets its end go out only if it is what was approved (T1)."""
+"""Writes a call on its connection, byte for byte what it says (T1, T43)."""
 
+import asyncio
 import hashlib
-import io
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from app.core.outcome import Content
 from workers.executors.http_call import Call
 from workers.executors.opening import opening
+from workers.executors.wire import Wire
 
-_IN_MEMORY: Final = 1 << 20
+_PIECE: Final = 262_144
+"""Bytes of a body that are written before there has to be room again."""
+
+_BODIES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+"""Methods for which an empty body is said, as servers may ask for it (RFC 9110, section 8.6)."""
+
+_METHOD: Final = re.compile(r"[A-Z]+")
+_TARGET: Final = re.compile(r"/[!\"$-~]*")
+
+Lines = tuple[tuple[str, str], ...]
 
 
 class ContentChanged(Exception):
     """The bytes are not those of the digest; the call is left incomplete."""
+
+
+def lines_of(call: Call) -> Lines:
+    """Return the header lines but for the host, with what an upgrade or a length adds."""
+    lines = (*call.headers, *opening()) if call.upgrade else call.headers
+    size = len(call.body) if call.content is None else call.content.size
+    if size or call.method in _BODIES:
+        return (*lines, ("Content-Length", str(size)))
+    return lines
+
+
+def head_of(call: Call, lines: Lines) -> bytes:
+    """Return the head.
+
+    :raises ValueError: it would be read as something else than it says.
+    """
+    if not _METHOD.fullmatch(call.method) or not _TARGET.fullmatch(call.target):
+        message = "the method or the target cannot be written"
+        raise ValueError(message)
+    fields = "".join([f"{name}: {value}\r\n" for name, value in lines])
+    text = f"{call.method} {call.target} HTTP/1.1\r\nHost: {call.authority}\r\n{fields}\r\n"
+    ends = len(lines) + 3
+    if text.count("\r") != ends or text.count("\n") != ends or "\0" in text:
+        message = "a header line cannot be written"
+        raise ValueError(message)
+    return text.encode()
+
+
+def is_small(call: Call) -> bool:
+    """Whether the body is written together with the head."""
+    return call.content is None and len(call.body) <= _PIECE
+
+
+@asynccontextmanager
+async def body_leaving(call: Call, wire: Wire) -> AsyncGenerator[None]:
+    """Write a large body while its answer is read; where that is first, the connection ends."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            body = group.create_task(_write_body(call, wire))
+            try:
+                yield
+            finally:
+                if not body.done():
+                    wire.abort()
+                    body.cancel()
+    except ExceptionGroup as failed:  # the reading's: the writing tells the connection
+        raise failed.exceptions[0] from None
+
+
+async def _write_body(call: Call, wire: Wire) -> None:
+    """Write a body as there is room; the connection ends where that fails.
+
+    Its end leaves only if the whole is what was approved.
+    """
+    try:
+        async for piece in _pieces(call):
+            if not wire.alive:
+                return
+            wire.write(piece)
+            await wire.drain()
+    except Exception as error:  # noqa: BLE001 - told to who reads the answer
+        wire.break_off(error)
+
+
+async def _pieces(call: Call) -> AsyncIterator[bytes | memoryview]:
+    if call.content is None:
+        whole = memoryview(call.body)
+        for at in range(0, len(whole), _PIECE):
+            yield whole[at : at + _PIECE]
+        return
+    async for piece in verified(call.content):
+        yield piece
 
 
 async def verified(content: Content) -> AsyncIterator[bytes]:
@@ -32,22 +116,3 @@ async def verified(content: Content) -> AsyncIterator[bytes]:
         raise ContentChanged
     if held:
         yield held
-
-
-def headers(call: Call) -> tuple[tuple[str, str], ...]:
-    """Return the headers, with those of a body that is read while it is sent, or of an upgrade."""
-    if call.upgrade:
-        return (*call.headers, *opening())
-    if call.content is None:
-        return call.headers
-    return (*call.headers, ("Content-Length", str(call.content.size)))
-
-
-def payload(call: Call) -> bytes | io.BytesIO | AsyncIterator[bytes] | None:
-    """Return the body; large ones as a file, which aiohttp writes in pieces."""
-    if call.content is not None:
-        return verified(call.content)
-    body = call.body
-    if not body:
-        return None
-    return io.BytesIO(body) if len(body) > _IN_MEMORY else body

@@ -7,14 +7,16 @@ looked at as it is.
 
 import asyncio
 from collections import deque
-from typing import Any, Final
+from typing import Final, Protocol
 
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Protocol, Side
+from websockets.protocol import Protocol as Frames
+from websockets.protocol import Side
 
 from app.core.ports import MESSAGE_BYTES, MESSAGE_PARTS, UNREAD_BYTES, Spoken
 from workers.executors.opening import LOST
+from workers.executors.wire import Receiver
 
 _WAITING: Final = 262_144
 """Bytes that wait to be read; above, the other side has to wait."""
@@ -28,24 +30,46 @@ _LAST_SECONDS: Final = 10.0
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
+class Line(Protocol):
+    """The little that is used of the client's connection."""
+
+    transport: asyncio.Transport
+
+    def hand_over(self, receiver: Receiver) -> None:
+        """Let another take the bytes."""
+        ...
+
+    async def drain(self) -> None:
+        """Return when there is room to write."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Let the upstream wait."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Let the upstream go on."""
+        ...
+
+
 class Upgraded:
-    """Messages to and from an upstream; takes the bytes in place of the client's parser.
+    """Messages to and from an upstream; takes the bytes that are HTTP no longer.
 
     They are kept as they come, and read as messages are asked for.
     """
 
-    def __init__(self, connection: Any) -> None:
-        """Take an HTTP connection of the client over, from the first byte after the head."""
-        self._connection = connection
-        self._transport = connection.transport
-        self._frames = Protocol(Side.CLIENT, max_size=MESSAGE_BYTES)
+    def __init__(self, wire: Line) -> None:
+        """Take a connection of the client over, from the first byte after the head."""
+        self._wire = wire
+        self._transport = wire.transport
+        self._frames = Frames(Side.CLIENT, max_size=MESSAGE_BYTES)
         self._parts: list[bytes] = []
         self._is_text = False
         self._queue: deque[Spoken] = deque()
         self._unread = bytearray()
         self._paused = self._lost = self._over = self._broken = False
         self._changed = asyncio.Event()
-        connection.set_parser(self, self)
+        wire.hand_over(self)
 
     @property
     def ended(self) -> tuple[int, str]:
@@ -86,7 +110,7 @@ class Upgraded:
         else:
             self._frames.send_binary(message)
         self._write()
-        await self._connection._drain_helper()  # noqa: SLF001 - the client's own way to wait
+        await self._wire.drain()
 
     def close(self, code: int, reason: str = "") -> None:
         """Say that it is over, unless that was said."""
@@ -104,36 +128,27 @@ class Upgraded:
             self._transport.close()
             asyncio.get_running_loop().call_later(_LAST_SECONDS, self._transport.abort)
 
-    # --- what the client's connection asks of a parser, and of what it parses for ---
+    # --- what the connection says ---
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+    def feed_data(self, data: bytes) -> None:
         """Take bytes."""
         self._unread += data
         if len(self._unread) > _WAITING and not self._paused:
             self._paused = True
-            self._connection.pause_reading()
+            self._wire.pause_reading()
         self._changed.set()
-        return False, b""
 
     def feed_eof(self) -> None:
         """Take the end of the connection."""
         self._lost = True
         self._changed.set()
 
-    def is_eof(self) -> bool:
-        """Whether nothing more can come."""
-        return self._lost
-
-    def set_exception(self, *_: object) -> None:
-        """Take an error of the connection as its end."""
-        self.feed_eof()
-
     def _read(self) -> None:
         data = bytes(self._unread[:_STEP])
         del self._unread[:_STEP]
         if self._paused and len(self._unread) <= _WAITING:
             self._paused = False
-            self._connection.resume_reading()
+            self._wire.resume_reading()
         self._frames.receive_data(data)
         self._take()
 

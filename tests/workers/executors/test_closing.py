@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import uvloop
-from multidict import CIMultiDict
 
 from app.core.outcome import Ambiguous
 from tests.support.upstream import DEADLINE, Upstream
-from workers.executors.closing import ends_by_close, was_closed
+from workers.executors.closing import was_closed
 from workers.executors.http_call import Answer, Call
 from workers.executors.http_client import HttpClient
 
@@ -61,20 +60,6 @@ def test_a_close_that_is_said_or_that_nothing_could_say_is_the_end(
 ) -> None:
     answer = _run(loop, _answer(path, tls=tls))
     assert (answer.body, answer.truncated) == (b"to the end", False)
-
-
-@pytest.mark.parametrize(
-    ("lines", "by_close"),
-    [
-        ({}, True),
-        ({"Content-Length": "5"}, False),
-        ({"Transfer-Encoding": "chunked"}, False),
-        ({"Transfer-Encoding": "gzip, Chunked"}, False),
-        ({"Transfer-Encoding": "gzip"}, True),
-    ],
-)
-def test_what_says_where_a_body_ends(lines: dict[str, str], by_close: bool) -> None:
-    assert ends_by_close(CIMultiDict(lines)) is by_close
 
 
 def test_a_handshake_that_is_not_over_was_not_closed() -> None:

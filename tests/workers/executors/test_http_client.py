@@ -365,7 +365,7 @@ async def test_a_url_that_would_go_elsewhere_is_not_sent(rig: Rig) -> None:
 @pytest.mark.parametrize("target", ["/echo/a%2Fb%7e%c3%A9?x=%41+b&&c", "/echo/...?", "/echo/%25"])
 async def test_percent_encoding_stays_byte_for_byte(rig: Rig, target: str) -> None:
     await rig.client.exchange(rig.call(target), Mark())
-    assert rig.upstream.log[0].target == target.removesuffix("?")
+    assert rig.upstream.log[0].target == target
 
 
 @pytest.mark.requirement("T45")

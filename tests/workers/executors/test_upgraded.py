@@ -22,8 +22,11 @@ class Line:
         self.paused = False
         self.dropped = asyncio.Event()
 
-    def set_parser(self, *_: object) -> None:
-        """Take nothing."""
+    def hand_over(self, receiver: object) -> None:
+        """Hand nothing over."""
+
+    async def drain(self) -> None:
+        """There is room."""
 
     def get_write_buffer_size(self) -> int:
         """Everything is written at once."""
