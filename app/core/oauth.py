@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from app.core.addresses import parse_networks
+from app.core.checks import all_of
 from app.core.errors import InvalidField
 
 MAX_SCOPES: Final = 64
@@ -86,23 +87,45 @@ def checked(client: OAuthClient) -> None:
 
     :raises InvalidField: with a pointer to what must change.
     """
-    urls = client.endpoints
-    if not _TEXT.fullmatch(client.client_id):
+    urls, inside = client.endpoints, bool(client.networks)
+    all_of(
+        lambda: _check_client_id(client.client_id),
+        lambda: parse_networks(client.networks),
+        lambda: _check_url(urls.token_url, "/token_url", inside=inside),
+        lambda: _check_authorize_url(client),
+        lambda: _check_revoke_url(urls.revoke_url, inside=inside),
+        lambda: _check_issuer(urls.issuer),
+        lambda: _check_scopes(urls.scopes),
+        lambda: _check_extra(urls.extra),
+    )
+
+
+def _check_client_id(client_id: str) -> None:
+    if not _TEXT.fullmatch(client_id):
         _refuse("/client_id", "a client id is up to 512 characters of plain ASCII")
-    parse_networks(client.networks)
-    inside = bool(client.networks)
-    _check_url(urls.token_url, "/token_url", inside=inside)
+
+
+def _check_authorize_url(client: OAuthClient) -> None:
+    url = client.endpoints.authorize_url
     if client.kind is OAuthKind.OAUTH2:
-        _check_url(urls.authorize_url, "/authorize_url", inside=inside)
-    elif urls.authorize_url:
+        _check_url(url, "/authorize_url", inside=bool(client.networks))
+    elif url:
         _refuse("/authorize_url", "with client credentials nobody consents: leave it empty")
-    if urls.revoke_url:
-        _check_url(urls.revoke_url, "/revoke_url", inside=inside)
-    if urls.issuer and not _TEXT.fullmatch(urls.issuer):
+
+
+def _check_revoke_url(url: str, *, inside: bool) -> None:
+    if url:
+        _check_url(url, "/revoke_url", inside=inside)
+
+
+def _check_issuer(issuer: str) -> None:
+    if issuer and not _TEXT.fullmatch(issuer):
         _refuse("/issuer", "an issuer is an address of plain ASCII")
-    if len(urls.scopes) > MAX_SCOPES or not all(map(_SCOPE.fullmatch, urls.scopes)):
+
+
+def _check_scopes(scopes: Sequence[str]) -> None:
+    if len(scopes) > MAX_SCOPES or not all(map(_SCOPE.fullmatch, scopes)):
         _refuse("/scopes", f"give at most {MAX_SCOPES} scopes, without blanks and quotes")
-    _check_extra(urls.extra)
 
 
 def _refuse(pointer: str, message: str) -> None:

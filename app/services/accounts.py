@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from app.clock import Ids, SystemClock
 from app.core.audit import Actor
+from app.core.checks import all_of
 from app.core.conditions.glob import any_of, plain_glob
 from app.core.errors import (
     AssentryError,
@@ -172,13 +173,9 @@ class Accounts:
         :raises NameTaken: another group has the name.
         """
         require(caller, Scope.ADMIN)
-        if not GROUP_NAME.fullmatch(name):
-            message = "a name is up to 64 of a-z 0-9 . _ -, and begins with a letter or digit"
-            raise InvalidField(message, pointer="/name")
-        _check_text(description, "/description")
-        if len(members) > MAX_MEMBERS:
-            message = f"a group has at most {MAX_MEMBERS} members"
-            raise InvalidField(message, pointer="/members")
+        all_of(
+            lambda: _check_group(name, members), lambda: _check_text(description, "/description")
+        )
         made = Group(group_id or self.ids.new("grp"), name, description,
                      tuple(sorted(set(members))), self.clock.now())  # fmt: skip
         return await self.store.write(
@@ -222,9 +219,12 @@ class Accounts:
         away = person_id or person.id
         if away != person.id:
             require(caller, Scope.ADMIN)
-        _check_away(away, delegate_id, starts_at, ends_at, self.clock.now())
-        _check_globs(actions)
-        _check_text(note, "/note")
+        all_of(
+            lambda: _check_delegate(away, delegate_id),
+            lambda: _check_time(starts_at, ends_at, self.clock.now()),
+            lambda: _check_globs(actions),
+            lambda: _check_text(note, "/note"),
+        )
         made = Delegation(
             self.ids.new("dlg"), away, delegate_id, starts_at, ends_at, tuple(actions), note,
             self.clock.now(), caller.actor.reference,
@@ -299,12 +299,22 @@ def _check_globs(globs: Sequence[str]) -> None:
         raise InvalidField(error.detail, pointer=error.pointer) from error
 
 
-def _check_away(
-    person_id: str, delegate_id: str, starts_at: Instant, ends_at: Instant, now: Instant
-) -> None:
+def _check_group(name: str, members: Sequence[str]) -> None:
+    if not GROUP_NAME.fullmatch(name):
+        message = "a name is up to 64 of a-z 0-9 . _ -, and begins with a letter or digit"
+        raise InvalidField(message, pointer="/name")
+    if len(members) > MAX_MEMBERS:
+        message = f"a group has at most {MAX_MEMBERS} members"
+        raise InvalidField(message, pointer="/members")
+
+
+def _check_delegate(person_id: str, delegate_id: str) -> None:
     if delegate_id == person_id:
         message = "nobody stands in for themselves"
         raise InvalidField(message, pointer="/delegate_id")
+
+
+def _check_time(starts_at: Instant, ends_at: Instant, now: Instant) -> None:
     if not starts_at < ends_at or ends_at <= now:
         message = "it ends after it begins, and in the future"
         raise InvalidField(message, pointer="/ends_at")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from app.clock import Ids, SystemClock
+from app.core.checks import all_of
 from app.core.connections import STATE_LIFE, Connection
 from app.core.errors import Conflict, InvalidField, NameTaken
 from app.core.instant import plus
@@ -147,10 +148,7 @@ class Connections:
         description: str = "",
     ) -> Connection:
         """Add one within a transaction, for a caller who may."""
-        _check(client, secret)
-        if not _NAME.fullmatch(name):
-            message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
-            raise InvalidField(message, pointer="/name")
+        all_of(lambda: _check_name(name), lambda: _check(client, secret))
         made = Connection(self.ids.new("crd"), name, 1, client)
         credential = Credential(
             made.credential_id, "default", name, description, client.kind, 1, tx.now, tx.now,
@@ -349,12 +347,21 @@ def _own(caller: Caller, consent: Consent | None) -> Consent:
     return consent
 
 
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
+        raise InvalidField(message, pointer="/name")
+
+
 def _check(client: OAuthClient, secret: str) -> None:
-    checked(client)
+    all_of(lambda: checked(client), lambda: _check_secret(client.kind, secret))
+
+
+def _check_secret(kind: OAuthKind, secret: str) -> None:
     if not _SECRET.fullmatch(secret):
         message = "a client secret is plain ASCII, up to 4096 characters"
         raise InvalidField(message, pointer="/client_secret")
-    if client.kind is OAuthKind.CLIENT_CREDENTIALS and not secret:
+    if kind is OAuthKind.CLIENT_CREDENTIALS and not secret:
         message = "client credentials need a secret"
         raise InvalidField(message, pointer="/client_secret")
     if secret and (len(secret) < MIN_SECRET_LENGTH or MARK in secret or secret in MARK):

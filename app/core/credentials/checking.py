@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from app.core.checks import all_of
 from app.core.credentials import ITEM, check_fields, kind_named
 from app.core.errors import InvalidField
 from app.core.oauth import is_oauth
@@ -25,24 +26,42 @@ def checked(credential: Credential, fields: Mapping[str, str] | None) -> Credent
     :param fields: the new values of all fields, or None where they stay.
     :raises InvalidField: with a pointer to what must change; never with a value.
     """
-    if len(credential.description) > MAX_DESCRIPTION or "\x00" in credential.description:
+    adds = list(credential.adds)
+
+    def kind() -> None:
+        if is_oauth(credential.kind):
+            _check_fixed(fields)
+            return
+        kind_named(credential.kind)
+        _check_domains(credential)
+        if fields is not None:
+            adds[:] = check_fields(credential.kind, fields, credential.public_fields)
+
+    all_of(
+        lambda: _check_description(credential.description),
+        lambda: _check_name(credential.name, "/name"),
+        lambda: _check_name(credential.vault, "/vault"),
+        kind,
+    )
+    return replace(credential, adds=tuple(adds))
+
+
+def _check_description(text: str) -> None:
+    if len(text) > MAX_DESCRIPTION or "\x00" in text:
         message = f"a description has at most {MAX_DESCRIPTION} characters, and no NUL"
         raise InvalidField(message, pointer="/description")
-    for pointer, name in (("/name", credential.name), ("/vault", credential.vault)):
-        if not NAME.fullmatch(name):
-            message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
-            raise InvalidField(message, pointer=pointer)
-    if is_oauth(credential.kind):
-        if fields is not None:
-            message = "its values come from the service: change it with the connections"
-            raise InvalidField(message, pointer="/fields")
-        return credential
-    kind_named(credential.kind)
-    _check_domains(credential)
-    if fields is None:
-        return credential
-    adds = check_fields(credential.kind, fields, credential.public_fields)
-    return replace(credential, adds=adds)
+
+
+def _check_name(name: str, pointer: str) -> None:
+    if not NAME.fullmatch(name):
+        message = "a name is up to 64 of a-z 0-9 _ . -, and begins with a letter or digit"
+        raise InvalidField(message, pointer=pointer)
+
+
+def _check_fixed(fields: Mapping[str, str] | None) -> None:
+    if fields is not None:
+        message = "its values come from the service: change it with the connections"
+        raise InvalidField(message, pointer="/fields")
 
 
 def _check_domains(credential: Credential) -> None:

@@ -200,6 +200,23 @@ async def _people(
 
 
 @signed_in
+async def put_group(request: Request, caller: Caller) -> Response:
+    """Make a group, or replace one with its members, or remove it."""
+    form: Form = request.state.form
+    accounts, people = services_of(request).accounts, await services_of(request).people.list(caller)
+    group_id = request.path_params.get("group_id")
+    try:
+        if group_id and form["what"] == "delete":
+            await accounts.drop_group(caller, group_id)
+        else:
+            members = [person.id for person in people if form.ticked(person.id)]
+            await accounts.put_group(caller, group_id, form["name"], form["description"], members)
+    except AssentryError as error:
+        return await _people(request, caller, error, group_id or "group")
+    return to("/people")
+
+
+@signed_in
 async def create_person(request: Request, caller: Caller) -> Response:
     """Add a person."""
     form: Form = request.state.form

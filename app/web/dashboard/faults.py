@@ -14,6 +14,7 @@ _FIELD: Final = re.compile(
 )
 """A field as the macros write it: its label and its name."""
 
+_PREFIX: Final = re.compile("^(?:field|credential)_")
 _FORM: Final = re.compile(r'<form method="post" action="([^"]*)"[^>]*>.*?</form>', re.DOTALL)
 _FIELDS: Final = {
     "starts_at": "starts", "ends_at": "ends", "digest_seconds": "digest_minutes",
@@ -38,7 +39,7 @@ class Fault:
 def faults_of(error: AssentryError, text: str, sent_to: str) -> Sequence[Fault]:
     """Return all that an error says, with the fields of the page's form that it is about."""
     sent = [form[0] for form in _FORM.finditer(text) if unescape(form[1]) == sent_to]
-    labels = {name.removeprefix("field_"): (name, unescape(label))
+    labels = {_PREFIX.sub("", name): (name, unescape(label))
               for label, name in _FIELD.findall("".join(sent) or text)}  # fmt: skip
     return [_fault(one["detail"], one["pointer"], labels) for one in each_of(error)]
 

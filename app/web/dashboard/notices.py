@@ -184,18 +184,3 @@ async def prefer(request: Request, caller: Caller) -> Response:
     except AssentryError as error:
         return await show_account(request, caller, error, "prefer")
     return to("/account")
-
-
-@signed_in
-async def put_group(request: Request, caller: Caller) -> Response:
-    """Make a group, or replace its members."""
-    form: Form = request.state.form
-    accounts, people = services_of(request).accounts, await services_of(request).people.list(caller)
-    if form["what"] == "delete":
-        await accounts.drop_group(caller, form["group_id"])
-        return to("/people")
-    members = [person.id for person in people if form.ticked(person.id)]
-    await accounts.put_group(
-        caller, form["group_id"] or None, form["name"], form["description"], members
-    )
-    return to("/people")
