@@ -112,6 +112,10 @@ class Reading:
         self.waiting = 0
         return taken
 
+    def close(self) -> None:
+        """Read no more: the parser, which holds this as this holds it, is let go of."""
+        del self._parser
+
     def _count(self, data: bytes) -> None:
         body = data if len(data) <= self._left else data[: self._left]
         self._left -= len(body)

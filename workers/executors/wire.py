@@ -68,6 +68,8 @@ class Wire(asyncio.Protocol):
     def rest(self) -> bool:
         """End the exchange; return whether the next one may use the connection."""
         reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.close()
         if not self.alive or self._full or self._paused:
             return False
         return reading is None or (reading.reusable and not reading.waiting)
