@@ -3,7 +3,8 @@
     python -m benchmarks.gateway [--seconds 5] [--rounds 3] [--streams 1000]
 
 The gateway authenticates, judges by policy, opens a bearer credential and keeps a durable record
-of each call (SQLite, synchronous=FULL); the others do none of that. Everything shares the
+of each call (SQLite, synchronous=FULL); the others do none of that. Between them, for small calls,
+stands what Python needs at least for such a record (``benchmarks/bare.py``). Everything shares the
 machine's cores. Needs nginx, wrk and nodejs (Debian packages of these names).
 """
 
@@ -30,6 +31,9 @@ from benchmarks.origin import LARGE
 from tests.support.server import Installation, free_port, installation
 
 CONNECTIONS: Final = 16
+BARE: Final = "bare"
+"""The least that a gateway in Python does; for small calls alone."""
+
 WAIT: Final = 30.0
 """Seconds without a byte after which a measurement is given up."""
 
@@ -111,12 +115,16 @@ def places(stack: ExitStack, folder: Path) -> list[Place]:
     stack.enter_context(process(nginx, "nginx", "-c", str(config), "-p", str(folder)))
     script = str(Path(__file__).with_name("proxy.js"))
     pid = stack.enter_context(process(node, "node", script, str(node), str(origin), TOKEN))
+    bare, database = free_port(), str(folder / "bare.db")
+    command = (sys.executable, "-m", "benchmarks.bare", str(bare), str(origin), database, TOKEN)
+    plain = stack.enter_context(process(bare, *command))
     (folder / "data").mkdir()
     product = stack.enter_context(installation(folder / "data", agent_concurrency=10_000))
     seed(product, origin)
     port = int(product.base_url.rsplit(":", 1)[1])
     return [
         Place("direct", origin), Place("nginx", nginx), Place("node", node, pid=pid),
+        Place(BARE, bare, key=TOKEN, pid=plain),
         Place("assentry", port, "/gateway/origin", product.agent_key, product.servers[0].pid),
     ]  # fmt: skip
 
@@ -262,6 +270,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         found = places(stack, Path(name))
         show_small(found, options.seconds, options.rounds)
+        found = [place for place in found if place.name != BARE]
         product = found[-1]
         for place in found:
             times = sorted(first_byte(place) for _ in range(21))
