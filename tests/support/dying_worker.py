@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Final, Literal, NamedTuple
 
-import workers.executors.http_client as client
 import workers.jobs
 from app.services.bundles import Bundles
 from app.services.execution import Execution
 from app.store.jobs import Jobs
 from app.store.requests import Requests
+from workers.executors.incoming import Incoming
 from workers.jobs import JobSource
 
 JOB_LEASE: Final = 1.0
@@ -39,7 +39,7 @@ STEPS: Final[dict[str, Step]] = {
     "claimed": Step(Execution, "carry_out", "before"),
     "marking sent": Step(Requests, "mark_sent", "after"),
     "marked sent": Step(Execution, "_mark_sent", "after"),
-    "answer begun": Step(client, "_read", "before"),
+    "answer begun": Step(Incoming, "__init__", "before"),
     "answered": Step(Execution, "_attempt", "after"),
     "finishing": Step(Execution, "_finish", "after"),
     "finished": Step(Execution, "carry_out", "after"),

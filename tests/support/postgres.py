@@ -21,6 +21,7 @@ from tests.support.wiping import Made, look, wipe
 
 _PATHS = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin")
 _TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = 'public' LIMIT 1"
+_LEAVE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 _EMPTY = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid();
@@ -83,9 +84,15 @@ class PostgresServer:
         model, spare = template(self), _name()
         copies = _COPIES.setdefault(model, [])
         copy = copies.pop() if copies else self._copy(model)
-        self._run("ALTER DATABASE {} RENAME TO {}", name, spare)
-        self._run("ALTER DATABASE {} RENAME TO {}", copy, name)
+        self._rename(name, spare)
+        self._rename(copy, name)
         _FILLED[name] = _Filled(model, spare, _made(self.url(model)))
+
+    def _rename(self, name: str, to: str) -> None:
+        """Rename a database, to which an earlier test may have connected once more."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(_LEAVE, [name])
+        self._run("ALTER DATABASE {} RENAME TO {}", name, to)
 
     def _copy(self, model: str) -> str:
         _made(self.url(model))  # looked at before the copy: nobody may be connected to it then

@@ -71,6 +71,8 @@ class Server:
                 self.seen.append((number, who))
                 writer.write(_ANSWER)
         except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
             writer.close()
 
     def client(self) -> HttpClient:
