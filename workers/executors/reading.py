@@ -104,13 +104,23 @@ class Reading:
     def take(self) -> bytes:
         """Return what came of the body: small pieces together, large ones as they came."""
         pieces = self._pieces
-        if len(pieces) > 1 and self.waiting > _TOGETHER:
-            self.waiting -= len(pieces[0])
-            return pieces.popleft()
-        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.waiting = 0
+        if self.waiting <= _TOGETHER:
+            taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+        else:
+            taken = self._first()
+        self.waiting -= len(taken)
         return taken
+
+    def _first(self) -> bytes:
+        """Take the first piece, with those after it that are small."""
+        pieces = self._pieces
+        taken = [pieces.popleft()]
+        size = len(taken[0])
+        while pieces and size + len(pieces[0]) <= _TOGETHER:
+            size += len(pieces[0])
+            taken.append(pieces.popleft())
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _count(self, data: bytes) -> None:
         body = data if len(data) <= self._left else data[: self._left]

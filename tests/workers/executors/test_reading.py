@@ -175,3 +175,10 @@ def test_large_pieces_are_not_joined() -> None:
     assert reading.take() is pieces[1]
     assert [len(reading.take()) for _ in range(2)] == [60_000, 40_000]
     assert reading.take() == b"" and reading.waiting == 0
+
+
+def test_small_pieces_are_joined_however_many_wait() -> None:
+    reading = Reading()
+    reading.feed(CHUNKED + b"2\r\nab\r\n" * 50_000)
+    pieces = [len(reading.take()) for _ in range(2)]
+    assert pieces == [65_536, 100_000 - 65_536] and reading.waiting == 0
