@@ -90,9 +90,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         context = self._context(place.certificate) if place.tls else None
         infos = [_info(address, place.port) for address in await self._addresses(place)]
-        sock = await aiohappyeyeballs.start_connection(
-            infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
-        )
+        sock = await _raced(infos, loop)
         _check_peer(sock, place)
         _, wire = await loop.create_connection(
             lambda: Wire(self._lost),
@@ -165,6 +163,23 @@ def _info(address: str, port: int) -> _Info:
     if ":" in address:
         return (socket.AF_INET6, *kind, (address, port, 0, 0))
     return (socket.AF_INET, *kind, (address, port))
+
+
+async def _raced(infos: Sequence[_Info], loop: asyncio.AbstractEventLoop) -> socket.socket:
+    """Return a socket that is connected to the first address that answers.
+
+    The library swallows a cancellation that comes when the race is won and not over yet.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    sock = await aiohappyeyeballs.start_connection(
+        infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
+    )
+    if task.cancelling() > before:
+        sock.close()
+        raise asyncio.CancelledError
+    return sock
 
 
 def _check_peer(sock: socket.socket, place: Place) -> None:
