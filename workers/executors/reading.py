@@ -79,7 +79,9 @@ class Reading:
 
         :raises Malformed: they are no answer.
         """
-        if self._left:
+        if self.ended:
+            self.reusable = False
+        elif self._left:
             self._count(data)
         elif self.switched:
             self.after += data

@@ -106,6 +106,17 @@ def test_the_answer_to_a_head_has_no_body() -> None:
     assert (body, again) == (b"", False)
 
 
+@pytest.mark.requirement("T46")
+@pytest.mark.parametrize("more", [b"\r\n", b"0\r\n\r\n", b"0\r\nX: "])
+def test_nothing_follows_the_end_of_an_answer(more: bytes) -> None:
+    for bodiless, wire in ((True, CHUNKED), (False, OK + b"Content-Length: 0\r\n\r\n")):
+        reading = Reading(bodiless=bodiless)
+        reading.feed(wire)
+        assert reading.ended and reading.reusable
+        reading.feed(more)
+        assert not reading.reusable
+
+
 def test_lines_are_as_they_came() -> None:
     lines = b"Set-Cookie: a=1\r\nX-b:  two words \t\r\nset-cookie: \xe9\r\n"
     wire = OK + lines + b"Content-Length: 0\r\n\r\n"
