@@ -20,6 +20,9 @@ _TOGETHER: Final = 65_536
 
 _BODILESS: Final = frozenset({204, 304})
 _CONTINUE, _SWITCHING, _FINAL = 100, 101, 200
+_STATUSES: Final = range(_CONTINUE, 600)
+"""What a status may be (RFC 9110, section 15); no server writes another one to a caller."""
+
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _CHUNKED: Final = ("chunked",)
 
@@ -169,7 +172,8 @@ class Reading:
         if self.head is not None:  # of a second answer
             return
         status = self._parser.get_status_code()
-        if self._refused or self._parser.get_http_version() not in _VERSIONS or status < _CONTINUE:
+        version = self._parser.get_http_version()
+        if self._refused or version not in _VERSIONS or status not in _STATUSES:
             self._refused = True
         elif status == _SWITCHING:
             self._switch(status)

@@ -35,6 +35,7 @@ REFUSED = {
     "no HTTP": b"220 mail.example ESMTP\r\n",
     "another version": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
     "an impossible status": b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
+    "a status beyond the last": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
     "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
     "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
     "a length like no other": OK + b"Content-Length: +2\r\n\r\nok",
