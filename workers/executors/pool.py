@@ -54,6 +54,7 @@ class Pool:
             self._contexts[None] = ssl_context
         self._idle: dict[Place, list[tuple[Wire, float]]] = {}
         self._open: set[Wire] = set()
+        self._coming = 0
         self._timer: asyncio.TimerHandle | None = None
         self._none_open = asyncio.Event()
 
@@ -85,8 +86,19 @@ class Pool:
         :raises Crowded: as many are open as may be.
         :raises OSError: nobody answers there, or TLS could not be set up (``ssl.SSLError``).
         """
-        if len(self._open) >= MAX_CONNECTIONS:
+        if len(self._open) + self._coming >= MAX_CONNECTIONS:
             raise Crowded
+        self._coming += 1
+        try:
+            wire = await self._connected(place)
+        finally:
+            self._coming -= 1
+        if wire.alive:
+            self._open.add(wire)
+            self._none_open.clear()
+        return wire
+
+    async def _connected(self, place: Place) -> Wire:
         loop = asyncio.get_running_loop()
         context = self._context(place.certificate) if place.tls else None
         infos = [_info(address, place.port) for address in await self._addresses(place)]
@@ -98,9 +110,6 @@ class Pool:
             ssl=context,
             server_hostname=place.host if place.tls else None,
         )
-        if wire.alive:
-            self._open.add(wire)
-            self._none_open.clear()
         return wire
 
     async def close(self) -> None:

@@ -155,6 +155,15 @@ async def test_there_is_a_most_of_connections(
     assert (caught.value.code, caught.value.retryable) == ("connections_used_up", True)
 
 
+async def test_connections_that_are_being_made_count(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 1)
+    calls = [client.exchange(server.call(), mark) for _ in range(3)]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(one, NotStarted) for one in found) == 2 and server.connections == 1
+
+
 async def test_closing_ends_what_is_under_way(server: Server, client: HttpClient) -> None:
     server.answer = b""
     async with asyncio.TaskGroup() as group:
