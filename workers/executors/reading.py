@@ -182,6 +182,11 @@ class Reading:
         else:
             self._begin(Head(status, tuple(self._lines)))
 
+    def on_chunk_header(self) -> None:
+        """Take a chunk after the end for one too many, also where it is the last and empty."""
+        if self.ended:
+            self.reusable = False
+
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         if self.ended:
@@ -204,14 +209,18 @@ class Reading:
             self._refused = True
 
     def _begin(self, head: Head) -> None:
-        """Find out where the body of a final answer ends."""
+        """Find out where the body of a final answer ends.
+
+        Whoever sends chunks by HTTP/1.0 is not followed any further (RFC 9112, section 6.1).
+        """
         codings = head.values("transfer-encoding")
         if codings and tuple(map(str.lower, codings)) != _CHUNKED:
             self._refused = True
             return
         self.head, self._silent = head, 0
         self._chunked = bool(codings)
-        self._keeps = self._parser.should_keep_alive()
+        doubtful = self._chunked and self._parser.get_http_version() != "1.1"
+        self._keeps = self._parser.should_keep_alive() and not doubtful
         lengths = head.values("content-length")
         if self._bodiless or head.status in _BODILESS:
             self.length, self.ended, self.reusable = 0, True, self._keeps

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from workers.executors.reading import HEAD_BYTES, Cut, Malformed, Reading
 
 OK = b"HTTP/1.1 200 OK\r\n"
+OLD = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 PLAIN = {
@@ -22,6 +23,10 @@ PLAIN = {
     ),
     "said to close": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nok", b"ok", False),
     "old": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok", False),
+    "old in chunks": (
+        *(OLD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok", False),
+    ),
+    "old and kept": (OLD + b"Content-Length: 2\r\n\r\nok", b"ok", True),
     "until the close": (OK + b"X: y\r\n\r\nto the end", b"to the end", False),
     "more than asked": (
         *(OK + b"Content-Length: 2\r\n\r\nok" + OK + b"Content-Length: 2\r\n\r\nno",),
@@ -116,6 +121,9 @@ def test_nothing_follows_the_end_of_an_answer(more: bytes) -> None:
         assert reading.ended and reading.reusable
         reading.feed(more)
         assert not reading.reusable
+    together = Reading(bodiless=True)
+    together.feed(CHUNKED + more)
+    assert together.ended and not together.reusable
 
 
 def test_lines_are_as_they_came() -> None:
