@@ -72,7 +72,7 @@ class Wire(asyncio.Protocol):
     def rest(self) -> bool:
         """End the exchange; return whether the next one may use the connection."""
         reading, self._reading = self._reading, None
-        if not self.alive or self._full or self._paused:
+        if not self.alive or self._paused or self.transport.get_write_buffer_size():
             return False
         return reading is None or (reading.reusable and not reading.waiting)
 

@@ -87,6 +87,15 @@ async def test_what_the_upstream_does_not_read_keeps_no_connection() -> None:
     assert transport.aborted.is_set() and not transport.closed
 
 
+async def test_a_call_that_has_not_left_is_followed_by_no_other() -> None:
+    for unread, again in ((0, True), (1, False)):
+        transport = Transport()
+        wire = connected(transport)
+        transport.unread = unread
+        wire.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert wire.rest() is again
+
+
 async def test_a_goodbye_of_tls_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LAST_SECONDS", 0.0)
     transport = Transport(tls=True)
