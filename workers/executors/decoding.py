@@ -10,6 +10,7 @@ _RAW: Final = -zlib.MAX_WBITS
 _DEFLATE_METHOD: Final = 8
 _CODINGS: Final = {"gzip", "x-gzip", "deflate"}
 _SLACK: Final = 65_536
+_PART: Final = 16_384
 _FREE: Final = 1 << 20
 RATIO: Final = 100
 """How many bytes one byte of a body that is passed on may become, after the first MiB."""
@@ -86,8 +87,10 @@ class CappedBody:
 
     def _inflate(self, piece: bytes) -> None:
         try:
-            while piece and not self.truncated:
-                piece = self._step(piece)
+            for part in _parts(piece):
+                left = part
+                while left and not self.truncated:
+                    left = self._step(left)
         except zlib.error:
             self.truncated = True
 
@@ -130,12 +133,16 @@ class Decoder:
             yield piece
             return
         try:
-            while piece:
-                piece, out = self._step(piece)
-                if out:
-                    yield out
+            for part in _parts(piece):
+                yield from self._decoded(part)
         except zlib.error as error:
             raise Unreadable from error
+
+    def _decoded(self, left: bytes) -> Iterator[bytes]:
+        while left:
+            left, out = self._step(left)
+            if out:
+                yield out
 
     def finish(self) -> None:
         """Check that the coding's own end was seen.
@@ -156,6 +163,12 @@ class Decoder:
         if self._out > RATIO * self._wire + _FREE:
             raise Unreadable
         return rest, out
+
+
+def _parts(piece: bytes) -> Iterator[bytes]:
+    """Yield parts of a piece: what follows each of many small members is copied."""
+    for at in range(0, len(piece), _PART):
+        yield piece[at : at + _PART]
 
 
 def _window(coding: str, first: bytes) -> int:

@@ -14,6 +14,9 @@ from workers.executors.reading import Cut, Malformed
 from workers.executors.resolving import AddressRefused
 from workers.executors.wire import Wire
 
+MARK_SECONDS: Final = 1.0
+"""How long what the mark looked at is good for, where another connection has to be made."""
+
 _OVER: Final = {
     CALLER_LEFT: "the caller hung up before the answer was complete",
     STREAM_SECONDS: "the answer went on longer than the target's limit",
@@ -29,12 +32,12 @@ class Flight:
     :ivar over: why it was ended.
     """
 
-    __slots__ = ("_fault", "_mark", "_marked", "_started", "deadline", "left", "limit", "over")
+    __slots__ = ("_fault", "_mark", "_marked_at", "_started", "deadline", "left", "limit", "over")
 
     def __init__(self, mark: Mark) -> None:
         """Begin; ``mark`` is awaited before a byte leaves."""
         self._mark = mark
-        self._marked = False
+        self._marked_at: float | None = None
         self._fault: Exception | None = None
         self._started = asyncio.get_running_loop().time()
         self.deadline: Deadline | None = None
@@ -53,19 +56,23 @@ class Flight:
 
         :param ready: told the seconds that it took until the connection stood.
         :returns: False when it died; nothing was written, so another one may be tried.
+        :raises ConnectionResetError: that took so long that the mark is too old.
         """
+        loop = asyncio.get_running_loop()
         await _let_hang_ups_arrive()
         if not wire.alive:
             return False
-        if not self._marked:
-            ready(asyncio.get_running_loop().time() - self._started)
+        if self._marked_at is None:
+            ready(loop.time() - self._started)
             await self._await_mark()
-            self._marked = True
+            self._marked_at = loop.time()
+        elif loop.time() - self._marked_at > MARK_SECONDS:
+            raise ConnectionResetError
         if self.over:
             raise TimeoutError
         if not wire.alive:
             return False
-        self._started = asyncio.get_running_loop().time()
+        self._started = loop.time()
         self.left = True
         return True
 
@@ -77,7 +84,7 @@ class Flight:
         """Return what to raise for an error; its own text stays out, it may hold the URL."""
         if self._fault is not None:
             return self._fault
-        if isinstance(error, NotStarted):
+        if isinstance(error, NotStarted) and not self.left:
             return error
         if isinstance(error, TimeoutError) and self.limit:
             self.over = self.over or self.limit

@@ -54,6 +54,7 @@ class Pool:
             self._contexts[None] = ssl_context
         self._idle: dict[Place, list[tuple[Wire, float]]] = {}
         self._open: set[Wire] = set()
+        self._coming = 0
         self._timer: asyncio.TimerHandle | None = None
         self._none_open = asyncio.Event()
 
@@ -85,14 +86,23 @@ class Pool:
         :raises Crowded: as many are open as may be.
         :raises OSError: nobody answers there, or TLS could not be set up (``ssl.SSLError``).
         """
-        if len(self._open) >= MAX_CONNECTIONS:
+        if len(self._open) + self._coming >= MAX_CONNECTIONS:
             raise Crowded
+        self._coming += 1
+        try:
+            wire = await self._connected(place)
+        finally:
+            self._coming -= 1
+        if wire.alive:
+            self._open.add(wire)
+            self._none_open.clear()
+        return wire
+
+    async def _connected(self, place: Place) -> Wire:
         loop = asyncio.get_running_loop()
         context = self._context(place.certificate) if place.tls else None
         infos = [_info(address, place.port) for address in await self._addresses(place)]
-        sock = await aiohappyeyeballs.start_connection(
-            infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
-        )
+        sock = await _raced(infos, loop)
         _check_peer(sock, place)
         _, wire = await loop.create_connection(
             lambda: Wire(self._lost),
@@ -100,9 +110,6 @@ class Pool:
             ssl=context,
             server_hostname=place.host if place.tls else None,
         )
-        if wire.alive:
-            self._open.add(wire)
-            self._none_open.clear()
         return wire
 
     async def close(self) -> None:
@@ -165,6 +172,23 @@ def _info(address: str, port: int) -> _Info:
     if ":" in address:
         return (socket.AF_INET6, *kind, (address, port, 0, 0))
     return (socket.AF_INET, *kind, (address, port))
+
+
+async def _raced(infos: Sequence[_Info], loop: asyncio.AbstractEventLoop) -> socket.socket:
+    """Return a socket that is connected to the first address that answers.
+
+    The library swallows a cancellation that comes when the race is won and not over yet.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    sock = await aiohappyeyeballs.start_connection(
+        infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
+    )
+    if task.cancelling() > before:
+        sock.close()
+        raise asyncio.CancelledError
+    return sock
 
 
 def _check_peer(sock: socket.socket, place: Place) -> None:

@@ -20,6 +20,9 @@ _TOGETHER: Final = 65_536
 
 _BODILESS: Final = frozenset({204, 304})
 _CONTINUE, _SWITCHING, _FINAL = 100, 101, 200
+_STATUSES: Final = range(_CONTINUE, 600)
+"""What a status may be (RFC 9110, section 15); no server writes another one to a caller."""
+
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _CHUNKED: Final = ("chunked",)
 
@@ -79,7 +82,9 @@ class Reading:
 
         :raises Malformed: they are no answer.
         """
-        if self._left:
+        if self.ended:
+            self.reusable = False
+        elif self._left:
             self._count(data)
         elif self.switched:
             self.after += data
@@ -104,17 +109,27 @@ class Reading:
     def take(self) -> bytes:
         """Return what came of the body: small pieces together, large ones as they came."""
         pieces = self._pieces
-        if len(pieces) > 1 and self.waiting > _TOGETHER:
-            self.waiting -= len(pieces[0])
-            return pieces.popleft()
-        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.waiting = 0
+        if self.waiting <= _TOGETHER:
+            taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+        else:
+            taken = self._first()
+        self.waiting -= len(taken)
         return taken
 
     def close(self) -> None:
         """Read no more: the parser, which holds this as this holds it, is let go of."""
         del self._parser
+
+    def _first(self) -> bytes:
+        """Take the first piece, with those after it that are small."""
+        pieces = self._pieces
+        taken = [pieces.popleft()]
+        size = len(taken[0])
+        while pieces and size + len(pieces[0]) <= _TOGETHER:
+            size += len(pieces[0])
+            taken.append(pieces.popleft())
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
     def _count(self, data: bytes) -> None:
         body = data if len(data) <= self._left else data[: self._left]
@@ -154,14 +169,19 @@ class Reading:
         if self._held > HEAD_BYTES:
             self._refused = True
             return
-        self._lines.append((name, value.strip(b" \t")))
+        plain = value.strip(b" \t")
+        if plain != value and name.lower() == b"transfer-encoding":
+            self._refused = True  # the parser may read another coding than is read here
+            return
+        self._lines.append((name, plain))
 
     def on_headers_complete(self) -> None:
         """Judge a head."""
         if self.head is not None:  # of a second answer
             return
         status = self._parser.get_status_code()
-        if self._refused or self._parser.get_http_version() not in _VERSIONS or status < _CONTINUE:
+        version = self._parser.get_http_version()
+        if self._refused or version not in _VERSIONS or status not in _STATUSES:
             self._refused = True
         elif status == _SWITCHING:
             self._switch(status)
@@ -169,6 +189,11 @@ class Reading:
             self._lines = []
         else:
             self._begin(Head(status, tuple(self._lines)))
+
+    def on_chunk_header(self) -> None:
+        """Take a chunk after the end for one too many, also where it is the last and empty."""
+        if self.ended:
+            self.reusable = False
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -192,14 +217,18 @@ class Reading:
             self._refused = True
 
     def _begin(self, head: Head) -> None:
-        """Find out where the body of a final answer ends."""
+        """Find out where the body of a final answer ends.
+
+        Whoever sends chunks by HTTP/1.0 is not followed any further (RFC 9112, section 6.1).
+        """
         codings = head.values("transfer-encoding")
         if codings and tuple(map(str.lower, codings)) != _CHUNKED:
             self._refused = True
             return
         self.head, self._silent = head, 0
         self._chunked = bool(codings)
-        self._keeps = self._parser.should_keep_alive()
+        doubtful = self._chunked and self._parser.get_http_version() != "1.1"
+        self._keeps = self._parser.should_keep_alive() and not doubtful
         lengths = head.values("content-length")
         if self._bodiless or head.status in _BODILESS:
             self.length, self.ended, self.reusable = 0, True, self._keeps

@@ -107,8 +107,12 @@ async def verified(content: Content) -> AsyncIterator[bytes]:
     """
     digest, size, held = hashlib.sha256(), 0, b""
     async for piece in content.pieces():
+        if not piece:
+            continue
         digest.update(piece)
         size += len(piece)
+        if size > content.size:
+            raise ContentChanged
         if held:
             yield held
         held = piece

@@ -12,6 +12,9 @@ from workers.executors.reading import Cut, Malformed, Reading
 WAITING_BYTES: Final = 262_144
 """Bytes of an answer that are held before the upstream has to wait; twice that at most."""
 
+_LAST_SECONDS: Final = 10.0
+"""How long the goodbye of TLS may take."""
+
 
 class Receiver(Protocol):
     """What takes the bytes of a connection that is HTTP no longer."""
@@ -42,7 +45,8 @@ class Wire(asyncio.Protocol):
         self._error: Exception | None = None
         self._more: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._paused = self._full = self._lost = False
+        self._last: asyncio.TimerHandle | None = None
+        self._paused = self._full = self._lost = self._aborted = False
 
     @property
     def alive(self) -> bool:
@@ -70,7 +74,7 @@ class Wire(asyncio.Protocol):
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.close()
-        if not self.alive or self._full or self._paused:
+        if not self.alive or self._paused or self.transport.get_write_buffer_size():
             return False
         return reading is None or (reading.reusable and not reading.waiting)
 
@@ -107,7 +111,8 @@ class Wire(asyncio.Protocol):
                 self._check_end(reading)
                 return b""
             await self._wait()
-        self._resume()
+        if reading.waiting <= WAITING_BYTES:
+            self._resume()
         return piece
 
     def hand_over(self, receiver: Receiver) -> None:
@@ -127,20 +132,25 @@ class Wire(asyncio.Protocol):
         _wake(self._more)
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """End the connection at once; that ends no answer well."""
+        self._aborted = True
         self.transport.abort()
 
     def close(self, *, at_once: bool = False) -> None:
         """Close the connection, unless another took it over.
 
+        What the upstream has not read by now is dropped: it may never read it.
+
         :param at_once: an answer was on its way; nobody wants it any more.
         """
         if self._receiver is not None:
             return
-        if at_once:
+        if at_once or self.transport.get_write_buffer_size():
             self.abort()
-        else:
-            self.transport.close()
+            return
+        self.transport.close()
+        if self._tls is not None and not self._lost:
+            self._last = asyncio.get_running_loop().call_later(_LAST_SECONDS, self.abort)
 
     def _expected(self) -> Reading:
         if self._reading is None:  # pragma: no cover - every exchange begins one
@@ -206,7 +216,9 @@ class Wire(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.feed_eof()
         elif self._reading is not None and self._error is None:
-            self._error = _fault(self._reading, exc)
+            self._error = _fault(self._reading, cut=exc is not None or self._aborted)
+        if self._last is not None:
+            self._last.cancel()
         _wake(self._more)
         _wake(self._room)
         self._on_lost(self)
@@ -226,9 +238,12 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-def _fault(reading: Reading, exc: Exception | None) -> Exception | None:
-    """Return what the end of the connection means for the answer."""
-    if exc is not None and reading.head is not None and not reading.ended:
+def _fault(reading: Reading, *, cut: bool) -> Exception | None:
+    """Return what the end of the connection means for the answer.
+
+    :param cut: the upstream did not close it.
+    """
+    if cut and reading.head is not None and not reading.ended:
         return Cut()
     try:
         reading.eof()

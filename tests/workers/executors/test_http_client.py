@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from app.core.outcome import Ambiguous, NotStarted
 from tests.support.upstream import DEADLINE, Upstream
+from workers.executors import flight
 from workers.executors.http_call import Answer, Call
 from workers.executors.http_client import HttpClient
 
@@ -231,6 +232,25 @@ async def test_a_connection_lost_during_the_mark_is_replaced(rig: Rig) -> None:
     assert mark.calls == 1
     assert [received.target for received in rig.upstream.log] == ["/echo/1", "/echo/2", "/echo/3"]
     assert rig.upstream.connections == 3
+    await other.close()
+
+
+@pytest.mark.requirement("EXE-1")
+async def test_a_mark_that_grew_old_while_connecting_lets_nothing_leave(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "MARK_SECONDS", -1.0)
+    await rig.client.exchange(rig.call("/echo/1"), Mark())
+    other = HttpClient()
+
+    async def hang_up() -> None:
+        rig.upstream.hang_up()
+        await other.exchange(rig.call("/echo/2"), Mark())
+
+    with pytest.raises(NotStarted) as caught:
+        await rig.client.exchange(rig.call("/echo/3"), Mark(hang_up))
+    assert (caught.value.code, caught.value.retryable) == ("connection_lost", True)
+    assert [received.target for received in rig.upstream.log] == ["/echo/1", "/echo/2"]
     await other.close()
 
 

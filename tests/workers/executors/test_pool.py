@@ -1,19 +1,24 @@
 """Connections: which are used again, which are given up, and where they go."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+import aiohappyeyeballs
 import pytest
 import pytest_asyncio
 
 from app.core.outcome import Ambiguous, NotStarted
 from tests.support.upstream import DEADLINE
 from workers.executors import pool
-from workers.executors.http_call import Call
+from workers.executors.http_call import Answer, Call
 from workers.executors.http_client import HttpClient
+from workers.executors.incoming import Incoming
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CLOSING = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 ALL = ("127.0.0.0/8", "::1/128")
 
 
@@ -83,7 +88,7 @@ async def test_the_connection_used_last_is_used_next(server: Server, client: Htt
 @pytest.mark.parametrize(
     "answer",
     [
-        OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+        CLOSING,
         OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfake",
         OK + b"!",
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -150,6 +155,15 @@ async def test_there_is_a_most_of_connections(
     assert (caught.value.code, caught.value.retryable) == ("connections_used_up", True)
 
 
+async def test_connections_that_are_being_made_count(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 1)
+    calls = [client.exchange(server.call(), mark) for _ in range(3)]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(one, NotStarted) for one in found) == 2 and server.connections == 1
+
+
 async def test_closing_ends_what_is_under_way(server: Server, client: HttpClient) -> None:
     server.answer = b""
     async with asyncio.TaskGroup() as group:
@@ -159,6 +173,67 @@ async def test_closing_ends_what_is_under_way(server: Server, client: HttpClient
                 await asyncio.sleep(0)
         await client.close()
     assert task.result() == "connection_lost"
+
+
+@pytest.mark.requirement("T46")
+async def test_closing_ends_no_answer_well(server: Server, client: HttpClient) -> None:
+    server.answer = b"HTTP/1.1 200 OK\r\n\r\npart"
+
+    async def take(incoming: Incoming) -> Answer:
+        begun = await incoming.read()
+        await client.close()
+        return await incoming.collect(begun)
+
+    with pytest.raises(Ambiguous) as caught:
+        await client.send(server.call(), mark, take)
+    assert caught.value.code == "answer_cut"
+
+
+@pytest.mark.requirement("T48")
+async def test_an_upstream_that_reads_nothing_keeps_no_connection(client: HttpClient) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        lazy.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        lazy.bind(("127.0.0.1", 0))
+        lazy.listen()
+        lazy.setblocking(False)
+        call = replace(Server(port=lazy.getsockname()[1]).call(method="PUT"), body=bytes(250_000))
+        sent = loop.create_task(client.exchange(call, mark))
+        async with asyncio.timeout(DEADLINE):
+            end, _ = await loop.sock_accept(lazy)
+            with end:
+                assert await loop.sock_recv(end, 100)
+                await loop.sock_sendall(end, CLOSING)
+                assert (await sent).body == b"ok"
+                read = 0
+                while piece := await loop.sock_recv(end, 65_536):
+                    read += len(piece)
+                assert read < len(call.body) - 100, "it would be there as long as nobody reads"
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_cancellation_that_the_race_swallows_is_one(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    racing, sock = asyncio.Event(), socket.create_connection(("127.0.0.1", server.port))
+
+    async def race(infos: Sequence[object], **_: object) -> socket.socket:
+        assert infos
+        racing.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return sock
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", race)
+    call = replace(server.call(), total_seconds=0.05 if late else DEADLINE)
+    task = asyncio.get_running_loop().create_task(client.exchange(call, mark))
+    await racing.wait()
+    if not late:
+        task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() or isinstance(task.exception(), NotStarted)
+    assert task.cancelled() is not late and sock.fileno() == -1 and server.heads == 0
 
 
 async def _ambiguous(client: HttpClient, call: Call) -> str:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from workers.executors.reading import HEAD_BYTES, Cut, Malformed, Reading
 
 OK = b"HTTP/1.1 200 OK\r\n"
+OLD = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 PLAIN = {
@@ -22,6 +23,10 @@ PLAIN = {
     ),
     "said to close": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nok", b"ok", False),
     "old": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok", False),
+    "old in chunks": (
+        *(OLD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", b"ok", False),
+    ),
+    "old and kept": (OLD + b"Content-Length: 2\r\n\r\nok", b"ok", True),
     "until the close": (OK + b"X: y\r\n\r\nto the end", b"to the end", False),
     "more than asked": (
         *(OK + b"Content-Length: 2\r\n\r\nok" + OK + b"Content-Length: 2\r\n\r\nno",),
@@ -35,6 +40,7 @@ REFUSED = {
     "no HTTP": b"220 mail.example ESMTP\r\n",
     "another version": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
     "an impossible status": b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
+    "a status beyond the last": b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
     "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
     "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
     "a length like no other": OK + b"Content-Length: +2\r\n\r\nok",
@@ -44,6 +50,7 @@ REFUSED = {
     "a coding beneath the chunks": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "a coding instead of chunks": OK + b"Transfer-Encoding: gzip\r\n\r\nabc",
     "chunks twice": OK + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
+    "chunks and a tab": OK + b"Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n",
     "a folded line": OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
     "a space before the colon": OK + b"Content-Length : 2\r\n\r\nok",
     "a zero in a value": OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
@@ -104,6 +111,20 @@ def test_the_answer_to_a_head_has_no_body() -> None:
         assert (body, reading.ended, reading.length) == (b"", True, 0)
     _, body, again = read(OK + b"Content-Length: 5\r\n\r\nhello", [], bodiless=True)
     assert (body, again) == (b"", False)
+
+
+@pytest.mark.requirement("T46")
+@pytest.mark.parametrize("more", [b"\r\n", b"0\r\n\r\n", b"0\r\nX: "])
+def test_nothing_follows_the_end_of_an_answer(more: bytes) -> None:
+    for bodiless, wire in ((True, CHUNKED), (False, OK + b"Content-Length: 0\r\n\r\n")):
+        reading = Reading(bodiless=bodiless)
+        reading.feed(wire)
+        assert reading.ended and reading.reusable
+        reading.feed(more)
+        assert not reading.reusable
+    together = Reading(bodiless=True)
+    together.feed(CHUNKED + more)
+    assert together.ended and not together.reusable
 
 
 def test_lines_are_as_they_came() -> None:
@@ -175,3 +196,10 @@ def test_large_pieces_are_not_joined() -> None:
     assert reading.take() is pieces[1]
     assert [len(reading.take()) for _ in range(2)] == [60_000, 40_000]
     assert reading.take() == b"" and reading.waiting == 0
+
+
+def test_small_pieces_are_joined_however_many_wait() -> None:
+    reading = Reading()
+    reading.feed(CHUNKED + b"2\r\nab\r\n" * 50_000)
+    pieces = [len(reading.take()) for _ in range(2)]
+    assert pieces == [65_536, 100_000 - 65_536] and reading.waiting == 0

@@ -135,6 +135,60 @@ async def test_a_body_that_is_not_what_was_approved_does_not_end() -> None:
             assert isinstance(await read, (asyncio.IncompleteReadError, ConnectionError))
 
 
+@dataclass(frozen=True)
+class Pieces(Kept):
+    """A body that is kept apart in these pieces, whatever was approved."""
+
+    parts: tuple[bytes, ...] = ()
+    fault: Exception | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the pieces."""
+        for part in self.parts:
+            yield part
+        if self.fault is not None:
+            raise self.fault
+
+
+@pytest.mark.requirement("T1")
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"other", b""), (b"other", b"", b""), (b"other", b"POST / HTTP/1.1\r\n\r\n", b"!"),
+        (b"right", b"POST / HTTP/1.1\r\n\r\n", b"!"), (b"oth", b"erPOST /", b"!"),
+    ],
+)  # fmt: skip
+async def test_no_other_body_of_the_length_leaves(parts: tuple[bytes, ...]) -> None:
+    assert len(await _left_of(Pieces(b"", hashlib.sha256(b"right").hexdigest(), 5, parts))) < 5
+
+
+async def test_a_body_that_cannot_be_read_is_told_as_begun() -> None:
+    fault = NotStarted("body_gone", "It is gone.")
+    digest = hashlib.sha256(b"right").hexdigest()
+    assert await _left_of(Pieces(b"", digest, 5, (b"ri", b"gh"), fault)) == b"ri"
+
+
+async def _left_of(content: Pieces) -> bytes:
+    """Return what arrives of a body whose call is in doubt then."""
+    found = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        read = bytearray()
+        try:
+            while piece := await reader.read(1000):
+                read += piece
+        except ConnectionError:
+            pass
+        found.set_result(read.partition(b"\r\n\r\n")[2])
+
+    async with calling(serve) as (client, call):
+        with pytest.raises(Ambiguous) as caught:
+            await client.exchange(replace(call, body=b"", content=content), mark)
+        assert caught.value.code == "connection_lost"
+        async with asyncio.timeout(DEADLINE):
+            return bytes(await found)
+
+
 @pytest.mark.requirement("GW-1")
 async def test_an_answer_before_the_body_is_read_is_the_answer() -> None:
     calls = 0
