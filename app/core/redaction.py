@@ -124,11 +124,15 @@ class Redactor:
 
         An answer that ends in mid-air, by the upstream's doing or its agent's, would show it.
         """
-        if len(data) < _PART:
-            return data, 0
-        tail = data[-self.longest :]
-        cut = max((_overlap(tail, form) for half, form in self._halves if half in tail), default=0)
+        cut = self.overlap(data)
         return (data[:-cut] + _MARK, 1) if cut else (data, 0)
+
+    def overlap(self, data: _Bytes) -> int:
+        """Return how many bytes at the end of the data are the beginning of a secret, if half."""
+        if len(data) < _PART:
+            return 0
+        tail = data[-self.longest :]
+        return max((_overlap(tail, form) for half, form in self._halves if half in tail), default=0)
 
     def stream(self) -> "RedactionStream":
         """Return a form for data that comes in pieces."""
@@ -190,9 +194,9 @@ class Redactor:
         """Return the places of secrets, in order, overlapping ones merged."""
         if not self._may_change(piece):
             return []
-        exact = _merged(place for form in self._forms for place in _places(piece, form))
+        exact = merged(place for form in self._forms for place in _places(piece, form))
         mixed = (place for mixture in self._mixed for place in mixture.places(piece, exact))
-        return _merged([*exact, *mixed])
+        return merged([*exact, *mixed])
 
 
 def _sought(forms: Iterable[bytes], mixed: Iterable[Mixture]) -> Iterator[bytes]:
@@ -223,15 +227,15 @@ def _places(piece: bytes, form: bytes) -> Iterator[tuple[int, int]]:
         start = piece.find(form, start + size) if last < 0 else last
 
 
-def _merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the places in order, overlapping ones as one."""
-    merged: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for start, end in sorted(places):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:
-            merged.append((start, end))
-    return merged
+            found.append((start, end))
+    return found
 
 
 def _headed(heads: set[bytes]) -> re.Pattern[bytes]:

@@ -20,7 +20,7 @@ from websockets.http11 import Request as Opening
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
-from app.core.redaction import Redactor
+from app.core.following import Following
 from app.core.request import Status
 from tests.support.canary import CANARY
 from tests.web.conftest import Served
@@ -86,6 +86,8 @@ async def _headers(line: ServerConnection) -> None:
     await line.send(text)
     await line.send(base64.b64encode(text.encode()))
     await line.send(text[: text.index(CANARY) + len(CANARY) - 3])
+    await line.send(f"in parts: {CANARY[:9]}")
+    await line.send(f"{CANARY[9:]} is all")
     await line.recv()
 
 
@@ -267,24 +269,26 @@ async def test_the_credential_is_added_and_never_shown(chat: Chat) -> None:
     await _with_key(chat, CANARY)
     call = await chat.dial("/headers")
     text, encoded, part = await call.recv(), await call.recv(), await call.recv()
+    pieces = await call.recv(), await call.recv()
     await call.close()
     assert chat.openings[0].headers["X-Api-Key"] == CANARY
     assert "[redacted]" in str(text) and CANARY not in str(text)
     assert isinstance(encoded, bytes) and b"[redacted]" in encoded
     assert str(part).endswith("[redacted]") and CANARY[:9] not in str(part)
+    assert pieces == (f"in parts: {CANARY[:9]}", "[redacted] is all")
 
 
 async def test_long_messages_are_searched_while_others_have_their_turn(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _with_key(chat, CANARY)
-    search, places = Redactor.bytes, list[tuple[int, bool]]()
+    clean, places = Following.clean, list[tuple[int, bool]]()
 
-    def spied(self: Redactor, data: bytes) -> tuple[bytes, int]:
-        places.append((len(data), threading.current_thread() is threading.main_thread()))
-        return search(self, data)
+    def spied(self: Following, message: bytes) -> bytes:
+        places.append((len(message), threading.current_thread() is threading.main_thread()))
+        return clean(self, message)
 
-    monkeypatch.setattr(Redactor, "bytes", spied)
+    monkeypatch.setattr(Following, "clean", spied)
     call = await chat.dial("/flood")
     for _ in range(64):
         assert await call.recv() == bytes(65_536)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from app.core.following import Following
 from app.core.json_types import JsonObject
 from app.core.outcome import STOPPED, Ambiguous, HttpPlan, HttpResult, Passed
 from app.core.ports import Conversation, Spoken
@@ -80,6 +81,7 @@ class Conversing:
         self._caller = caller
         self._to_upstream, self._to_caller = Tally(), Tally()
         self._lines: tuple[tuple[str, str], ...] | None = None
+        self._following = Following(redactor)
         self._redacted = 0
         self._end = 0.0
         self.duration_ms = 0
@@ -182,18 +184,17 @@ class Conversing:
         return await asyncio.get_running_loop().run_in_executor(None, self._clean, message)
 
     def _clean(self, message: Spoken) -> Spoken:
-        """Return a message without secrets, and without the beginning of one at its end."""
+        """Return the next message without secrets; what is clean stays the very same."""
         data = message.encode() if isinstance(message, str) else message
-        data, count = self._redactor.bytes(data)
-        data, more = self._redactor.end(data)
-        self._redacted += count + more
-        if not count and not more:
+        clean = self._following.clean(data)
+        if clean == data:
             return message
-        return data.decode("utf-8", "replace") if isinstance(message, str) else data
+        return clean.decode("utf-8", "replace") if isinstance(message, str) else clean
 
     def _result(self, cut: str) -> HttpResult:
         if cut:
             self._caller.ending = (_CODES.get(cut, _FAILED), cut)
         tally = self._to_caller
         passed = Passed(SWITCHING, tally.size, tally.sha256, cut)
-        return HttpResult(SWITCHING, self._lines or (), b"", bool(cut), self._redacted, passed)
+        count = self._redacted + self._following.count
+        return HttpResult(SWITCHING, self._lines or (), b"", bool(cut), count, passed)
