@@ -12,6 +12,7 @@ from workers.executors.incoming import CALLER_LEFT, STREAM_SECONDS
 from workers.executors.pool import Crowded, NameUnknown
 from workers.executors.reading import Cut, Malformed
 from workers.executors.resolving import AddressRefused
+from workers.executors.sending import ContentChanged
 from workers.executors.wire import Wire
 
 MARK_SECONDS: Final = 1.0
@@ -128,6 +129,7 @@ _AMBIGUOUS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (TimeoutError, "upstream_timeout", "no complete answer within the time allowed"),
     (Cut, "answer_cut", "the answer broke off"),
     (Malformed, "answer_malformed", "the answer is not valid HTTP"),
+    (ContentChanged, "body_changed", "the stored body is not the one that was approved"),
 )
 
 

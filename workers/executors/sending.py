@@ -61,33 +61,46 @@ def is_small(call: Call) -> bool:
 
 @asynccontextmanager
 async def body_leaving(call: Call, wire: Wire) -> AsyncGenerator[None]:
-    """Write a large body while its answer is read; where that is first, the connection ends."""
+    """Write a large body while its answer is read; where that is first, the connection ends.
+
+    :raises ContentChanged: what had left by then was the beginning of another body.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             body = group.create_task(_write_body(call, wire))
             try:
                 yield
+            except BaseException:
+                body.cancel()
+                raise
             finally:
                 if not body.done():
                     wire.abort()
-                    body.cancel()
-    except ExceptionGroup as failed:  # the reading's: the writing tells the connection
+    except ExceptionGroup as failed:  # the reading's: the writing returns its own
         raise failed.exceptions[0] from None
+    if changed := body.result():
+        raise changed
 
 
-async def _write_body(call: Call, wire: Wire) -> None:
+async def _write_body(call: Call, wire: Wire) -> ContentChanged | None:
     """Write a body as there is room; the connection ends where that fails.
 
-    Its end leaves only if the whole is what was approved.
+    Its end leaves only if the whole is what was approved. Where nobody takes the rest, that is
+    looked at all the same, and returned if it is not.
     """
     try:
         async for piece in _pieces(call):
-            if not wire.alive:
-                return
-            wire.write(piece)
-            await wire.drain()
+            if wire.alive:
+                wire.write(piece)
+                await wire.drain()
+            elif call.content is None:
+                return None
+    except ContentChanged as error:
+        wire.break_off(error)
+        return error
     except Exception as error:  # noqa: BLE001 - told to who reads the answer
         wire.break_off(error)
+    return None
 
 
 async def _pieces(call: Call) -> AsyncIterator[bytes | memoryview]:
