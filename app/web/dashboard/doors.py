@@ -72,10 +72,10 @@ class Form(dict[str, str]):
         :raises Invalid: the field holds something else.
         """
         text = self[name].strip()
-        whole, dot, part = text.partition(".")
-        if not dot:
-            return float(self.number(name, int(default)))
-        if not (whole + part).isascii() or not (whole + part).isdecimal() or len(text) > _DIGITS:
+        if not text:
+            return default
+        digits = text.replace(".", "", 1)
+        if not digits.isascii() or not digits.isdecimal() or len(text) > _DIGITS:
             message = "write a number of seconds, such as 30 or 0.5"
             raise Invalid(message, pointer=f"/{name}")
         return float(text)
