@@ -351,7 +351,7 @@ class RateLimited(Limited):
 
 
 class TooBusy(Limited):
-    """As many of this agent's calls are being carried out as may be at a time."""
+    """As many of this agent's calls run as may at a time; wait until one ends."""
 
     code = "too_busy"
 

@@ -53,7 +53,7 @@ def read_preference(document: Mapping[str, Any]) -> Preference:
         raise InvalidField(message, pointer=f"/{unknown[0]}")
     seconds = document.get("digest_seconds", 0)
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= MAX_DIGEST:
-        message = f"digest_seconds is a number from 0 to {MAX_DIGEST}"
+        message = f"notices are gathered for a day at most: {MAX_DIGEST} seconds, or 1440 minutes"
         raise InvalidField(message, pointer="/digest_seconds")
     return Preference(
         quiet_from=_time(document, "quiet_from"),

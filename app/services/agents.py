@@ -263,7 +263,7 @@ def _check_description(text: str) -> None:
 
 def _check_open_limit(count: int) -> None:
     if not 0 <= count <= 1_000_000:  # noqa: PLR2004 - a bound like any other
-        message = "open_limit is 0 (none) to 1000000"
+        message = "write 0 (no limit) to 1000000"
         raise InvalidField(message, pointer="/open_limit")
 
 

@@ -249,7 +249,10 @@ class Connections:
         try:
             found = await self.tokens.endpoint.ask(call)
         except (TokenRefused, TokenUnavailable) as error:
-            raise ConnectFailed(f"Not connected: {error.detail}. Start again.") from None
+            host = urlsplit(call.url).netloc
+            message = f"Not connected: {error.detail}, asked at {host}. Connect again; where it "
+            message += "stays so, replace its client or addresses."
+            raise ConnectFailed(message) from None
         return await self.store.write(
             lambda tx: self._finish(tx, caller, held.connection, found),
             order=held.connection.credential_id,

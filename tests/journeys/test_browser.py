@@ -283,7 +283,7 @@ def test_webhooks_groups_leave_and_preferences(site: Site, browser: Browser, scr
     page.fill("#ends", "2099-01-08T00:00")
     page.fill("#leave-password", PASSWORD)
     page.locator("form[action='/account/leave'] button").click()
-    expect(page.locator("li", has_text="Anne Arbor → Ben")).to_be_visible()
+    expect(page.locator("li", has_text="Ben stands in for Anne Arbor")).to_be_visible()
     page.click("summary:has-text('Change that')")
     page.fill("#quiet_from", "22:00")
     page.fill("#quiet_to", "07:00")

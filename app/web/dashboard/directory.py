@@ -3,8 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.bucket import check_rate
 from app.core.checks import all_of
-from app.core.errors import AssentryError, InvalidField
+from app.core.errors import AssentryError, Invalid, InvalidField
 from app.core.principals import AGENT_SCOPES, PERSON_SCOPES, Caller, Permission, Role, Scope
 from app.services.keys import check_name
 from app.services.requests import RequestFilter
@@ -49,12 +50,24 @@ async def create_agent(request: Request, caller: Caller) -> Response:
     try:
         agent = await services_of(request).agents.create(
             caller, name=form["name"], description=form["description"],
-            owner_id=form["owner_id"] or None, open_limit=form.number("open_limit", 100),
+            owner_id=form["owner_id"] or None, open_limit=_open_limit(form),
             rate=form["rate"].strip(),
         )  # fmt: skip
     except AssentryError as error:
         return await _agents(request, caller, error)
     return to(f"/agents/{agent.id}")
+
+
+def _open_limit(form: Form) -> int:
+    """Return the number; where there is none, what else is wrong is told along with it."""
+    try:
+        return form.number("open_limit", 100)
+    except Invalid:
+        all_of(
+            lambda: check_name(form["name"]), lambda: form.number("open_limit", 100),
+            lambda: check_rate(form["rate"].strip(), "/rate"),
+        )  # fmt: skip
+        raise
 
 
 @signed_in
@@ -99,7 +112,7 @@ async def update_agent(request: Request, caller: Caller) -> Response:
         else:
             await services.agents.update(
                 caller, agent_id, name=form["name"], description=form["description"],
-                owner_id=form["owner_id"], open_limit=form.number("open_limit", 100),
+                owner_id=form["owner_id"], open_limit=_open_limit(form),
                 rate=form["rate"].strip(),
             )  # fmt: skip
     except AssentryError as error:

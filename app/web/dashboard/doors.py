@@ -62,7 +62,7 @@ class Form(dict[str, str]):
         if not text:
             return default
         if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS:
-            message = f"{name.replace('_', ' ')} is a whole number"
+            message = "write a whole number, 0 or more"
             raise Invalid(message, pointer=f"/{name}")
         return int(text)
 
@@ -72,11 +72,11 @@ class Form(dict[str, str]):
         :raises Invalid: the field holds something else.
         """
         text = self[name].strip()
-        whole, dot, part = text.partition(".")
-        if not dot:
-            return float(self.number(name, int(default)))
-        if not (whole + part).isascii() or not (whole + part).isdecimal() or len(text) > _DIGITS:
-            message = f"{name.replace('_', ' ')} is a number of seconds, such as 0.5"
+        if not text:
+            return default
+        digits = text.replace(".", "", 1)
+        if not digits.isascii() or not digits.isdecimal() or len(text) > _DIGITS:
+            message = "write a number of seconds, such as 30 or 0.5"
             raise Invalid(message, pointer=f"/{name}")
         return float(text)
 

@@ -18,7 +18,7 @@ _PREFIX: Final = re.compile("^(?:field|credential)_")
 _FORM: Final = re.compile(r'<form method="post" action="([^"]*)"[^>]*>.*?</form>', re.DOTALL)
 _FIELDS: Final = {
     "starts_at": "starts", "ends_at": "ends", "digest_seconds": "digest_minutes",
-    "http.method": "methods", "http.path": "paths",
+    "http.method": "methods", "http.path": "paths", "credentials": "rules",
 }  # fmt: skip
 """Names of fields that the page's form calls otherwise."""
 

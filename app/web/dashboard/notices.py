@@ -5,6 +5,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.checks import all_of
 from app.core.errors import AssentryError, BadCredentials, InvalidField, TooManySignIns
 from app.core.instant import Instant, from_datetime
 from app.core.principals import Caller, Scope
@@ -144,6 +145,7 @@ async def delegate(request: Request, caller: Caller) -> Response:
     """Let somebody take one's place for a time."""
     form: Form = request.state.form
     try:
+        all_of(lambda: _day(form, "starts"), lambda: _day(form, "ends"))
         await services_of(request).accounts.delegate(
             caller, delegate_id=form["delegate_id"], starts_at=_day(form, "starts"),
             ends_at=_day(form, "ends"), actions=form.lines("actions"), note=form["note"],

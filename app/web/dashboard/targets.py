@@ -1,5 +1,6 @@
 """Targets, and the page that they share with the credentials."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -84,12 +85,16 @@ def _calls(form: Form, name: str) -> tuple[CallRule, ...]:
     return tuple(read_rule(line, f"/settings/{name}") for line in lines)
 
 
-async def _rules(request: Request, caller: Caller, form: Form) -> tuple[CredentialRule, ...]:
+async def _ids(request: Request, caller: Caller, form: Form) -> dict[str, str]:
+    """Return the ids of the credentials by their names, where the form's rules name any."""
+    if not form["rules"].strip():
+        return {}
+    return {item.name: item.id for item in await services_of(request).vault.list(caller)}
+
+
+def _rules(form: Form, ids: Mapping[str, str]) -> tuple[CredentialRule, ...]:
     """Return the rules for credentials: one a line, with name, methods and paths."""
     lines = [words for line in form["rules"].splitlines() if (words := line.split())]
-    if not lines:
-        return ()
-    ids = {item.name: item.id for item in await services_of(request).vault.list(caller)}
     found: list[CredentialRule] = []
     for name, *rest in lines:
         if name not in ids:
@@ -104,11 +109,13 @@ async def _rules(request: Request, caller: Caller, form: Form) -> tuple[Credenti
 async def create(request: Request, caller: Caller) -> Response:
     """Add a target."""
     form: Form = request.state.form
+    ids = await _ids(request, caller, form)
     try:
+        all_of(lambda: _rules(form, ids), lambda: _settings(form, TargetSettings()))
         target = await services_of(request).targets.create(
             caller, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            credentials=await _rules(request, caller, form), guard=form.ticked("guard"),
+            credentials=_rules(form, ids), guard=form.ticked("guard"),
             settings=_settings(form, TargetSettings()),
         )  # fmt: skip
     except AssentryError as error:
@@ -165,10 +172,12 @@ async def update(request: Request, caller: Caller) -> Response:
     targets = services_of(request).targets
     try:
         base = (await targets.get(caller, target_id)).settings
+        ids = await _ids(request, caller, form)
+        all_of(lambda: _rules(form, ids), lambda: _settings(form, base))
         await targets.update(
             caller, target_id, name=form["name"], base_url=form["base_url"],
             description=form["description"], credential_id=form["credential_id"] or None,
-            credentials=await _rules(request, caller, form), settings=_settings(form, base),
+            credentials=_rules(form, ids), settings=_settings(form, base),
             enabled=form.ticked("enabled"),
         )  # fmt: skip
     except AssentryError as error:
