@@ -109,8 +109,8 @@ def _rules(form: Form, ids: Mapping[str, str]) -> tuple[CredentialRule, ...]:
 async def create(request: Request, caller: Caller) -> Response:
     """Add a target."""
     form: Form = request.state.form
-    ids = await _ids(request, caller, form)
     try:
+        ids = await _ids(request, caller, form)
         all_of(lambda: _rules(form, ids), lambda: _settings(form, TargetSettings()))
         target = await services_of(request).targets.create(
             caller, name=form["name"], base_url=form["base_url"],
