@@ -66,7 +66,7 @@ class Wire(asyncio.Protocol):
     # --- one exchange ---
 
     def begin(self, reading: Reading) -> None:
-        """Expect an answer."""
+        """Expect an answer; until it rests, that is what is read and handed over."""
         self._reading = reading
 
     def rest(self) -> bool:
@@ -94,7 +94,8 @@ class Wire(asyncio.Protocol):
         :raises ConnectionResetError: the connection was lost first.
         :raises Malformed: it is not HTTP.
         """
-        reading = self._expected()
+        reading = self._reading
+        assert reading is not None
         while reading.head is None:
             await self._wait()
         return reading.head
@@ -105,7 +106,8 @@ class Wire(asyncio.Protocol):
         :raises Cut: the connection ended before the answer did.
         :raises Malformed: it is not HTTP.
         """
-        reading = self._expected()
+        reading = self._reading
+        assert reading is not None
         while not (piece := reading.take()):
             if reading.ended:
                 self._check_end(reading)
@@ -117,7 +119,8 @@ class Wire(asyncio.Protocol):
 
     def hand_over(self, receiver: Receiver) -> None:
         """Let another take the bytes from the end of the head on."""
-        reading = self._expected()
+        reading = self._reading
+        assert reading is not None
         self._receiver = receiver
         self._resume()
         if reading.after:
@@ -151,11 +154,6 @@ class Wire(asyncio.Protocol):
         self.transport.close()
         if self._tls is not None and not self._lost:
             self._last = asyncio.get_running_loop().call_later(_LAST_SECONDS, self.abort)
-
-    def _expected(self) -> Reading:
-        if self._reading is None:  # pragma: no cover - every exchange begins one
-            raise Malformed
-        return self._reading
 
     def _check_end(self, reading: Reading) -> None:
         """Refuse an end that only a close says, and TLS does not."""
