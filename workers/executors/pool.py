@@ -192,11 +192,15 @@ async def _raced(infos: Sequence[_Info], loop: asyncio.AbstractEventLoop) -> soc
 
 
 def _check_peer(sock: socket.socket, place: Place) -> None:
-    """Look once more at the address that was really connected to.
+    """Look once more at the address that was really connected to; what fails here is closed.
 
     :raises AddressRefused: it is not permitted.
+    :raises OSError: the peer is gone already.
     """
-    if not permitted(str(sock.getpeername()[0]), place.networks):
+    try:
+        if not permitted(str(sock.getpeername()[0]), place.networks):
+            raise AddressRefused  # noqa: TRY301 - closed like any other
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
         sock.close()
-        raise AddressRefused
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raise

@@ -236,6 +236,24 @@ async def test_a_cancellation_that_the_race_swallows_is_one(
     assert task.cancelled() is not late and sock.fileno() == -1 and server.heads == 0
 
 
+async def test_a_peer_that_is_gone_before_it_is_looked_at_leaves_no_socket(
+    server: Server, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sock = socket.socket()
+
+    async def gone(*_: object, **__: object) -> socket.socket:
+        return sock  # it is not connected
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", gone)
+    with pytest.raises(NotStarted) as caught:
+        await client.exchange(server.call(), mark)
+    assert (caught.value.code, caught.value.retryable, sock.fileno()) == (
+        "connect_failed",
+        True,
+        -1,
+    )
+
+
 async def _ambiguous(client: HttpClient, call: Call) -> str:
     with pytest.raises(Ambiguous) as caught:
         await client.exchange(call, mark)
