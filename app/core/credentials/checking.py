@@ -26,16 +26,17 @@ def checked(credential: Credential, fields: Mapping[str, str] | None) -> Credent
     :param fields: the new values of all fields, or None where they stay.
     :raises InvalidField: with a pointer to what must change; never with a value.
     """
-    adds = list(credential.adds)
+    adds = credential.adds
 
     def kind() -> None:
+        nonlocal adds
         if is_oauth(credential.kind):
             _check_fixed(fields)
             return
         kind_named(credential.kind)
         _check_domains(credential)
         if fields is not None:
-            adds[:] = check_fields(credential.kind, fields, credential.public_fields)
+            adds = check_fields(credential.kind, fields, credential.public_fields)
 
     all_of(
         lambda: _check_description(credential.description),
@@ -43,7 +44,7 @@ def checked(credential: Credential, fields: Mapping[str, str] | None) -> Credent
         lambda: _check_name(credential.vault, "/vault"),
         kind,
     )
-    return replace(credential, adds=tuple(adds))
+    return replace(credential, adds=adds)
 
 
 def _check_description(text: str) -> None:
